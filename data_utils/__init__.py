@@ -1,0 +1,1 @@
+"""From text to batches. Never imports ``mt_dnn`` or ``experiments``."""

@@ -1,0 +1,57 @@
+"""Examples of one task -> one padded Batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORE = -100
+"""Label value of positions that carry none."""
+
+
+@dataclass
+class Batch:
+    """Examples of ONE task. N sequences make B examples: N = B unless examples have candidates."""
+
+    task: str
+    uids: list[str]  # B
+    input_ids: Tensor  # (N, T) int64
+    attention_mask: Tensor  # (N, T) int64, 1 on real tokens
+    token_type_ids: Tensor | None = None  # (N, T), None where the encoder has no token types
+    labels: Tensor | None = None  # (B,) or (B, L) padded with IGNORE; None: unlabelled
+    candidate_mask: Tensor | None = None  # (B, K) bool; True cells, row by row, are the N sequences
+    extras: dict[str, list[Any]] = field(default_factory=dict)
+    """Any other stored column, one entry per example, left on the host for decoding."""
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """A copy with every tensor on ``device``; asynchronous from pinned memory."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Any) -> Batch:
+        changed = {
+            f.name: function(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if isinstance(getattr(self, f.name), Tensor)
+        }
+        return dataclasses.replace(self, **changed)
+
+
+def pad(rows: list[np.ndarray], value: int | float, multiple: int = 1) -> Tensor:
+    """Rows of unequal length -> (len(rows), T), T rounded up to ``multiple``."""
+    width = max(len(row) for row in rows)
+    width = -(-width // multiple) * multiple
+    out = np.full((len(rows), width), value, dtype=rows[0].dtype)
+    for target, row in zip(out, rows, strict=True):
+        target[: len(row)] = row
+    return torch.from_numpy(out)

@@ -1,0 +1,124 @@
+"""What one task is: data, not code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from data_utils.registry import UserError, choices_hint
+
+ROLES = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class SourceDef:
+    """Where a task's rows come from when not from ``{data_dir}/{task}_{split}.tsv``.
+
+    Give ``hub`` (a Hugging Face dataset name, or a folder of data files or of
+    ``save_to_disk``) or ``files`` (split -> path of a .tsv or .jsonl file).
+    """
+
+    hub: str | None = None
+    config: str | None = None
+    """Configuration of the hub dataset, such as ``rte`` of ``glue``."""
+    revision: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    """Our column name -> theirs: ``{premise: sentence1}``."""
+    splits: dict[str, str] = field(default_factory=dict)
+    """Our split name -> theirs: ``{dev: validation}``."""
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskDef:
+    """One entry of a task file. The YAML key is in brackets where it differs."""
+
+    name: str
+    data_format: str
+    task_type: str
+    n_class: int
+    """Size of the head's output; 1 for a number."""
+    metrics: tuple[str, ...]
+    """Names in :data:`data_utils.metrics.METRICS` [metric_meta]."""
+    metric_for_best: str
+    """The one of ``metrics`` that model selection looks at; the first unless said."""
+    labels: tuple[str, ...] = ()
+    """Label words; the position is the id. Empty: rows carry integers, or numbers if n_class is 1."""
+    loss: str | None = None
+    """Legacy name of the supervised loss; checked by the task type, which has exactly one."""
+    kd_loss: str | None = None
+    """Divergence for distillation; None takes the task type's own."""
+    adv_loss: str | None = None
+    """Divergence for SMART; None takes the task type's own."""
+    enable_san: bool = False
+    dropout: float | None = None
+    """Before the output layer; None takes the run's [dropout_p]."""
+    activation: str | None = None
+    """Of the pooler; None takes the run's [actf]."""
+    pooling: str | None = None
+    """None takes the run's."""
+    split_names: tuple[str, ...] = ROLES
+    """``dev`` or ``matched_dev``: the part after the last underscore is the role."""
+    max_seq_len: int | None = None
+    """None takes the run's."""
+    weight: float = 1.0
+    """Factor of this task's loss."""
+    head: str | None = None
+    """Name of a head to share with the tasks that name the same; None: the task's own."""
+    source: SourceDef | None = None
+    where: str = ""
+    """File and line of the entry, for error messages."""
+
+    @property
+    def head_name(self) -> str:
+        return self.head or self.name
+
+    @property
+    def label_is_number(self) -> bool:
+        return not self.labels and self.n_class == 1
+
+    def encode_label(self, label: str | int | float) -> int | float:
+        """The id of a label word, or the number itself where labels are numbers.
+
+        Raises:
+            UserError: not one of the task's labels; lists them.
+        """
+        text = str(label).strip()
+        if self.labels:
+            if text in self.labels:
+                return self.labels.index(text)
+            raise UserError(
+                f"label {text!r} is not a label of task {self.name!r}."
+                f"{choices_hint(text, self.labels)}"
+            )
+        if self.label_is_number:
+            try:
+                return float(text)
+            except ValueError:
+                raise UserError(f"label {text!r} of task {self.name!r} is not a number") from None
+        try:
+            index = int(text)
+        except ValueError:
+            raise UserError(
+                f"label {text!r} of task {self.name!r} is not an integer; "
+                f"for label words give `labels: [...]` in the task file"
+            ) from None
+        if not 0 <= index < self.n_class:
+            raise UserError(
+                f"label {index} of task {self.name!r} is outside 0..{self.n_class - 1} "
+                f"(n_class: {self.n_class})"
+            )
+        return index
+
+    def splits(self, role: str) -> list[str]:
+        """The split names that play ``role``, one of train, dev, test."""
+        return [split for split in self.split_names if split_role(split) == role]
+
+
+def split_role(split: str) -> str:
+    """``matched_dev`` -> ``dev``."""
+    return split.rsplit("_", 1)[-1]
+
+
+def dataset_name(task: str, split: str) -> str:
+    """The name that scores carry: ``rte`` for its dev split, ``mnli_matched``, ``rte_test``."""
+    return f"{task}_{split}".removesuffix("_dev")

@@ -1,0 +1,1 @@
+"""One folder per suite: task file, preparation, run configs. Nothing imports this package."""
