@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from data_utils.store import TaskStore
 
 IGNORE = -100
 """Label value of positions that carry none."""
@@ -45,6 +48,43 @@ class Batch:
             if isinstance(getattr(self, f.name), Tensor)
         }
         return dataclasses.replace(self, **changed)
+
+
+def collate(store: TaskStore, indices: Sequence[int], *, pad_multiple: int = 1) -> Batch:
+    """The examples of ``store`` at ``indices``, padded to the longest of them.
+
+    Candidates of all examples are laid flat, so that no absent candidate is computed.
+    """
+    rows = store.take(indices)
+    masks = None
+    if isinstance(rows["input_ids"][0], list):  # candidates
+        counts = np.array([len(candidates) for candidates in rows["input_ids"]])
+        masks = torch.from_numpy(np.arange(counts.max()) < counts[:, None])
+        for name in ("input_ids", "token_type_ids"):
+            if name in rows:
+                rows[name] = [row for candidates in rows[name] for row in candidates]
+    ids = rows.pop("input_ids")
+    types = rows.pop("token_type_ids", None)
+    labels = rows.pop("labels", None)
+    return Batch(
+        task=store.manifest.task,
+        uids=rows.pop("uid"),
+        input_ids=pad(ids, store.manifest.pad_token_id, pad_multiple).long(),
+        attention_mask=pad([np.ones(len(row), np.int64) for row in ids], 0, pad_multiple),
+        token_type_ids=None if types is None else pad(types, 0, pad_multiple).long(),
+        labels=None if labels is None else _stack(labels),
+        candidate_mask=masks,
+        extras=rows,
+    )
+
+
+def _stack(labels: list[Any]) -> Tensor:
+    """Scalars -> (B,); lists -> (B, L) padded with IGNORE. float64 becomes float32."""
+    if isinstance(labels[0], np.ndarray):
+        stacked = pad(labels, IGNORE)
+    else:
+        stacked = torch.from_numpy(np.asarray(labels))
+    return stacked.float() if stacked.is_floating_point() else stacked.long()
 
 
 def pad(rows: list[np.ndarray], value: int | float, multiple: int = 1) -> Tensor:

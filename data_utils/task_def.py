@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from data_utils.registry import UserError, choices_hint
 
@@ -108,6 +109,12 @@ class TaskDef:
                 f"(n_class: {self.n_class})"
             )
         return index
+
+    def decode_label(self, value: Any) -> Any:
+        """The label word of an id, of each id in a list; a number stays what it is."""
+        if isinstance(value, list):
+            return [self.decode_label(item) for item in value]
+        return self.labels[value] if self.labels else value
 
     def splits(self, role: str) -> list[str]:
         """The split names that play ``role``, one of train, dev, test."""

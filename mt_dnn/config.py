@@ -57,7 +57,7 @@ class MixingConfig:
     ] = "proportional"
     """Strategy; proportional is MT-DNN's: every batch of every task once."""
     ratio: float = 1.0
-    """ratio: batches of the other tasks for each batch of the first."""
+    """ratio: batches of the other tasks for each batch of the first; 0: all of them, as in MT-DNN."""
     temperature: float = 2.0
     """temperature: probability ~ N^(1/T)."""
     cap: int = 10_000
@@ -79,7 +79,7 @@ class BatchConfig:
     group_by_length: bool = True
     """Batch examples of like length: far less padding."""
     pool: int = 50
-    """Batches sorted by length together; more: less padding, fewer distinct neighbours."""
+    """Batches sorted by length together, at most a third of the task's; more: less padding, fewer distinct neighbours."""
     pad_multiple: int = 1
     """Round padded lengths up to a multiple of this; 8 suits tensor cores and torch.compile."""
 

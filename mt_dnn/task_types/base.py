@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
-from data_utils.registry import Registry
+from data_utils.registry import Registry, UserError, choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
+from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.heads import ACTIVATIONS
 
 
 @dataclass
@@ -21,18 +25,24 @@ class Prediction:
     value: Any
     """Class id, number, or one entry per candidate."""
     scores: Any
-    """Probabilities (list of floats) for classes and candidates; the number itself for regression."""
+    """Probabilities of the classes or candidates; the number itself for regression."""
     gold: Any = None
     """The label in the form of ``value``; None where the row had none."""
 
 
 class TaskType(Protocol):
-    """Stateless: one instance per task, built as ``TASK_TYPES.get(name)(task)``."""
+    """How hidden states become a loss, a divergence and a prediction; one instance per task."""
 
     task: TaskDef
+    losses: ClassVar[tuple[str, ...]]
+    """MT-DNN's names of this type's supervised loss: accepted, and all the same loss."""
+    divergences: ClassVar[tuple[str, ...]]
+    """Names in DIVERGENCES that this type's output allows; the first is its own."""
+    picture: ClassVar[str | None]
+    """What evaluation draws: ``confusion``, ``scatter`` or None."""
 
-    @staticmethod
-    def check(task: TaskDef) -> TaskDef:
+    @classmethod
+    def check(cls, task: TaskDef) -> TaskDef:
         """The definition with names in their correct form.
 
         Raises:
@@ -40,16 +50,72 @@ class TaskType(Protocol):
         """
 
     def build_head(self, hidden_size: int, config: ModelConfig) -> nn.Module:
-        """A module: ``head(hidden (N,T,H), batch) -> logits`` of the shape the type states."""
+        """A module: ``head(hidden (N, T, H), batch) -> logits`` of the shape the type states."""
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Scalar: the supervised loss, mean over what is labelled."""
+        """Scalar: the supervised loss, mean over what is labelled, in float32."""
 
-    def divergence(self, p_logits: Tensor, q_logits: Tensor, batch: Batch) -> Tensor:
-        """Scalar: l_s of SMART, sum over the distribution, mean over examples, in float32."""
+    def divergence(
+        self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
+    ) -> Tensor:
+        """Scalar: l_s of SMART; sum over the distribution, mean over examples, in float32.
+
+        ``name`` asks for another divergence than the task's; a type that does not allow it keeps
+        its own, so that one run can ask for Jensen-Shannon and train a regression task too.
+        """
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         """One prediction per example; ``logits`` and ``batch`` are on the CPU."""
 
 
 TASK_TYPES: Registry[type[TaskType]] = Registry("task_type")
+
+
+class BaseTaskType:
+    """The part of :class:`TaskType` that is the same for all: names and their checks."""
+
+    losses: ClassVar[tuple[str, ...]] = ()
+    divergences: ClassVar[tuple[str, ...]] = ("symmetric_kl", "kl", "js", "hellinger")
+    picture: ClassVar[str | None] = None
+
+    def __init__(self, task: TaskDef) -> None:
+        self.task = task
+
+    @classmethod
+    def check(cls, task: TaskDef) -> TaskDef:
+        _choose(task, "loss", task.loss, cls.losses)
+        _choose(task, "actf", task.activation, (*ACTIVATIONS, "none"))
+        _choose(task, "pooling", task.pooling, ("cls", "mean", "max"))
+        names = {}
+        for key in ("kd_loss", "adv_loss"):
+            if (given := getattr(task, key)) is not None:
+                names[key] = DIVERGENCES.canonical(given, f"{task.where}: {key}")
+                _choose(task, key, names[key], cls.divergences)
+        return dataclasses.replace(task, **names)
+
+    def divergence_name(self, name: str | None) -> str:
+        """The one to use: as asked where allowed, else the task's, else the type's own."""
+        if name in self.divergences:
+            return str(name)
+        return self.task.adv_loss or self.divergences[0]
+
+
+def _choose(task: TaskDef, key: str, given: str | None, choices: Iterable[str]) -> None:
+    if given is not None and given not in choices:
+        raise UserError(
+            f"{task.where}: {key}: {given!r} does not fit task_type {task.task_type}."
+            f"{choices_hint(given, choices)}"
+        )
+
+
+def check_class_count(task: TaskDef, at_least: int) -> None:
+    """n_class as big as the type needs, and equal to the number of labels where they are given."""
+    if task.n_class < at_least:
+        raise UserError(
+            f"{task.where}: n_class: {task.n_class}; {task.task_type} needs at least {at_least}"
+        )
+    if task.labels and len(task.labels) != task.n_class:
+        raise UserError(
+            f"{task.where}: n_class: {task.n_class} but {len(task.labels)} labels: "
+            f"{', '.join(task.labels)}"
+        )

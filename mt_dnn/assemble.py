@@ -1,0 +1,102 @@
+"""Run configuration -> the parts that the trainer drives."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from data_utils.registry import UserError
+from data_utils.store import StoreSubset, TaskStore
+from data_utils.task_def import TaskDef
+from mt_dnn.config import RunConfig
+from mt_dnn.encoder import load_encoder, load_tokenizer
+from mt_dnn.model import MTDNN
+from mt_dnn.presets import resolve
+from mt_dnn.run_dir import load_heads, model_folder
+from mt_dnn.stores import prepare_stores, select_tasks, training_stores
+
+
+@dataclass
+class Parts:
+    """What a run is made of."""
+
+    tasks: dict[str, TaskDef]
+    tokenizer: PreTrainedTokenizerBase
+    train: dict[str, TaskStore | StoreSubset]
+    """By task."""
+    dev: dict[str, TaskStore]
+    """By data set name."""
+    test: dict[str, TaskStore]
+    model: MTDNN
+
+
+def resolve_config(config: RunConfig) -> RunConfig:
+    """The configuration with the preset's numbers written out.
+
+    Raises:
+        UserError: a setting outside its range.
+    """
+    for section, key, low in (
+        ("train", "epochs", 1),
+        ("train", "log_every", 1),
+        ("train", "keep", 1),
+        ("batch", "accumulate", 1),
+        ("batch", "eval_size", 1),
+        ("batch", "pad_multiple", 1),
+        ("data", "max_seq_len", 8),
+    ):
+        value = getattr(getattr(config, section), key)
+        if value < low:
+            raise UserError(f"{section}.{key}: {value}; it must be at least {low}")
+    smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
+    return dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
+
+
+def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
+    """Tasks, data and model; the data is prepared where it is not yet.
+
+    Raises:
+        UserError: anything the user can mend: task file, rows, stores, encoder.
+    """
+    tasks = select_tasks(config.data)
+    tokenizer = load_tokenizer(config.model.encoder)
+    stores = prepare_stores(tasks, config, tokenizer, report=report)
+    train = training_stores(tasks, stores["train"], config)
+    for name, store in stores["dev"].items():
+        if not store.manifest.labelled:
+            raise UserError(f"data set {name!r} is a dev split without labels; it needs them")
+    return Parts(
+        tasks=tasks,
+        tokenizer=tokenizer,
+        train=train,
+        dev=stores["dev"],
+        test=stores["test"],
+        model=build_model(config, tasks, report),
+    )
+
+
+def build_model(
+    config: RunConfig, tasks: dict[str, TaskDef], report: Callable[[str], None]
+) -> MTDNN:
+    """Encoder and heads; heads are drawn by the seed, or taken over from ``init_from``."""
+    torch.manual_seed(config.seed)
+    start = model_folder(config.model.init_from) if config.model.init_from else None
+    encoder = load_encoder(
+        str(start) if start else config.model.encoder, attention=config.model.attention
+    )
+    model = MTDNN(encoder, tasks, config.model)
+    if start:
+        taken, fresh = load_heads(start, model, strict=False)
+        report(
+            f"started from {start}: heads taken over: {', '.join(taken) or 'none'}; "
+            f"new: {', '.join(fresh) or 'none'}"
+        )
+    if config.model.gradient_checkpointing:
+        encoder.enable_gradient_checkpointing()
+    if config.system.compile:
+        encoder.compile()
+    return model

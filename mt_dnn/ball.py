@@ -1,0 +1,57 @@
+"""Perturbations (N,T,E) and the balls they live in: ||delta||_p <= epsilon, p in linf, l2, l1.
+
+``scope`` says what one vector is: a token's, (E,), or the whole sentence's, (T E,).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+_ORDER = {"linf": math.inf, "l2": 2.0, "l1": 1.0}
+_DIMS = {"token": (-1,), "sentence": (-2, -1)}
+
+
+def norms(delta: Tensor, *, norm: str, scope: str) -> Tensor:
+    """||delta||_p; (N,T,E) -> (N,T,1) per token, (N,1,1) per sentence."""
+    return torch.linalg.vector_norm(delta, _ORDER[norm], dim=_DIMS[scope], keepdim=True)
+
+
+def unit(delta: Tensor, *, norm: str, scope: str) -> Tensor:
+    """delta / ||delta||_p, (N,T,E); 0 where delta is 0."""
+    # By the largest entry first, so that squares of a tiny gradient do not underflow.
+    largest = delta.abs().amax(_DIMS[scope], keepdim=True)
+    delta = delta / torch.where(largest > 0, largest, 1)
+    size = norms(delta, norm=norm, scope=scope)
+    return delta / torch.where(size > 0, size, 1)
+
+
+def project(delta: Tensor, *, epsilon: float, norm: str, scope: str, mask: Tensor) -> Tensor:
+    """The nearest point (in l2) of the ball ||delta||_p <= epsilon; (N,T,E), 0 off the mask (N,T).
+
+    l1: by sorting, Duchi et al., "Efficient Projections onto the l1-Ball", ICML 2008, figure 1.
+    """
+    delta = delta.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
+    if norm == "linf":
+        return delta.clamp(-epsilon, epsilon)
+    if norm == "l1":
+        rows = delta if scope == "token" else delta.flatten(1)  # (..., D)
+        ranked = rows.abs().sort(-1, descending=True).values
+        excess = ranked.cumsum(-1) - epsilon
+        rank = torch.arange(1, rows.shape[-1] + 1, device=rows.device)
+        support = (ranked * rank > excess).sum(-1, keepdim=True).clamp(min=1)
+        threshold = (excess.gather(-1, support - 1) / support).clamp(min=0)
+        rows = rows.sign() * (rows.abs() - threshold).clamp(min=0)
+        delta = rows.view_as(delta)
+    # For l2 this is the projection, for l1 it takes off what rounding left outside.
+    size = norms(delta, norm=norm, scope=scope)
+    return delta * (epsilon / size.clamp(min=epsilon))
+
+
+def random_like(delta: Tensor, *, norm: str, generator: torch.Generator) -> Tensor:
+    """Random signs with the p-norm of ``delta`` on every token; (N,T,E)."""
+    signs = torch.randint(0, 2, delta.shape, generator=generator, device=generator.device)
+    signs = signs.to(delta) * 2 - 1
+    return unit(signs, norm=norm, scope="token") * norms(delta, norm=norm, scope="token")

@@ -1,0 +1,123 @@
+"""Pictures of predictions against gold labels. Figures without pyplot: no global state, no display."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE = "#1f5f8b"
+GREY = "#8a8a8a"
+
+
+def confusion_matrix_figure(
+    gold: Sequence[int] | np.ndarray,
+    predicted: Sequence[int] | np.ndarray,
+    labels: Sequence[str],
+    *,
+    title: str = "",
+) -> Figure:
+    """Counts per (gold, predicted) class; the colour is the share within the gold class.
+
+    Args:
+        gold, predicted: class ids (N,), positions in ``labels``.
+        labels: class names; readable up to about 20.
+    """
+    from matplotlib.figure import Figure
+
+    size = len(labels)
+    counts = np.zeros((size, size), dtype=int)
+    np.add.at(counts, (np.asarray(gold, dtype=int), np.asarray(predicted, dtype=int)), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (gold, predicted)
+
+    side = min(3.2 + 0.42 * size, 11.0)
+    figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="compressed")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    names = [_short(label) for label in labels]
+    tilted = size * max(map(len, names)) > 40  # what fits on the axis side by side
+    axes.set_xticks(
+        range(size), names, rotation=45 if tilted else 0, ha="right" if tilted else "center"
+    )
+    axes.set_yticks(range(size), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("gold")
+    axes.set_title(_title(title, f"{len(gold)} examples"), fontsize=11)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    # Thin white lines between the cells.
+    axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    for row, column in np.ndindex(size, size):
+        count, share = counts[row, column], shares[row, column]
+        note = f"{count}\n{share:.0%}" if size <= 6 else str(count)
+        if count or size <= 6:
+            axes.text(
+                column,
+                row,
+                note,
+                ha="center",
+                va="center",
+                fontsize=10 if size <= 6 else 7.5,
+                color="white" if share > 0.55 else "#222222",
+            )
+    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, format="{x:.0%}")
+    bar.set_label("share of the gold class")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def scatter_figure(
+    gold: Sequence[float] | np.ndarray,
+    predicted: Sequence[float] | np.ndarray,
+    *,
+    title: str = "",
+    pearson: float | None = None,
+) -> Figure:
+    """Predicted against gold numbers, with the diagonal where they are equal.
+
+    Args:
+        gold, predicted: numbers (N,). Pairs that are not finite are left out.
+        pearson: shown in the title as it is given.
+    """
+    from matplotlib.figure import Figure
+
+    gold, predicted = np.asarray(gold, dtype=float), np.asarray(predicted, dtype=float)
+    finite = np.isfinite(gold) & np.isfinite(predicted)
+    gold, predicted = gold[finite], predicted[finite]
+
+    figure = Figure(figsize=(5.2, 5.0), dpi=110, layout="compressed")
+    axes = figure.add_subplot()
+    low, high = _limits(np.concatenate([gold, predicted]))
+    axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle="--", zorder=1)
+    # Fainter points where there are many, so that density shows.
+    opacity = float(np.clip(120 / max(len(gold), 1), 0.12, 0.7))
+    axes.scatter(gold, predicted, s=16, color=BLUE, alpha=opacity, linewidths=0, zorder=2)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="gold", ylabel="predicted")
+    pearson_note = "" if pearson is None else f"Pearson {pearson:.2f}, "
+    axes.set_title(_title(title, f"{pearson_note}{len(gold)} examples"), fontsize=11)
+    axes.grid(color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """The range of both axes, with a margin; some width even for equal or no values."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _short(label: str, limit: int = 18) -> str:
+    return label if len(label) <= limit else f"{label[: limit - 1]}…"
+
+
+def _title(title: str, note: str) -> str:
+    return f"{title}\n{note}" if title else note

@@ -1,0 +1,98 @@
+"""What sits on the encoder: hidden states -> logits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from data_utils.collator import Batch
+from data_utils.task_def import TaskDef
+from mt_dnn.config import ModelConfig
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
+
+
+def pool(hidden: Tensor, attention_mask: Tensor, how: str) -> Tensor:
+    """One vector per sequence: ``cls`` (first token), ``mean`` or ``max`` over real tokens.
+
+    Args:
+        hidden: (N, T, H).
+        attention_mask: (N, T), 1 on real tokens.
+
+    Returns:
+        (N, H)
+    """
+    if how == "cls":
+        return hidden[:, 0]
+    mask = attention_mask.unsqueeze(-1)  # (N, T, 1)
+    if how == "mean":
+        return (hidden * mask).sum(1) / mask.sum(1)
+    if how == "max":
+        return hidden.masked_fill(mask == 0, float("-inf")).amax(1)
+    raise ValueError(f"pooling {how!r}; choices: cls, mean, max")
+
+
+class PooledHead(nn.Module):
+    """pool -> dense -> activation -> dropout -> output: BERT's classifier, and its initialization.
+
+    ``activation`` none leaves the dense layer out. ``forward`` gives (N, n_out).
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        n_out: int,
+        *,
+        pooling: str = "cls",
+        activation: str = "tanh",
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.pooler: nn.Module = nn.Identity()
+        if activation != "none":
+            self.pooler = nn.Sequential(
+                nn.Linear(hidden_size, hidden_size), ACTIVATIONS[activation]()
+            )
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden_size, n_out)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
+    @classmethod
+    def for_task(
+        cls, hidden_size: int, n_out: int, *, task: TaskDef, config: ModelConfig
+    ) -> PooledHead:
+        """With the task's settings, and the run's where the task has none."""
+        return cls(
+            hidden_size,
+            n_out,
+            pooling=task.pooling or config.pooling,
+            activation=task.activation or config.activation,
+            dropout=config.dropout if task.dropout is None else task.dropout,
+        )
+
+    @torch.no_grad()
+    def start_from_pooler(self, weight: Tensor, bias: Tensor) -> None:
+        """Take over the dense layer that the encoder was pretrained with, where it is the same map."""
+        if self.pooling == "cls" and isinstance(self.pooler, nn.Sequential):
+            dense, activation = self.pooler
+            if isinstance(activation, nn.Tanh) and dense.weight.shape == weight.shape:
+                dense.weight.copy_(weight)
+                dense.bias.copy_(bias)
+
+    def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        pooled = self.pooler(pool(hidden, batch.attention_mask, self.pooling))  # (N, H)
+        return self.output(self.dropout(pooled))  # (N, n_out)
+
+
+class CandidateHead(PooledHead):
+    """One score per candidate, put in a row per example: (B, K), 0 where a candidate is absent."""
+
+    def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        scores = super().forward(hidden, batch)  # (N, 1)
+        assert batch.candidate_mask is not None
+        rows = scores.new_zeros(batch.candidate_mask.shape)  # (B, K)
+        return rows.masked_scatter(batch.candidate_mask, scores)

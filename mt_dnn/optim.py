@@ -1,0 +1,109 @@
+"""Parameter groups, optimizers, schedules."""
+
+from __future__ import annotations
+
+import math
+from fnmatch import fnmatch
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from data_utils.registry import UserError
+from mt_dnn.config import OptimConfig
+from mt_dnn.model import MTDNN
+
+
+def freeze(model: nn.Module, patterns: tuple[str, ...]) -> int:
+    """Switch off the gradient of matching parameters; returns their number of elements.
+
+    Raises:
+        UserError: a pattern matches nothing.
+    """
+    frozen = 0
+    for pattern in patterns:
+        matching = [p for name, p in model.named_parameters() if fnmatch(name, pattern)]
+        if not matching:
+            names = ", ".join([name for name, _ in model.named_parameters()][:4])
+            raise UserError(f"optim.freeze: {pattern!r} matches no parameter; names are {names}, …")
+        for parameter in matching:
+            parameter.requires_grad_(False)
+            frozen += parameter.numel()
+    return frozen
+
+
+def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
+    """Groups of equal learning rate and weight decay; ``peak_lr`` is what the schedule scales.
+
+    Biases, norms and all other vectors are not decayed. With ``layer_decay`` = d, encoder layer l
+    of L learns at lr * d^(L + 1 - l), embeddings being layer 0 (Howard and Ruder,
+    arXiv 1801.06146, section 3.1).
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    top = model.encoder.num_layers + 1
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if name.startswith("encoder."):
+            depth = model.encoder.layer_of(name.removeprefix("encoder."))
+            lr = config.lr * config.layer_decay ** (top - depth)
+        else:
+            lr = config.lr if config.head_lr is None else config.head_lr
+        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((lr, decay), []).append(parameter)
+    if not groups:
+        raise UserError("optim.freeze leaves nothing to train")
+    return [
+        {"params": parameters, "peak_lr": lr, "lr": lr, "weight_decay": decay}
+        for (lr, decay), parameters in groups.items()
+    ]
+
+
+def build_optimizer(model: MTDNN, config: OptimConfig, device: torch.device) -> Optimizer:
+    """AdamW (fused), Adamax or RAdam, all with decoupled weight decay (arXiv 1711.05101)."""
+    if config.lr <= 0:
+        raise UserError(f"optim.lr: {config.lr} is not positive")
+    groups = parameter_groups(model, config)
+    options: dict[str, Any] = {"betas": config.betas, "eps": config.eps}
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, fused=device.type in ("cuda", "cpu"), **options)
+    if config.name == "radam":
+        return torch.optim.RAdam(groups, decoupled_weight_decay=True, foreach=True, **options)
+    # torch's Adamax adds the decay to the gradient; decouple it by decaying before the step.
+    for group in groups:
+        group["decoupled_decay"] = group.pop("weight_decay")
+    optimizer = torch.optim.Adamax(groups, foreach=True, **options)
+    optimizer.register_step_pre_hook(_decay)
+    return optimizer
+
+
+@torch.no_grad()
+def _decay(optimizer: Optimizer, *_: Any) -> None:
+    for group in optimizer.param_groups:
+        factor = 1 - group["lr"] * group["decoupled_decay"]
+        parameters = [p for p in group["params"] if p.grad is not None]
+        if factor != 1 and parameters:
+            torch._foreach_mul_(parameters, factor)
+
+
+def schedule(step: int, total: int, config: OptimConfig) -> float:
+    """Factor of the peak learning rate at update ``step`` of ``total``, counted from 0.
+
+    Rises linearly over the first ``warmup`` * total updates, then falls to 0 (linear, cosine) or
+    stays (constant). A function of the step alone, so there is nothing to save or to resume.
+    """
+    warmup = round(config.warmup * total)
+    if step < warmup:
+        return (step + 1) / warmup
+    if config.schedule == "constant":
+        return 1.0
+    progress = (step - warmup) / max(total - warmup, 1)
+    if config.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return max(1.0 - progress, 0.0)
+
+
+def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor

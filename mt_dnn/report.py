@@ -1,0 +1,151 @@
+"""What a run shows of itself: the setup at its start, scores and pictures, the table at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from data_utils.metrics import METRICS
+from mt_dnn import console
+from mt_dnn.assemble import Parts
+from mt_dnn.config import RunConfig
+from mt_dnn.evaluate import Evaluation
+from mt_dnn.figures import confusion_matrix_figure, scatter_figure
+from mt_dnn.run_dir import config_yaml
+from mt_dnn.task_types import TaskType
+from mt_dnn.tracking import Tracker, fenced, flatten, markdown_table
+
+
+def show_setup(config: RunConfig, parts: Parts, *, device: str, total: int) -> None:
+    """Print what the run is about to do, defaults included."""
+    optim, batch = config.optim, config.batch
+    count = sum(p.numel() for p in parts.model.parameters() if p.requires_grad)
+    facts = {
+        "encoder": f"{config.model.encoder}, {count / 1e6:.1f}M trainable parameters",
+        "device": f"{device}, {config.system.precision}, attention {parts.model.encoder.attention}",
+    }
+    for name, store in parts.train.items():
+        whole = store.manifest.rows - sum(store.manifest.dropped.values())
+        part = f" (a subset of {whole}: data.train_limit)" if len(store) < whole else ""
+        sets = ", ".join(
+            f"{len(dev)} {dataset}"
+            for dataset, dev in parts.dev.items()
+            if dev.manifest.task == name
+        )
+        facts[f"task {name}"] = (
+            f"{parts.tasks[name].task_type}, {len(store)} train{part}, dev: {sets or 'none'}"
+        )
+    facts |= {
+        "mixing": config.mixing.name,
+        "batches": f"{batch.size} x {batch.accumulate}, {total} updates in at most "
+        f"{config.train.epochs} epochs",
+        "optimizer": f"{optim.name}, lr {optim.lr:g}, weight decay {optim.weight_decay:g}, "
+        f"{optim.schedule} with {optim.warmup:.0%} warmup, clip {optim.clip_norm:g}",
+        "SMART": f"{config.smart}, lambda_s {config.smoothness.weight:g}, "
+        f"mu {config.proximal.weight:g}",
+        "seed": str(config.seed),
+    }
+    console.summary(facts, title=f"Run {config.name}")
+
+
+def log_setup(tracker: Tracker, config: RunConfig, parts: Parts) -> None:
+    """The resolved configuration and the task table as text, and the run's line in HPARAMS."""
+    tracker.text("config", fenced(config_yaml(config)))
+    columns = ["task", "type", "format", "classes", "metrics", "best by", "train", "dev"]
+    rows = []
+    for task in parts.tasks.values():
+        dev = [f"{n} {len(s)}" for n, s in parts.dev.items() if s.manifest.task == task.name]
+        rows.append(
+            [
+                *(task.name, task.task_type, task.data_format, task.labels or task.n_class),
+                *(task.metrics, task.metric_for_best, len(parts.train.get(task.name, ())), dev),
+            ]
+        )
+    tracker.text("tasks", markdown_table(columns, rows))
+    # Where it is written and computed is not what it computes.
+    values = dataclasses.asdict(config)
+    for field in ("name", "output_dir", "resume", "overwrite", "system"):
+        values.pop(field)
+    tracker.hparams(flatten(values))
+
+
+def score_line(evaluations: dict[str, Evaluation], average: float) -> str:
+    """One line: each data set's metric_for_best, and the average."""
+    scores = [
+        f"{dataset} {e.task.metric_for_best} {e.metrics[e.task.metric_for_best]:.2f}"
+        for dataset, e in evaluations.items()
+    ]
+    return "  ".join([*scores, f"average {average:.2f}"])
+
+
+def log_evaluation(
+    tracker: Tracker,
+    step: int,
+    evaluations: dict[str, Evaluation],
+    average: float,
+    kinds: dict[str, TaskType],
+) -> None:
+    """Scores and their average, and a picture of each data set."""
+    scores: dict[str, Any] = {
+        f"eval/{dataset}/{metric}": value
+        for dataset, evaluation in evaluations.items()
+        for metric, value in evaluation.metrics.items()
+    }
+    tracker.scalars(step, scores | {"eval/average": average})
+    if not tracker.enabled:
+        return
+    for dataset, evaluation in evaluations.items():
+        task = evaluation.task
+        gold = [prediction.gold for prediction in evaluation.predictions]
+        values = [prediction.value for prediction in evaluation.predictions]
+        picture = kinds[task.name].picture
+        if picture == "confusion":
+            labels = task.labels or [str(i) for i in range(task.n_class)]
+            figure = confusion_matrix_figure(gold, values, labels, title=dataset)
+        elif picture == "scatter":
+            pearson = METRICS.get("Pearson")(gold, values)
+            figure = scatter_figure(gold, values, title=dataset, pearson=pearson)
+        else:
+            continue
+        tracker.figure(f"{picture}/{dataset}", figure, step)
+
+
+def log_best(tracker: Tracker, step: int, best: dict[str, Any], parts: Parts) -> None:
+    """The scores of the model kept so far: columns of the HPARAMS tab."""
+    scores = {"best/average": best["average"]}
+    for dataset, metrics in best["scores"].items():
+        name = parts.tasks[parts.dev[dataset].manifest.task].metric_for_best
+        scores[f"best/{dataset}/{name}"] = metrics[name]
+    tracker.scalars(step, scores)
+
+
+def show_results(
+    config: RunConfig, parts: Parts, run_dir: Path, best: dict[str, Any] | None
+) -> None:
+    """The dev scores of the best model beside a constant guess, the paths, what to try next."""
+    if best is not None and best["scores"]:
+        rows = []
+        for dataset, metrics in best["scores"].items():
+            task = parts.tasks[parts.dev[dataset].manifest.task]
+            rows += [
+                console.ScoreRow(
+                    dataset=dataset,
+                    metric=name,
+                    score=value,
+                    baseline=best["baselines"][dataset].get(name),
+                    best_step=best["step"],
+                    in_average=name == task.metric_for_best,
+                )
+                for name, value in metrics.items()
+                if METRICS.get(name).is_number
+            ]
+        console.print_scores_table(rows, average=best["average"])
+    task = next(iter(parts.tasks))
+    commands = {
+        "watch the curves": f"tensorboard --logdir {config.output_dir}",
+        "predict your own rows (TSV on standard input)": (
+            f"python predict.py --run {run_dir} --task {task} --input -"
+        ),
+    }
+    console.print_next(run_dir, commands)

@@ -1,0 +1,209 @@
+"""The run directory: what it takes to run it again, and the model it leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerBase
+
+from data_utils.registry import UserError
+from data_utils.store import Manifest
+from data_utils.task_def import TaskDef
+from data_utils.task_file import KEYS
+from mt_dnn.config import ModelConfig, RunConfig
+from mt_dnn.model import MTDNN
+
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "scikit-learn")
+
+
+def open_run_dir(config: RunConfig) -> Path:
+    """The run's folder, new or to be resumed.
+
+    Raises:
+        UserError: a run of that name exists, and neither resume nor overwrite was said.
+    """
+    run_dir = Path(config.output_dir) / config.name
+    if (run_dir / "config.yml").exists() and not config.resume:
+        if not config.overwrite:
+            raise UserError(
+                f"{run_dir} holds a run already: go on with it (--resume true), replace it "
+                f"(--overwrite true), or choose another name (--name ...)"
+            )
+        shutil.rmtree(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    return run_dir
+
+
+def write_setup(
+    run_dir: Path, config: RunConfig, tasks: dict[str, TaskDef], environment: dict[str, Any]
+) -> None:
+    """config.yml, tasks.yml and environment.json."""
+    (run_dir / "config.yml").write_text(config_yaml(config), encoding="utf-8")
+    (run_dir / "tasks.yml").write_text(tasks_yaml(tasks), encoding="utf-8")
+    text = json.dumps(environment, indent=2, ensure_ascii=False)
+    (run_dir / "environment.json").write_text(text + "\n", encoding="utf-8")
+
+
+def config_yaml(config: RunConfig) -> str:
+    """Every field as it was resolved; ``train.py --config`` reads it back."""
+    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
+
+
+def tasks_yaml(tasks: dict[str, TaskDef]) -> str:
+    """Task definitions in their correct spelling, as :func:`load_task_file` reads them."""
+    entries = {}
+    for task in tasks.values():
+        values = dataclasses.asdict(task)
+        entry = {key: values[name] for key, name in KEYS.items()}
+        entries[task.name] = {k: v for k, v in entry.items() if v not in (None, (), [])}
+    return yaml.safe_dump(_plain(entries), sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, which YAML has a word for."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def describe_environment(device: str, threads: int, manifests: list[Manifest]) -> dict[str, Any]:
+    """Versions, commit, device and data fingerprints: the provenance of every figure."""
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "platform": platform.platform(),
+        "device": device,
+        "threads": threads,
+        "data": {
+            f"{m.task}_{m.split}": {"source": m.source, "sha256": m.source_hash, "rows": m.rows}
+            for m in manifests
+        },
+    }
+
+
+def _commit() -> str | None:
+    """The code's commit, marked where files differ from it; None outside a git checkout."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def save_model_folder(
+    folder: Path,
+    *,
+    model: MTDNN,
+    tokenizer: PreTrainedTokenizerBase,
+    config: RunConfig,
+    step: int,
+    scores: dict[str, dict[str, Any]],
+) -> None:
+    """The model in Hugging Face layout, heads beside it; written aside, then renamed.
+
+    ``AutoModel.from_pretrained(folder)`` loads the shared encoder; :func:`mt_dnn.load` all of it.
+    """
+    aside = folder.with_suffix(".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    model.encoder.save_pretrained(aside)
+    tokenizer.save_pretrained(aside)
+    heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}
+    save_file(heads, aside / "heads.safetensors")
+    (aside / "tasks.yml").write_text(tasks_yaml(model.tasks), encoding="utf-8")
+    facts = {
+        "model": dataclasses.asdict(config.model),
+        "max_seq_len": config.data.max_seq_len,
+        "step": step,
+        "scores": scores,
+    }
+    (aside / "mt_dnn.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (aside / "README.md").write_text(_model_card(config, model, step, scores), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+
+
+def model_folder(run: str | Path) -> Path:
+    """The folder of a run's best model; ``run`` may be that folder itself.
+
+    Raises:
+        UserError: there is none.
+    """
+    run = Path(run)
+    for folder in (run / "best", run):
+        if (folder / "mt_dnn.json").exists():
+            return folder
+    raise UserError(f"{run} is not a finished run: it has no best/mt_dnn.json")
+
+
+def read_model_facts(folder: Path) -> tuple[ModelConfig, int]:
+    """The heads' settings and the longest sequence a saved model was trained with."""
+    facts = json.loads((folder / "mt_dnn.json").read_text(encoding="utf-8"))
+    return ModelConfig(**facts["model"]), int(facts["max_seq_len"])
+
+
+def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], list[str]]:
+    """Copy saved head weights into ``model``; returns the heads taken over and the others.
+
+    Raises:
+        UserError: ``strict`` and a head is missing or has another shape.
+    """
+    saved = load_file(folder / "heads.safetensors")
+    taken, fresh = [], []
+    for name, head in model.heads.items():
+        own = head.state_dict()
+        weights = {key: saved.get(f"{name}.{key}") for key in own}
+        if all(w is not None and w.shape == own[key].shape for key, w in weights.items()):
+            head.load_state_dict(weights)
+            taken.append(name)
+        else:
+            fresh.append(name)
+    if strict and fresh:
+        raise UserError(f"{folder}: heads.safetensors does not fit tasks.yml: {', '.join(fresh)}")
+    return taken, fresh
+
+
+def _model_card(config: RunConfig, model: MTDNN, step: int, scores: dict[str, dict]) -> str:
+    lines = [
+        f"{dataset} | {metric} | {value:.2f}"
+        for dataset, metrics in scores.items()
+        for metric, value in metrics.items()
+        if isinstance(value, float)
+    ]
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            "tags: [mt-dnn, multi-task]",
+            "---",
+            f"# {config.name}",
+            "",
+            f"One shared encoder, started from `{config.model.encoder}`, with a head for each of: "
+            f"{', '.join(model.tasks)}. Seed {config.seed}, update {step}, preset {config.smart}.",
+            "",
+            "dataset | metric | dev score",
+            "--- | --- | ---",
+            *lines,
+            "",
+            "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with "
+            "`mt_dnn.load`, which predicts by task name.",
+            "",
+        ]
+    )

@@ -1,0 +1,113 @@
+"""The prepared data of a run's tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from data_utils.registry import UserError, choices_hint
+from data_utils.sources import find_source
+from data_utils.store import StoreSubset, TaskStore, ensure_store
+from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
+from mt_dnn.config import DataConfig, RunConfig
+from mt_dnn.task_types import load_tasks
+
+
+def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
+    """The tasks to use, in the order asked for.
+
+    Raises:
+        UserError: a name that the task file lacks, or a fault in the file.
+    """
+    tasks = load_tasks(config.tasks)
+    for name in config.use:
+        if name not in tasks:
+            raise UserError(
+                f"data.use: {config.tasks} has no task {name!r}.{choices_hint(name, tasks)}"
+            )
+    return {name: tasks[name] for name in config.use or tasks}
+
+
+def store_dir(config: RunConfig) -> Path:
+    """As configured, or ``{data_dir}/store/{encoder}-{max_seq_len}``."""
+    if config.data.store_dir is not None:
+        return Path(config.data.store_dir)
+    encoder = config.model.encoder.removeprefix("package:").rstrip("/").replace("/", "--")
+    return (
+        Path(config.data.data_dir) / "store" / f"{encoder.lstrip('.-')}-{config.data.max_seq_len}"
+    )
+
+
+def prepare_stores(
+    tasks: dict[str, TaskDef],
+    config: RunConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    roles: Iterable[str] = ROLES,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, dict[str, TaskStore]]:
+    """role -> data set name -> store, for every split that has rows; made where missing.
+
+    Raises:
+        UserError: a stale store (unless ``data.on_stale`` is rebuild), or malformed rows.
+    """
+    found: dict[str, dict[str, TaskStore]] = {role: {} for role in roles}
+    folder = store_dir(config)
+    for task in tasks.values():
+        for split in task.split_names:
+            if split_role(split) not in found:
+                continue
+            source = find_source(task, split, config.data.data_dir)
+            if source is None and not (folder / f"{task.name}_{split}").exists():
+                continue
+            found[split_role(split)][dataset_name(task.name, split)] = ensure_store(
+                task,
+                split,
+                source=source,
+                tokenizer=tokenizer,
+                max_seq_len=config.data.max_seq_len,
+                store_dir=folder,
+                on_stale=config.data.on_stale,
+                report=report,
+            )
+    return found
+
+
+def training_stores(
+    tasks: dict[str, TaskDef], stores: dict[str, TaskStore], config: RunConfig
+) -> dict[str, TaskStore | StoreSubset]:
+    """task -> its training examples, at most ``data.train_limit``, drawn by the seed.
+
+    A task without a train split is only predicted, with the head it shares.
+
+    Raises:
+        UserError: a task without training rows; says where they were looked for.
+    """
+    by_task = {store.manifest.task: store for store in stores.values()}
+    limit = config.data.train_limit
+    chosen: dict[str, TaskStore | StoreSubset] = {}
+    for index, (name, task) in enumerate(tasks.items()):
+        for split in task.splits("train"):
+            if name not in by_task:
+                path = Path(config.data.data_dir) / f"{name}_{split}"
+                raise UserError(
+                    f"task {name!r} has no training rows: there is no {path}.tsv or .jsonl. "
+                    f"Prepare them, or name the tasks to train: --data.use"
+                )
+            store = by_task[name]
+            chosen[name] = store
+            if limit is not None and limit < len(store):
+                rng = np.random.default_rng([config.seed, index])
+                picked = rng.choice(len(store), limit, replace=False)
+                chosen[name] = StoreSubset(store, np.sort(picked))
+    trained = {tasks[name].head_name for name in chosen}
+    for task in tasks.values():
+        if task.head_name not in trained:
+            raise UserError(
+                f"{task.where}: has no train split and shares no head with a task that has one; "
+                f"leave it out with --data.use"
+            )
+    return chosen

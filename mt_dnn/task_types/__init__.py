@@ -1,0 +1,28 @@
+"""One file per task type; a new one is a new file and its line here."""
+
+import dataclasses
+from pathlib import Path
+
+from data_utils.task_def import TaskDef
+from data_utils.task_file import load_task_file
+from mt_dnn.task_types import classification as classification
+from mt_dnn.task_types import ranking as ranking
+from mt_dnn.task_types import regression as regression
+from mt_dnn.task_types.base import TASK_TYPES as TASK_TYPES
+from mt_dnn.task_types.base import Prediction as Prediction
+from mt_dnn.task_types.base import TaskType as TaskType
+
+
+def load_tasks(path: str | Path) -> dict[str, TaskDef]:
+    """Read a task file and hold every task against its type, before any data is read.
+
+    Raises:
+        UserError: names file, line, task and the valid choices.
+    """
+    return {name: checked(task) for name, task in load_task_file(path).items()}
+
+
+def checked(task: TaskDef) -> TaskDef:
+    """The task with its type's name in the correct form, and fit for that type."""
+    name = TASK_TYPES.canonical(task.task_type, task.where)
+    return TASK_TYPES.get(name).check(dataclasses.replace(task, task_type=name))

