@@ -15,8 +15,8 @@ def run_cli(main: Callable[[], object]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader, such as head, has gone
         sys.stderr.close()

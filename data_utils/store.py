@@ -23,77 +23,8 @@ from data_utils.registry import UserError
 from data_utils.sources import RowSource
 from data_utils.task_def import TaskDef, split_role
 
-VERSION = 1
 CHUNK = 4096
 """Rows tokenized at once: enough to keep the tokenizer's threads busy, little in memory."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """How a store was made, and what came of it."""
-
-    # What must agree for a store to be used.
-    version: int
-    task: str
-    split: str
-    data_format: str
-    labels: list[str]
-    n_class: int
-    max_seq_len: int
-    tokenizer_hash: str
-    source_hash: str
-    # What is told of it.
-    tokenizer: str
-    source: str
-    pad_token_id: int
-    rows: int = 0
-    truncated: int = 0
-    tokens: int = 0
-    longest: int = 0
-    labelled: bool = True
-    dropped: dict[str, int] = dataclasses.field(default_factory=dict)
-    """Reason -> rows read but not stored."""
-
-
-IDENTITY = (
-    *("version", "task", "split", "data_format", "labels", "n_class"),
-    *("max_seq_len", "tokenizer_hash", "source_hash"),
-)
-
-
-def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Of everything that turns text into ids; not of the padding state, which calls change."""
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
-    state.pop("truncation", None)
-    state.pop("padding", None)
-    text = json.dumps([state, tokenizer.model_input_names], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def expected_manifest(
-    task: TaskDef,
-    split: str,
-    *,
-    source: str,
-    source_hash: str,
-    tokenizer: PreTrainedTokenizerBase,
-    max_seq_len: int,
-) -> Manifest:
-    """What the manifest of a fresh store would say, before its rows are counted."""
-    return Manifest(
-        version=VERSION,
-        task=task.name,
-        split=split,
-        data_format=task.data_format,
-        labels=list(task.labels),
-        n_class=task.n_class,
-        max_seq_len=task.max_seq_len or max_seq_len,
-        tokenizer_hash=tokenizer_hash(tokenizer),
-        source_hash=source_hash,
-        tokenizer=str(tokenizer.name_or_path),
-        source=source,
-        pad_token_id=int(tokenizer.pad_token_id or 0),
-    )
 
 
 def ensure_store(
@@ -148,32 +79,6 @@ def ensure_store(
     manifest = build_store(folder, wanted, task=task, source=source, tokenizer=tokenizer)
     report(describe(manifest))
     return TaskStore(folder)
-
-
-def describe(manifest: Manifest) -> str:
-    """One line: what was read, kept, cut and left out."""
-    kept = manifest.rows - sum(manifest.dropped.values())
-    line = (
-        f"{manifest.task}_{manifest.split}: {kept} examples of {manifest.rows} rows, "
-        f"{manifest.tokens / max(kept, 1):.1f} tokens on average, longest {manifest.longest}, "
-        f"{manifest.truncated} truncated at {manifest.max_seq_len}"
-    )
-    dropped = ", ".join(f"{count} {reason}" for reason, count in manifest.dropped.items())
-    return f"{line}, dropped: {dropped}" if dropped else line
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text[:12] + "…" if len(text) == 64 else text
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    try:
-        return Manifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"{folder}/manifest.json cannot be read ({error}); delete {folder}"
-        ) from None
 
 
 def build_store(

@@ -5,18 +5,30 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.collator import collate
+from data_utils.loader import TrainLoader
 from data_utils.registry import UserError
+from data_utils.sampler import MultiTaskSampler
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.config import RunConfig
 from mt_dnn.encoder import load_encoder, load_tokenizer
 from mt_dnn.model import MTDNN
 from mt_dnn.presets import resolve
-from mt_dnn.run_dir import load_heads, model_folder
+from mt_dnn.run_dir import (
+    describe_environment,
+    load_heads,
+    model_folder,
+    open_run_dir,
+    write_setup,
+)
 from mt_dnn.stores import prepare_stores, select_tasks, training_stores
 
 
@@ -53,6 +65,12 @@ def resolve_config(config: RunConfig) -> RunConfig:
         if value < low:
             raise UserError(f"{section}.{key}: {value}; it must be at least {low}")
     smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
+    perturbs = smoothness.weight and (smoothness.noise != "zero" or smoothness.ascent != "none")
+    if config.system.precision == "fp16" and perturbs and smoothness.precision != "float32":
+        raise UserError(
+            "smoothness.precision: autocast with system.precision fp16 rounds the perturbation "
+            "away; choose float32, or system.precision bf16 or fp32"
+        )
     return dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
 
 
@@ -100,3 +118,40 @@ def build_model(
     if config.system.compile:
         encoder.compile()
     return model
+
+
+def build_loader(config: RunConfig, parts: Parts, accelerator: Accelerator) -> TrainLoader:
+    """The training mixture, this process's share of it."""
+    sampler = MultiTaskSampler(
+        {name: store.lengths for name, store in parts.train.items()},
+        config.batch.size,
+        mixing=config.mixing,
+        epochs=config.train.epochs,
+        seed=config.seed,
+        group_by_length=config.batch.group_by_length,
+        pool=config.batch.pool,
+        world_size=accelerator.num_processes,
+        rank=accelerator.process_index,
+    )
+    return TrainLoader(
+        sampler,
+        parts.train,
+        collate=partial(collate, pad_multiple=config.batch.pad_multiple),
+        workers=config.system.workers,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+
+
+def create_run_dir(config: RunConfig, parts: Parts, *, device: str) -> Path:
+    """The run's folder with all that is needed to run it again.
+
+    Raises:
+        UserError: it holds another run.
+    """
+    run_dir = open_run_dir(config)
+    stores = [*parts.train.values(), *parts.dev.values(), *parts.test.values()]
+    environment = describe_environment(
+        device, torch.get_num_threads(), [store.manifest for store in stores]
+    )
+    write_setup(run_dir, config, parts.tasks, environment)
+    return run_dir

@@ -19,9 +19,13 @@ from torch.optim import Optimizer
 from data_utils.registry import UserError
 
 
-def checkpoint_folders(run_dir: Path) -> list[Path]:
+def _folders(run_dir: Path) -> list[Path]:
     """Complete checkpoints, the oldest first."""
     return sorted((run_dir / "checkpoints").glob("step-????????"))
+
+
+def newest_checkpoint(run_dir: Path) -> Path | None:
+    return next(reversed(_folders(run_dir)), None)
 
 
 def save_checkpoint(
@@ -48,7 +52,7 @@ def save_checkpoint(
     (aside / "state.json").write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
-    for old in checkpoint_folders(run_dir)[: -max(keep, 1)]:
+    for old in _folders(run_dir)[: -max(keep, 1)]:
         shutil.rmtree(old)
     return folder
 

@@ -12,6 +12,17 @@ from data_utils.registry import UserError
 from mt_dnn.config import SystemConfig
 
 
+def device_name(accelerator: Accelerator) -> str:
+    """Such as ``cpu, 2 threads`` or ``2 x NVIDIA H200``."""
+    device = accelerator.device
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{device.type}, {torch.get_num_threads()} threads"
+    world = accelerator.num_processes
+    return name if world == 1 else f"{world} x {name}"
+
+
 def build_accelerator(config: SystemConfig) -> Accelerator:
     """The device, its precision and, under torchrun, its process group.
 

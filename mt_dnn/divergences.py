@@ -42,8 +42,8 @@ DIVERGENCES: Registry[Divergence] = Registry("divergence")
 
 def _prepare(
     p_logits: Tensor, q_logits: Tensor, mask: Tensor | None, fill: float
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Both in float32 at least, absent entries set to ``fill``; and where they are absent."""
+) -> tuple[Tensor, Tensor]:
+    """Both in float32 at least, with ``fill`` at absent entries, which cuts their gradient."""
     if p_logits.shape != q_logits.shape:
         raise ValueError(
             f"a divergence needs two tensors of one shape, got {tuple(p_logits.shape)} and "
@@ -53,23 +53,21 @@ def _prepare(
     dtype = torch.promote_types(torch.promote_types(p_logits.dtype, q_logits.dtype), torch.float32)
     p_logits, q_logits = p_logits.to(dtype), q_logits.to(dtype)
     if mask is None:
-        return p_logits, q_logits, None
+        return p_logits, q_logits
     absent = ~mask.bool()
-    return p_logits.masked_fill(absent, fill), q_logits.masked_fill(absent, fill), absent
+    return p_logits.masked_fill(absent, fill), q_logits.masked_fill(absent, fill)
 
 
 def _log_probabilities(
     p_logits: Tensor, q_logits: Tensor, dim: int, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """log p, log q, p, q over ``dim``; all four are 0 at absent entries."""
-    # The lowest finite number and not -inf: a row with nothing present must not become NaN.
+    """log p, log q, p, q over ``dim``; absent entries have p = q = 0 and log p = log q."""
+    # The lowest finite number and not -inf, whose differences are NaN: any log-normalizer vanishes
+    # beside it, so that both sides agree at absent entries and no formula sees them.
     lowest = torch.finfo(torch.float32).min
-    p_logits, q_logits, absent = _prepare(p_logits, q_logits, mask, lowest)
+    p_logits, q_logits = _prepare(p_logits, q_logits, mask, lowest)
     log_p, log_q = p_logits.log_softmax(dim), q_logits.log_softmax(dim)
-    p, q = log_p.exp(), log_q.exp()
-    if absent is None:
-        return log_p, log_q, p, q
-    return tuple(x.masked_fill(absent, 0.0) for x in (log_p, log_q, p, q))  # type: ignore[return-value]
+    return log_p, log_q, log_p.exp(), log_q.exp()
 
 
 @DIVERGENCES.register("symmetric_kl", "SymKlCriterion", "NsSymKlCriterion")
@@ -133,7 +131,7 @@ def squared_error(
         ValueError: shapes differ. (B,) against (B,1) broadcasts to (B,B), whose mean is
             2 var(prediction) for identical predictions, and not 0.
     """
-    p_logits, q_logits, _ = _prepare(p_logits, q_logits, mask, 0.0)
+    p_logits, q_logits = _prepare(p_logits, q_logits, mask, 0.0)
     return (p_logits - q_logits).square().sum(dim)
 
 
@@ -144,7 +142,7 @@ def _register_bernoulli(name: str) -> None:
     def bernoulli(
         p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
     ) -> Tensor:
-        p_logits, q_logits, _ = _prepare(p_logits, q_logits, mask, 0.0)
+        p_logits, q_logits = _prepare(p_logits, q_logits, mask, 0.0)
         # sigmoid(z) is the softmax over (z, 0)
         p_pair, q_pair = (torch.stack([z, torch.zeros_like(z)], -1) for z in (p_logits, q_logits))
         return two_way(p_pair, q_pair).sum(dim)

@@ -100,8 +100,11 @@ def _baseline(task: TaskDef, gold: list[Any]) -> dict[str, float]:
     }
 
 
-def average(evaluations: dict[str, Evaluation]) -> float:
-    """Mean over tasks of metric_for_best, each task's data sets averaged first; greater is better."""
+def average(evaluations: dict[str, Evaluation]) -> float | None:
+    """Mean over tasks of metric_for_best, each task's data sets averaged first; greater is better.
+
+    None where there is nothing scored.
+    """
     per_task: dict[str, list[float]] = {}
     for evaluation in evaluations.values():
         task = evaluation.task
@@ -109,7 +112,7 @@ def average(evaluations: dict[str, Evaluation]) -> float:
             sign = 1 if METRICS.get(task.metric_for_best).greater_is_better else -1
             value = sign * evaluation.metrics[task.metric_for_best]
             per_task.setdefault(task.name, []).append(value)
-    return float(np.mean([np.mean(values) for values in per_task.values()]))
+    return float(np.mean([np.mean(v) for v in per_task.values()])) if per_task else None
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:

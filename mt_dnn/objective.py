@@ -1,4 +1,4 @@
-"""What a step minimizes: F = L + lambda_s R_s + mu D_Breg, term by term (arXiv 1911.03437, eq. 1, 3)."""
+"""What a step minimizes, term by term: F = L + lambda_s R_s + mu D_Breg (arXiv 1911.03437, eq. 1, 3)."""
 
 from __future__ import annotations
 
@@ -8,47 +8,130 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.registry import UserError
 from mt_dnn.config import RunConfig
 from mt_dnn.model import MTDNN
+from mt_dnn.proximal import ProximalTeacher
+from mt_dnn.randomness import dropout_off, replay
+from mt_dnn.smoothness import SmoothnessStats, smoothness_loss
 
 
 class LossTerms(NamedTuple):
     """Scalars with gradient; a term that is off is None, and its work is not done."""
 
     total: Tensor
-    """Task weight times the weighted sum of the others."""
+    """w (L + lambda_s R_s + mu D_Breg), w the task's weight."""
     supervised: Tensor
+    """L"""
+    smoothness: Tensor | None = None
+    """R_s"""
+    proximal: Tensor | None = None
+    """D_Breg"""
+    health: SmoothnessStats | None = None
 
-    def named(self) -> dict[str, Tensor]:
-        """What is logged as ``train/<task>/<name>``: ``loss`` is the supervised one."""
-        return {"loss": self.supervised}
+    def named(self, task: str) -> dict[str, Tensor]:
+        """The scalars to log, by tag."""
+        health = {} if self.health is None else self.health._asdict()
+        named = {
+            f"train/{task}/loss": self.supervised,
+            f"train/{task}/smoothness": self.smoothness,
+            f"train/{task}/proximal": self.proximal,
+            **{f"smart/{task}/{name}": value for name, value in health.items() if name != "loss"},
+        }
+        return {tag: value for tag, value in named.items() if value is not None}
 
 
 class Objective(nn.Module):
     """A batch -> its loss terms.
 
     A module, so that a distributed wrapper sees one forward per step however many passes the
-    terms need.
+    terms need. The clean logits are computed once and shared by all terms.
+
+    Args:
+        model: on its device, with what is frozen frozen.
+        config: resolved; a weight of 0 under ``smoothness`` or ``proximal`` switches its term off.
+
+    Raises:
+        UserError: a term is on and a task's type defines no divergence.
     """
 
     def __init__(self, model: MTDNN, config: RunConfig) -> None:
         super().__init__()
         self.model = model
+        self.smoothness, self.proximal = config.smoothness, config.proximal
+        self.teacher = ProximalTeacher(model, config.proximal) if config.proximal.weight else None
+        if self.smoothness.weight or self.teacher:
+            for kind in model.task_types.values():
+                if getattr(kind, "divergence", None) is None:
+                    raise UserError(
+                        f"{kind.task.where}: task_type {kind.task.task_type} defines no "
+                        f"divergence, which SMART needs; use --smart off"
+                    )
 
-    def forward(self, batch: Batch, *, seed: int) -> LossTerms:
+    def forward(self, batch: Batch, *, seed: int, measure_gain: bool = False) -> LossTerms:
         """Args:
         batch: on the model's device.
         seed: of dropout and noise; all randomness of the step is a function of it.
+        measure_gain: also compare the perturbation with random signs of its size.
         """
         kind = self.model.task_types[batch.task]
-        torch.manual_seed(seed)
-        logits = self.model(batch)
+        embeds = self.model.embed(batch)  # (N, T, E)
+        with replay(seed, embeds.device):
+            logits = self.model.logits(embeds, batch)
         supervised = kind.loss(logits, batch)
-        return LossTerms(kind.task.weight * supervised, supervised)
+        total, smoothness, proximal, health = supervised, None, None, None
+        if self.smoothness.weight:
+            smoothness, health = self._smoothness(embeds, logits, batch, seed, measure_gain)
+            total = total + self.smoothness.weight * smoothness
+        if self.teacher is not None:
+            teacher_logits = self.teacher.logits(batch)
+            proximal = kind.divergence(logits, teacher_logits, batch)
+            total = total + self.proximal.weight * proximal
+        return LossTerms(kind.task.weight * total, supervised, smoothness, proximal, health)
+
+    def _smoothness(
+        self, embeds: Tensor, logits: Tensor, batch: Batch, seed: int, measure_gain: bool
+    ) -> tuple[Tensor, SmoothnessStats]:
+        """R_s, with dropout in the perturbed passes as ``smoothness.dropout`` says."""
+        kind, name = self.model.task_types[batch.task], self.smoothness.divergence
+        calls = 0
+
+        def forward(perturbed: Tensor) -> Tensor:
+            nonlocal calls
+            calls += 1
+            if self.smoothness.dropout == "off":
+                with dropout_off(self.model):
+                    return self.model.logits(perturbed, batch)
+            # The clean pass's masks again, or new ones for every pass.
+            own = seed if self.smoothness.dropout == "shared" else seed + calls
+            with replay(own, perturbed.device):
+                return self.model.logits(perturbed, batch)
+
+        return smoothness_loss(
+            forward,
+            embeds,
+            logits,
+            lambda p, q: kind.divergence(p, q, batch, name=name),
+            batch.attention_mask,
+            self.smoothness,
+            torch.Generator(embeds.device).manual_seed(seed),
+            measure_gain=measure_gain,
+        )
+
+    def after_update(self, step: int, total_steps: int) -> None:
+        """Let the teacher follow; call after optimizer update ``step``, counted from 1."""
+        if self.teacher is not None:
+            self.teacher.update(step, total_steps)
+
+    def distance(self) -> dict[str, Tensor]:
+        """||theta - theta_tilde|| under its tag; empty without a proximal term."""
+        return {} if self.teacher is None else {"smart/distance": self.teacher.distance()}
 
     def teacher_state(self) -> dict[str, Tensor] | None:
         """What to save besides the model; None without a proximal term."""
-        return None
+        return None if self.teacher is None else self.teacher.state_dict()
 
     def load_teacher_state(self, state: dict[str, Tensor] | None) -> None:
-        """Go on from a saved teacher."""
+        """Go on from a saved teacher, where both the run and the checkpoint have one."""
+        if self.teacher is not None and state is not None:
+            self.teacher.load_state_dict(state)

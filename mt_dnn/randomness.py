@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
+
+
+def step_seed(seed: int, *place: int) -> int:
+    """A seed of its own for every place, such as (update, batch, process); well mixed, 32 bits."""
+    return int(np.random.SeedSequence([seed, *place]).generate_state(1)[0])
 
 
 @contextmanager

@@ -6,24 +6,28 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
+
 from data_utils.metrics import METRICS
 from mt_dnn import console
 from mt_dnn.assemble import Parts
 from mt_dnn.config import RunConfig
+from mt_dnn.devices import device_name
 from mt_dnn.evaluate import Evaluation
 from mt_dnn.figures import confusion_matrix_figure, scatter_figure
+from mt_dnn.health import Health
 from mt_dnn.run_dir import config_yaml
 from mt_dnn.task_types import TaskType
 from mt_dnn.tracking import Tracker, fenced, flatten, markdown_table
 
 
-def show_setup(config: RunConfig, parts: Parts, *, device: str, total: int) -> None:
+def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Accelerator) -> None:
     """Print what the run is about to do, defaults included."""
     optim, batch = config.optim, config.batch
     count = sum(p.numel() for p in parts.model.parameters() if p.requires_grad)
     facts = {
         "encoder": f"{config.model.encoder}, {count / 1e6:.1f}M trainable parameters",
-        "device": f"{device}, {config.system.precision}, attention {parts.model.encoder.attention}",
+        "device": f"{device_name(accelerator)}, {config.system.precision}, attention {parts.model.encoder.attention}",
     }
     for name, store in parts.train.items():
         whole = store.manifest.rows - sum(store.manifest.dropped.values())
@@ -38,8 +42,8 @@ def show_setup(config: RunConfig, parts: Parts, *, device: str, total: int) -> N
         )
     facts |= {
         "mixing": config.mixing.name,
-        "batches": f"{batch.size} x {batch.accumulate}, {total} updates in at most "
-        f"{config.train.epochs} epochs",
+        "batches": f"{batch.size} x {batch.accumulate}; {total} updates, at most "
+        f"{config.train.epochs} epoch(s)",
         "optimizer": f"{optim.name}, lr {optim.lr:g}, weight decay {optim.weight_decay:g}, "
         f"{optim.schedule} with {optim.warmup:.0%} warmup, clip {optim.clip_norm:g}",
         "SMART": f"{config.smart}, lambda_s {config.smoothness.weight:g}, "
@@ -121,10 +125,10 @@ def log_best(tracker: Tracker, step: int, best: dict[str, Any], parts: Parts) ->
 
 
 def show_results(
-    config: RunConfig, parts: Parts, run_dir: Path, best: dict[str, Any] | None
+    config: RunConfig, parts: Parts, run_dir: Path, best: dict[str, Any], health: Health
 ) -> None:
     """The dev scores of the best model beside a constant guess, the paths, what to try next."""
-    if best is not None and best["scores"]:
+    if best["scores"]:
         rows = []
         for dataset, metrics in best["scores"].items():
             task = parts.tasks[parts.dev[dataset].manifest.task]
@@ -141,6 +145,8 @@ def show_results(
                 if METRICS.get(name).is_number
             ]
         console.print_scores_table(rows, average=best["average"])
+    if health.dropped:
+        print(health.line())
     task = next(iter(parts.tasks))
     commands = {
         "watch the curves": f"tensorboard --logdir {config.output_dir}",

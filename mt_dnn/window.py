@@ -33,11 +33,11 @@ class Window:
         self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
         self.counts[name] += 1
 
-    def count(self, batch: Batch, tokens: int) -> None:
-        """One more batch; ``tokens`` are the real ones, counted before it left the host."""
+    def count(self, batch: Batch) -> None:
+        """One more batch, still on the host."""
         self.batches[batch.task] += 1
         self.examples += len(batch)
-        self.tokens += tokens
+        self.tokens += int(batch.attention_mask.sum())
         self.cells += batch.input_ids.numel()
 
     def read(self) -> dict[str, float]:
@@ -46,8 +46,7 @@ class Window:
         if self.sums:
             sums = torch.stack(list(self.sums.values())).tolist()
             means = {
-                name: total / self.counts[name]
-                for name, total in zip(self.sums, sums, strict=True)
+                name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)
             }
         if self.cells:
             means["train/padding"] = 1 - self.tokens / self.cells

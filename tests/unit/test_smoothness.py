@@ -121,6 +121,13 @@ def test_projection_is_the_nearest_point(norm, scope):
         assert ((delta - nearest) * (other - nearest)).sum((1, 2)).max() <= 1e-12
 
 
+def test_l1_projection_by_hand():
+    delta = torch.tensor([[[3.0, -0.1, 0.0], [1.0, -0.8, 0.1], [0.2, 0.2, -0.2]]])
+    inside = project(delta, epsilon=1.0, norm="l1", scope="token", mask=torch.ones(1, 3))
+    expected = torch.tensor([[[1.0, 0.0, 0.0], [0.6, -0.4, 0.0], [0.2, 0.2, -0.2]]])
+    torch.testing.assert_close(inside, expected)
+
+
 @pytest.mark.parametrize(("norm", "scope"), BALLS)
 @pytest.mark.parametrize("scale", [1.0, 1e-30])
 def test_unit_has_norm_one_and_keeps_zero(norm, scope, scale):
@@ -204,19 +211,38 @@ def test_each_preset_runs_and_trains(toy, preset):
 
 
 def test_normalized_follows_the_raw_gradient(toy):
-    """delta <- N(delta + eta g): with MT-DNN's eta it is its noise, with a huge one the gradient."""
-    noise = delta_of(toy, config("r3f", noise="normal"))
-    tiny = delta_of(toy, config("mtdnn_release", step_size=1e-12))
-    torch.testing.assert_close(tiny, unit(noise, norm="linf", scope="token"))
+    """delta = N(nu + eta g) with g of the batch's sum; with MT-DNN's eta that is nearly its noise."""
+    toy, embeds = toy.double(), embeddings().double()
+    cfg = config("mtdnn_release")
+    arguments = (toy, embeds, toy(embeds), measure, MASK)
+    nu, _ = perturbation(*arguments, replace(cfg, ascent="none"), generator())
+    x = nu.clone().requires_grad_()
+    (g,) = torch.autograd.grad(N * measure(toy(embeds + x), toy(embeds)), x)
+    for eta in (1e-5, float(nu.norm() / g.norm())):
+        delta, _ = perturbation(*arguments, replace(cfg, step_size=eta), generator())
+        expected = nu + eta * g
+        expected = expected / expected.abs().amax(-1, keepdim=True).clamp(min=1e-30)
+        torch.testing.assert_close(delta, expected)
+    nearly, _ = perturbation(*arguments, cfg, generator())
+    assert torch.cosine_similarity(nearly.flatten(), nu.flatten(), dim=0) > 0.9
 
-    huge = delta_of(toy, config("mtdnn_release", step_size=1e12))
-    x = noise.clone().requires_grad_()
-    embeds = embeddings()
-    value = N * measure(toy(embeds + x), toy(embeds))
-    (gradient,) = torch.autograd.grad(value, x)
-    torch.testing.assert_close(
-        huge[MASK], unit(gradient, norm="linf", scope="token")[MASK], rtol=1e-2, atol=1e-2
-    )
+
+@pytest.mark.parametrize(("norm", "scope"), BALLS)
+@pytest.mark.parametrize("ascent", ["projected", "normalized"])
+def test_padding_takes_no_part_in_the_step(norm, scope, ascent):
+    """Even where the network looks at it: its gradient neither moves it nor enters a norm."""
+
+    def forward(embeds):
+        weight = torch.where(MASK, 1.0, 1e6)[..., None]
+        return (weight * embeds)[..., :3].sum(1)
+
+    cfg = config(ascent=ascent, norm=norm, norm_scope=scope, epsilon=1.0, step_size=0.5)
+    embeds = embeddings().double()
+    arguments = (embeds, forward(embeds), nn.functional.mse_loss, MASK, cfg, generator())
+    delta, _ = perturbation(forward, *arguments)
+    assert delta[~MASK].abs().max() == 0
+    size = norms(delta, norm=norm, scope=scope)
+    assert (size[MASK] if scope == "token" else size).min() > 0.4
 
 
 def test_one_step_is_algorithm_1(toy):

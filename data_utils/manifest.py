@@ -1,0 +1,122 @@
+"""How a store was made, and what came of it: the manifest beside its Arrow file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from data_utils.registry import UserError
+from data_utils.task_def import TaskDef
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """How a store was made, and what came of it."""
+
+    # What must agree for a store to be used.
+    version: int
+    task: str
+    split: str
+    data_format: str
+    labels: list[str]
+    n_class: int
+    max_seq_len: int
+    tokenizer_hash: str
+    source_hash: str
+    # What is told of it.
+    tokenizer: str
+    source: str
+    pad_token_id: int
+    rows: int = 0
+    truncated: int = 0
+    tokens: int = 0
+    longest: int = 0
+    labelled: bool = True
+    dropped: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Reason -> rows read but not stored."""
+
+
+IDENTITY = (
+    *("version", "task", "split", "data_format", "labels", "n_class"),
+    *("max_seq_len", "tokenizer_hash", "source_hash"),
+)
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Of everything that turns text into ids; not of the padding state, which calls change."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state.pop("truncation", None)
+    state.pop("padding", None)
+    text = json.dumps([state, tokenizer.model_input_names], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def expected_manifest(
+    task: TaskDef,
+    split: str,
+    *,
+    source: str,
+    source_hash: str,
+    tokenizer: PreTrainedTokenizerBase,
+    max_seq_len: int,
+) -> Manifest:
+    """What the manifest of a fresh store would say, before its rows are counted."""
+    return Manifest(
+        version=VERSION,
+        task=task.name,
+        split=split,
+        data_format=task.data_format,
+        labels=list(task.labels),
+        n_class=task.n_class,
+        max_seq_len=task.max_seq_len or max_seq_len,
+        tokenizer_hash=tokenizer_hash(tokenizer),
+        source_hash=source_hash,
+        tokenizer=str(tokenizer.name_or_path),
+        source=source,
+        pad_token_id=int(tokenizer.pad_token_id or 0),
+    )
+
+
+def describe(manifest: Manifest) -> str:
+    """One line: what was read, kept, cut and left out."""
+    kept = manifest.rows - sum(manifest.dropped.values())
+    line = (
+        f"{manifest.task}_{manifest.split}: {kept} examples of {manifest.rows} rows, "
+        f"{manifest.tokens / max(kept, 1):.1f} tokens on average, longest {manifest.longest}, "
+        f"{manifest.truncated} truncated at {manifest.max_seq_len}"
+    )
+    dropped = ", ".join(f"{count} {reason}" for reason, count in manifest.dropped.items())
+    return f"{line}, dropped: {dropped}" if dropped else line
+
+
+def differences(found: Manifest, wanted: Manifest) -> list[str]:
+    """One line for each fact that keeps a store from being used."""
+    return [
+        f"{key}: the store has {_short(getattr(found, key))}, "
+        f"this run has {_short(getattr(wanted, key))}"
+        for key in IDENTITY
+        if getattr(found, key) != getattr(wanted, key)
+    ]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] + "…" if len(text) == 64 else text
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises UserError where the file is missing or is not a manifest."""
+    try:
+        return Manifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder}/manifest.json cannot be read ({error}); delete {folder}"
+        ) from None
