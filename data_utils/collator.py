@@ -51,11 +51,23 @@ class Batch:
 
 
 def collate(store: TaskStore, indices: Sequence[int], *, pad_multiple: int = 1) -> Batch:
-    """The examples of ``store`` at ``indices``, padded to the longest of them.
+    """The examples of ``store`` at ``indices``, as :func:`make_batch` makes them."""
+    manifest = store.manifest
+    return make_batch(
+        store.take(indices),
+        task=manifest.task,
+        pad_token_id=manifest.pad_token_id,
+        pad_multiple=pad_multiple,
+    )
+
+
+def make_batch(
+    rows: dict[str, list], *, task: str, pad_token_id: int, pad_multiple: int = 1
+) -> Batch:
+    """The examples of ``TokenTable.take``, padded to the longest of them.
 
     Candidates of all examples are laid flat, so that no absent candidate is computed.
     """
-    rows = store.take(indices)
     masks = None
     if isinstance(rows["input_ids"][0], list):  # candidates
         counts = np.array([len(candidates) for candidates in rows["input_ids"]])
@@ -67,9 +79,9 @@ def collate(store: TaskStore, indices: Sequence[int], *, pad_multiple: int = 1) 
     types = rows.pop("token_type_ids", None)
     labels = rows.pop("labels", None)
     return Batch(
-        task=store.manifest.task,
+        task=task,
         uids=rows.pop("uid"),
-        input_ids=pad(ids, store.manifest.pad_token_id, pad_multiple).long(),
+        input_ids=pad(ids, pad_token_id, pad_multiple).long(),
         attention_mask=pad([np.ones(len(row), np.int64) for row in ids], 0, pad_multiple),
         token_type_ids=None if types is None else pad(types, 0, pad_multiple).long(),
         labels=None if labels is None else _stack(labels),

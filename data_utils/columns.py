@@ -32,7 +32,8 @@ class Lists:
         start, stop = self.offsets[index], self.offsets[index + 1]
         if isinstance(self.values, Lists):
             return [self.values[i] for i in range(start, stop)]
-        return self.values[start:stop]
+        part = self.values[start:stop]
+        return part.to_pylist() if isinstance(part, pa.Array) else part
 
     def widths(self) -> np.ndarray:
         """Entries per row; where rows hold candidates, of the longest candidate."""

@@ -58,9 +58,11 @@ def _f1(average: str) -> Callable[..., float]:
 
 
 def matthews(gold: np.ndarray, predicted: np.ndarray, _: Any = None) -> float:
-    """0 where either side has one class only, which is the limit and what sklearn returns."""
+    """0 where either side has one class only, which is the limit."""
     from sklearn.metrics import matthews_corrcoef
 
+    if len(np.unique(gold)) < 2 or len(np.unique(predicted)) < 2:
+        return 0.0
     return 100.0 * float(matthews_corrcoef(gold, predicted))
 
 
@@ -77,7 +79,10 @@ def _correlation(name: str) -> Callable[..., float]:
 
 
 def auc(gold: np.ndarray, _: np.ndarray, probabilities: Any) -> float:
-    """Area under the ROC curve; one against the rest, macro-averaged, beyond two classes."""
+    """Area under the ROC curve.
+
+    Beyond two classes: each against the rest, averaged over the classes that occur.
+    """
     from sklearn.metrics import roc_auc_score
 
     if len(np.unique(gold)) < 2:
@@ -86,17 +91,25 @@ def auc(gold: np.ndarray, _: np.ndarray, probabilities: Any) -> float:
     if isinstance(probabilities[0], (list, tuple)) and len(probabilities) == len(gold):
         scores = np.asarray(probabilities, dtype=float)
         if scores.shape[1] > 2:
-            classes = np.arange(scores.shape[1])
-            return 100.0 * float(roc_auc_score(gold, scores, multi_class="ovr", labels=classes))
+            areas = [roc_auc_score(gold == c, scores[:, c]) for c in np.unique(gold)]
+            return 100.0 * float(np.mean(areas))
         return 100.0 * float(roc_auc_score(gold, scores[:, -1]))
     return 100.0 * float(roc_auc_score(gold, _flat(probabilities)))
 
 
-def confusion(gold: np.ndarray, predicted: np.ndarray, _: Any = None) -> list[list[int]]:
-    """Counts; rows are gold classes, columns predicted ones."""
+def confusion(
+    gold: np.ndarray, predicted: np.ndarray, probabilities: Any = None
+) -> list[list[int]]:
+    """Counts; rows are gold classes, columns predicted ones.
+
+    (C, C) where the probabilities tell how many classes there are, else those that occur.
+    """
     from sklearn.metrics import confusion_matrix
 
-    return confusion_matrix(gold, predicted).tolist()
+    classes = None
+    if probabilities is not None and len(probabilities) == len(gold):
+        classes = np.arange(len(probabilities[0]))
+    return confusion_matrix(gold, predicted, labels=classes).tolist()
 
 
 METRICS.register("ACC")(Metric(accuracy))

@@ -63,5 +63,8 @@ class Registry(Generic[T]):
         """The object registered under ``name`` or an alias; errors as :meth:`canonical`."""
         return self._entries[self.canonical(name, where)]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries or name in self._aliases
+
     def names(self) -> list[str]:
         return sorted(self._entries)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from data_utils.formats import FORMATS, Row
 from data_utils.registry import UserError
@@ -17,7 +17,9 @@ from data_utils.task_def import TaskDef
 class RowSource(Protocol):
     """The raw rows of one (task, split)."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """For messages."""
 
     def rows(self) -> Iterator[Row]:
         """Raises UserError naming file and line of a malformed row."""
@@ -39,34 +41,34 @@ class FileSource:
         return str(self.path)
 
     def rows(self) -> Iterator[Row]:
-        parse = self._json if self.path.suffix == ".jsonl" else self._tsv
+        with open_lines(self.path) as lines:
+            yield from self.read(lines, json_lines=self.path.suffix == ".jsonl")
+
+    def read(self, lines: Iterable[str], *, json_lines: bool) -> Iterator[Row]:
+        """The rows that the lines hold, each as soon as its line is there; an empty one holds none."""
+        parse = self._json if json_lines else self._tsv
         try:
-            # newline="\n": a text may hold \r or Unicode line separators, which end no row.
-            with self.path.open(encoding="utf-8-sig", newline="\n") as lines:
-                for number, line in enumerate(lines, start=1):
-                    if line.strip():
-                        yield parse(line.rstrip("\r\n"), f"{self.path}:{number}", number - 1)
+            for number, line in enumerate(lines, start=1):
+                if line.strip(" \r\n"):
+                    yield parse(line.rstrip("\r\n"), f"{self.path}:{number}", number - 1)
         except UnicodeDecodeError as error:
             raise UserError(f"{self.path}: not UTF-8: {error}") from None
 
     def fingerprint(self) -> str:
         with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return _hash(digest, self.renames) if self.renames else digest
 
-    def _tsv(self, line: str, where: str, _: int) -> Row:
+    def _tsv(self, line: str, where: str, index: int) -> Row:
         cells = line.split("\t")
-        *fixed, last = self.columns
-        many = last.endswith("*")
-        fits = len(cells) > len(fixed) if many else len(cells) == len(self.columns)
-        if not fits:
-            names = ", ".join(self.columns).replace("*", " 1 .. N")
+        values = by_position(cells, self.columns)
+        if values is None:
+            many = "at least " if self.columns[-1].endswith("*") else ""
             raise UserError(
-                f"{where}: {len(cells)} columns; expected {'at least ' if many else ''}"
-                f"{len(self.columns)}, tab-separated: {names}"
+                f"{where}: {len(cells)} columns; expected {many}{len(self.columns)}, "
+                f"tab-separated: {spelled(self.columns)}"
             )
-        values: dict[str, Any] = dict(zip(fixed, cells, strict=False))
-        values[last.rstrip("*")] = cells[len(fixed) :] if many else cells[-1]
-        return Row(values, where)
+        return Row(complete(values, index), where)
 
     def _json(self, line: str, where: str, index: int) -> Row:
         try:
@@ -76,6 +78,31 @@ class FileSource:
         if not isinstance(values, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(values).__name__}")
         return Row(_rename(values, self.renames, index, where), where)
+
+
+def open_lines(file: str | Path | int) -> TextIO:
+    """Open a file of rows, or a descriptor, which stays open after it."""
+    # newline="\n": a text may hold \r or Unicode line separators, which end no row.
+    return open(file, encoding="utf-8-sig", newline="\n", closefd=not isinstance(file, int))
+
+
+def by_position(cells: Sequence[str], columns: Sequence[str]) -> dict[str, Any] | None:
+    """Column name -> cell; a last name ending in ``*`` takes all that remain, as a list.
+
+    None where there are not as many cells as columns (or, with ``*``, fewer).
+    """
+    *fixed, last = columns
+    many = last.endswith("*")
+    if len(cells) < len(columns) or (len(cells) > len(columns) and not many):
+        return None
+    values: dict[str, Any] = dict(zip(fixed, cells, strict=False))
+    rest = list(cells[len(fixed) :])
+    return values | {last.rstrip("*"): rest if many else rest[0]}
+
+
+def spelled(columns: Sequence[str]) -> str:
+    """The columns' names for a message."""
+    return ", ".join(columns).replace("*", " 1 .. N")
 
 
 @dataclass(frozen=True)
@@ -106,12 +133,13 @@ class HubSource:
         except Exception as error:  # the library raises many kinds; all mean: not loadable
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise UserError(f"dataset {self.hub!r} cannot be loaded: {reason}") from None
-        if isinstance(loaded, datasets.Dataset):
-            return loaded
+        if isinstance(loaded, datasets.Dataset):  # saved without splits: the library calls it train
+            loaded = {"train": loaded}
         if self.split not in loaded:
             raise UserError(
                 f"dataset {self.hub!r} has no split {self.split!r}; it has {', '.join(loaded)}. "
-                f"Map ours to theirs in the task file: source: {{splits: {{dev: validation}}}}"
+                f"In the task file, map ours to theirs, source: {{splits: {{dev: validation}}}}, "
+                f"or leave the split out of split_names"
             )
         return loaded[self.split]
 
@@ -124,26 +152,37 @@ class HubSource:
             where = f"{self.name}, row {index}"
             values = _rename(values, self.renames, index, where)
             if isinstance(label, ClassLabel):
-                if values["label"] is None or values["label"] < 0:  # the hub's "no label"
+                if values["label"] == -1:  # the hub's way of saying: none
                     values["label"] = ""
-                elif self.label_words:
+                elif self.label_words and values["label"] != "":
                     values["label"] = label.int2str(values["label"])
             yield Row(values, where)
 
     def fingerprint(self) -> str:
-        return str(self._dataset()._fingerprint)
+        # The library's own: of the files, and of every step applied to them.
+        return _hash(self._dataset()._fingerprint, self.renames, self.label_words)
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _rename(values: dict, renames: dict[str, str], index: int, where: str) -> dict[str, Any]:
-    """Our column names; a row without uid gets its number, one without label gets none."""
-    values = dict(values)
+    """Our column names, and those that a row may lack."""
+    renamed = {}
     for ours, theirs in renames.items():
         if theirs not in values:
             raise UserError(
                 f"{where}: column {theirs!r} (for {ours!r}) is missing; "
                 f"the row has {', '.join(sorted(values))}"
             )
-        values[ours] = values[theirs]
+        renamed[ours] = values[theirs]
+    return complete(values | renamed, index)  # at once: the map may swap two columns
+
+
+def complete(values: dict[str, Any], index: int) -> dict[str, Any]:
+    """A row without uid gets its number, one without label gets none."""
+    values = dict(values)
     if values.get("uid") is None:
         values["uid"] = str(values.get("idx", index))
     if values.get("label") is None:
@@ -166,8 +205,7 @@ def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | 
     if source is not None:
         if split not in source.files:
             return None
-        path = Path(source.files[split])
-        path = path if path.is_absolute() else Path(data_dir) / path
+        path = Path(data_dir) / source.files[split]  # an absolute path stays what it is
         if not path.exists():
             raise UserError(f"{task.where}: source: file {path} does not exist")
         return FileSource(path, data_format.columns, source.columns)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.columns import to_arrow, view
 from data_utils.formats import FORMATS, DroppedRow, Example
+from data_utils.manifest import Manifest as Manifest
+from data_utils.manifest import describe as describe
+from data_utils.manifest import differences, expected_manifest, read_manifest
 from data_utils.registry import UserError
 from data_utils.sources import RowSource
 from data_utils.task_def import TaskDef, split_role
+from data_utils.token_table import TokenTable, tokenize
 
 CHUNK = 4096
 """Rows tokenized at once: enough to keep the tokenizer's threads busy, little in memory."""
@@ -46,34 +46,33 @@ def ensure_store(
         UserError: a stale store and ``on_stale`` is ``refuse``; or malformed rows.
     """
     folder = store_dir / f"{task.name}_{split}"
-    found = _read_manifest(folder) if (folder / "manifest.json").exists() else None
-    if source is None and found is None:
+    found = read_manifest(folder) if (folder / "manifest.json").exists() else None
+    if source is not None:
+        name, fingerprint = source.name, source.fingerprint()
+    elif found is not None:
+        name, fingerprint = found.source, found.source_hash
+    else:
         raise UserError(f"{task.where}: no rows and no store for split {split!r}")
     wanted = expected_manifest(
         task,
         split,
-        source=source.name if source else found.source,
-        source_hash=source.fingerprint() if source else found.source_hash,
+        source=name,
+        source_hash=fingerprint,
         tokenizer=tokenizer,
         max_seq_len=max_seq_len,
     )
     if found is not None:
-        differences = [
-            f"{key}: the store has {_short(getattr(found, key))}, "
-            f"this run has {_short(getattr(wanted, key))}"
-            for key in IDENTITY
-            if getattr(found, key) != getattr(wanted, key)
-        ]
-        if not differences:
+        stale = differences(found, wanted)
+        if not stale:
             return TaskStore(folder)
-        if on_stale == "refuse" or source is None:
+        if source is None or on_stale == "refuse":
             raise UserError(
-                f"{folder} does not fit this run:\n  "
-                + "\n  ".join(differences)
+                f"store {folder} does not fit this run:\n  "
+                + "\n  ".join(stale)
                 + f"\n  (made from {found.source} by tokenizer {found.tokenizer}; this run reads "
-                f"{wanted.source} with {wanted.tokenizer})\n"
-                "Rebuild it with on_stale: rebuild (train.py: --data.on_stale rebuild, "
-                "prepro.py: --on_stale rebuild), or name another store_dir."
+                f"{name} with {wanted.tokenizer})\n"
+                + ("" if source else f"The rows to rebuild it from are gone: {found.source}.\n")
+                + "Rebuild it with --data.on_stale rebuild, or name another --data.store_dir."
             )
     assert source is not None
     manifest = build_store(folder, wanted, task=task, source=source, tokenizer=tokenizer)
@@ -89,49 +88,73 @@ def build_store(
     source: RowSource,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Manifest:
-    """Parse and tokenize every row; written aside and renamed, so a store is whole or absent."""
-    data_format = FORMATS.get(task.data_format)
+    """Parse and tokenize every row; written aside and renamed, so a store is whole or absent.
+
+    Raises:
+        UserError: malformed rows, none at all, or labels that are missing.
+    """
     aside = folder.with_name(folder.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    counts = {"rows": 0, "truncated": 0, "tokens": 0, "longest": 0}
+    try:
+        manifest = _write_rows(aside / "data.arrow", manifest, task, source, tokenizer)
+        text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
+        (aside / "manifest.json").write_text(text + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _write_rows(
+    path: Path,
+    manifest: Manifest,
+    task: TaskDef,
+    source: RowSource,
+    tokenizer: PreTrainedTokenizerBase,
+) -> Manifest:
+    """The Arrow file; returns the manifest with what was counted on the way."""
+    data_format = FORMATS.get(task.data_format)
+    counts: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
+    longest = 0
     labelled: bool | None = None
-    writer = None
+    writer: pa.RecordBatchFileWriter | None = None
     try:
         for examples in _chunks(_parse(source, task, counts, dropped)):
             labelled = _check_labels(examples, labelled, manifest)
-            columns = data_format.encode(examples, tokenizer, manifest.max_seq_len)
-            counts["truncated"] += sum(columns.pop("truncated"))
-            if not labelled:
-                columns.pop("labels")
-            table = pa.table({name: to_arrow(name, rows) for name, rows in columns.items()})
-            widths = view(table["input_ids"]).widths()
+            table, truncated = tokenize(
+                examples, data_format, tokenizer, max_seq_len=manifest.max_seq_len
+            )
+            counts["truncated"] += truncated
+            widths = TokenTable(table).lengths
             counts["tokens"] += int(widths.sum())
-            counts["longest"] = max(counts["longest"], int(widths.max()))
+            longest = max(longest, int(widths.max()))
             if writer is None:
                 schema = table.schema
-                writer = pa.ipc.new_file(str(aside / "data.arrow"), schema)
+                writer = pa.ipc.new_file(str(path), schema)
             writer.write_table(table.cast(schema))
     finally:
         if writer is not None:
             writer.close()
     if writer is None:
-        shutil.rmtree(aside)
         why = "".join(f"; {count} rows dropped: {reason}" for reason, count in dropped.items())
         raise UserError(f"{source.name}: no examples in it{why}")
-    manifest = dataclasses.replace(
-        manifest, labelled=bool(labelled), dropped=dict(dropped), **counts
+    return dataclasses.replace(
+        manifest,
+        rows=counts["rows"],
+        truncated=counts["truncated"],
+        tokens=counts["tokens"],
+        longest=longest,
+        labelled=bool(labelled),
+        dropped=dict(dropped),
     )
-    text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
-    (aside / "manifest.json").write_text(text + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
-    return manifest
 
 
 def _parse(
-    source: RowSource, task: TaskDef, counts: dict[str, int], dropped: Counter[str]
+    source: RowSource, task: TaskDef, counts: Counter[str], dropped: Counter[str]
 ) -> Iterator[Example]:
     data_format = FORMATS.get(task.data_format)
     for row in source.rows():
@@ -163,33 +186,18 @@ def _check_labels(examples: list[Example], labelled: bool | None, manifest: Mani
     return bool(labelled)
 
 
-class TaskStore:
-    """A prepared (task, split), memory-mapped.
-
-    ``lengths`` (examples,) are token counts, special tokens included; of the longest candidate
-    where an example has several.
-    """
+class TaskStore(TokenTable):
+    """A prepared (task, split), read from its folder."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.manifest = _read_manifest(self.folder)
-        with pa.memory_map(str(self.folder / "data.arrow")) as mapped:
-            table = pa.ipc.open_file(mapped).read_all()
-        self.columns = {name: view(table[name]) for name in table.column_names}
-        self.lengths: np.ndarray = self.columns["input_ids"].widths()
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def take(self, indices: Iterable[int]) -> dict[str, list]:
-        """The named columns of the given examples, as lists of numpy rows or scalars."""
-        indices = list(indices)
-        return {
-            name: [
-                column[i].as_py() if isinstance(column, pa.Array) else column[i] for i in indices
-            ]
-            for name, column in self.columns.items()
-        }
+        self.manifest = read_manifest(self.folder)
+        try:
+            with pa.memory_map(str(self.folder / "data.arrow")) as mapped:
+                table = pa.ipc.open_file(mapped).read_all()
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UserError(f"store {self.folder} is damaged ({error}); delete it") from None
+        super().__init__(table)
 
 
 class StoreSubset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,9 +94,12 @@ class TaskDef:
             )
         if self.label_is_number:
             try:
-                return float(text)
+                number = float(text)
             except ValueError:
-                raise UserError(f"label {text!r} of task {self.name!r} is not a number") from None
+                number = math.nan
+            if not math.isfinite(number):
+                raise UserError(f"label {text!r} of task {self.name!r} is not a number")
+            return number
         try:
             index = int(text)
         except ValueError:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_utils.formats import FORMATS
 from data_utils.metrics import METRICS
 from data_utils.registry import UserError, choices_hint
+from data_utils.strict_yaml import read_mapping
 from data_utils.task_def import ROLES, SourceDef, TaskDef, split_role
 
 # Keys as MT-DNN spells them -> field of TaskDef.
@@ -41,49 +41,12 @@ SCALARS: dict[str, tuple[type, ...]] = {
     "dropout_p": (int, float),
     "weight": (int, float),
     "enable_san": (bool,),
+    **dict.fromkeys(("data_format", "task_type", "loss", "kd_loss", "adv_loss"), (str,)),
+    **dict.fromkeys(("metric_for_best", "actf", "pooling", "head"), (str,)),
 }
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, and remembers the line of every mapping."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
-    loader.flatten_mapping(node)
-    entries: dict = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in entries:
-            mark = key_node.start_mark
-            raise UserError(f"{mark.name}:{mark.line + 1}: key {key!r} stands twice")
-        entries[key] = loader.construct_object(value_node, deep=True)
-    return entries
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _read_yaml(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
-    """The entries of the file and the line of each."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            loader = _Loader(stream)
-            loader.name = str(path)
-            try:
-                root = loader.get_single_node()
-                entries = loader.construct_document(root) if root else None
-            finally:
-                loader.dispose()
-    except FileNotFoundError:
-        raise UserError(f"task file {path} does not exist") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8: {error}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(entries, dict) or not entries:
-        raise UserError(f"{path}: no tasks; expected `name: {{data_format: ..., ...}}` entries")
-    lines = {key.value: key.start_mark.line + 1 for key, _ in root.value}
-    return entries, lines
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+MIN_LENGTH = 8
+"""Tokens; room for three special tokens and something between them."""
 
 
 def load_task_file(path: str | Path) -> dict[str, TaskDef]:
@@ -93,7 +56,7 @@ def load_task_file(path: str | Path) -> dict[str, TaskDef]:
         UserError: names file, line, task and the valid choices.
     """
     path = Path(path)
-    entries, lines = _read_yaml(path)
+    entries, lines = read_mapping(path)
     tasks = {}
     for name in entries:
         where = f"{path}:{lines.get(name, 1)}: task {name!r}"
@@ -101,36 +64,38 @@ def load_task_file(path: str | Path) -> dict[str, TaskDef]:
             raise UserError(f"{where}: a task name is made of letters, digits, - and _")
         keys = _extend(name, entries, path, where, seen=())
         tasks[name] = _task_def(name, keys, where)
-    _check_shared_heads(tasks)
+    check_shared_heads(tasks)
+    _check_stores(tasks)
     return tasks
 
 
-def _extend(name: str, entries: dict, path: Path, where: str, seen: tuple[str, ...]) -> dict:
+def _extend(
+    name: str, entries: dict, path: Path, where: str, seen: tuple[tuple[Path, str], ...]
+) -> dict:
     """The entry's keys over those of the task it extends (``name`` or ``file.yml#name``)."""
+    if (path.resolve(), name) in seen:
+        names = " -> ".join([*(before for _, before in seen), name])
+        raise UserError(f"{where}: extends runs in a circle: {names}")
     entry = entries[name]
     if not isinstance(entry, dict):
         raise UserError(f"{where}: expected keys such as data_format, found {entry!r}")
-    parent = entry.get("extends")
-    if parent is None:
-        return dict(entry)
-    if parent in seen or parent == name:
-        raise UserError(f"{where}: extends runs in a circle: {' -> '.join((*seen, name))}")
     own = {key: value for key, value in entry.items() if key != "extends"}
-    if "#" in str(parent):
-        file, parent = str(parent).rsplit("#", 1)
+    if (parent := entry.get("extends")) is None:
+        return own
+    seen = (*seen, (path.resolve(), name))
+    file, _, parent = str(parent).rpartition("#")
+    if file:
         path = path.parent / file
-        entries, _ = _read_yaml(path)
+        entries, _ = read_mapping(path)
     if parent not in entries:
         raise UserError(
             f"{where}: extends {parent!r}, which {path} lacks.{choices_hint(parent, entries)}"
         )
-    return _extend(parent, entries, path, where, (*seen, name)) | own
+    return _extend(parent, entries, path, where, seen) | own
 
 
 def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
-    for key in keys:
-        if key not in KEYS:
-            raise UserError(f"{where}: unknown key {key!r}.{choices_hint(key, [*KEYS, 'extends'])}")
+    _known_keys(keys, [*KEYS, "extends"], where)
     for key in REQUIRED:
         if keys.get(key) is None:
             raise UserError(f"{where}: key {key!r} is missing")
@@ -138,10 +103,11 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         value = keys.get(key)
         wrong_bool = isinstance(value, bool) and bool not in types
         if value is not None and (wrong_bool or not isinstance(value, types)):
-            raise UserError(f"{where}: {key}: {value!r} is not a {types[-1].__name__}")
+            raise UserError(f"{where}: {key}: {value!r} is not {TYPE_NAMES[types[-1]]}")
 
     labels = _labels(keys.get("labels"), where)
-    n_class = keys.get("n_class", len(labels) or None)
+    n_class = keys.get("n_class")
+    n_class = len(labels) if n_class is None and labels else n_class
     if n_class is None:
         raise UserError(f"{where}: give n_class (1 for a number) or labels")
     if n_class < 1:
@@ -149,6 +115,8 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
     metrics = tuple(METRICS.canonical(m, where) for m in _strings(keys, "metric_meta", where))
     if not metrics:
         raise UserError(f"{where}: metric_meta is empty.{choices_hint('', METRICS.names())}")
+    data_format = FORMATS.canonical(keys["data_format"], where)
+    split_names = _split_names(keys, where)
     best = keys.get("metric_for_best") or next(
         (m for m in metrics if METRICS.get(m).is_number), metrics[0]
     )
@@ -159,18 +127,22 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         )
     values = {KEYS[key]: value for key, value in keys.items() if value is not None}
     values |= {
-        "data_format": FORMATS.canonical(keys["data_format"], where),
+        "data_format": data_format,
         "n_class": n_class,
         "labels": labels,
         "metrics": metrics,
         "metric_for_best": best,
-        "split_names": _split_names(keys, where),
-        "source": _source(keys.get("source"), where),
+        "split_names": split_names,
+        "source": _source(keys.get("source"), data_format, split_names, where),
     }
     if values.get("dropout") is not None and not 0 <= values["dropout"] < 1:
         raise UserError(f"{where}: dropout_p: {values['dropout']} is outside [0, 1)")
     if values.get("weight", 1) < 0:
         raise UserError(f"{where}: weight: {values['weight']} is negative")
+    if values.get("max_seq_len", MIN_LENGTH) < MIN_LENGTH:
+        raise UserError(
+            f"{where}: max_seq_len: {values['max_seq_len']}; it must be at least {MIN_LENGTH}"
+        )
     return TaskDef(name=name, where=where, **values)
 
 
@@ -209,32 +181,74 @@ def _split_names(keys: dict, where: str) -> tuple[str, ...]:
                 f"{where}: split_names: {name!r} must end in train, dev or test, "
                 f"such as matched_dev"
             )
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{where}: split_names: {list(names)} is empty or has a name twice")
     if sum(split_role(name) == "train" for name in names) > 1:
         raise UserError(f"{where}: split_names: {list(names)} has more than one train split")
     return names
 
 
-def _source(value: Any, where: str) -> SourceDef | None:
+def _source(
+    value: Any, data_format: str, split_names: tuple[str, ...], where: str
+) -> SourceDef | None:
     if value is None:
         return None
+    where = f"{where}: source"
     known = [f.name for f in fields(SourceDef)]
     if not isinstance(value, dict):
-        raise UserError(f"{where}: source: {value!r} is not a mapping.{choices_hint('', known)}")
-    for key in value:
-        if key not in known:
-            raise UserError(f"{where}: source: unknown key {key!r}.{choices_hint(key, known)}")
-    if bool(value.get("hub")) == bool(value.get("files")):
-        raise UserError(f"{where}: source: give either hub or files")
-    return SourceDef(**value)
+        raise UserError(f"{where}: {value!r} is not a mapping.{choices_hint('', known)}")
+    _known_keys(value, known, where)
+    for key in ("hub", "config", "revision"):
+        if not isinstance(value.get(key), (str, type(None))):
+            raise UserError(f"{where}: {key}: {value[key]!r} is not a word")
+    columns = [name.rstrip("*") for name in FORMATS.get(data_format).columns]
+    for key, choices in (("columns", columns), ("splits", split_names), ("files", split_names)):
+        given = value.get(key, {})
+        if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
+            raise UserError(f"{where}: {key}: {given!r} is not a mapping of words")
+        _known_keys(given, choices, f"{where}: {key}")
+    source = SourceDef(**value)
+    if bool(source.hub) == bool(source.files):
+        raise UserError(f"{where}: give either hub or files")
+    for name in source.files.values():
+        if not name.endswith((".tsv", ".jsonl")):
+            raise UserError(f"{where}: files: {name!r} is neither .tsv nor .jsonl")
+        if name.endswith(".tsv") and source.columns:
+            raise UserError(f"{where}: columns: {name!r} has no names; its columns have an order")
+    return source
 
 
-def _check_shared_heads(tasks: dict[str, TaskDef]) -> None:
-    """Tasks that share a head must agree on what it computes."""
-    shape = ("task_type", "n_class", "dropout", "activation", "pooling", "enable_san")
+def _known_keys(given: dict, choices: Iterable[str], where: str) -> None:
+    for key in given:
+        if key not in choices:
+            raise UserError(f"{where}: unknown key {key!r}.{choices_hint(key, choices)}")
+
+
+def _check_stores(tasks: dict[str, TaskDef]) -> None:
+    """Task ``a`` with split ``b_dev`` and task ``a_b`` with ``dev`` would share a file and a name."""
+    owners: dict[str, TaskDef] = {}
     for task in tasks.values():
-        owner = tasks.get(task.head_name)
+        for split in task.split_names:
+            owner = owners.setdefault(f"{task.name}_{split}", task)
+            if owner is not task:
+                raise UserError(
+                    f"{task.where}: its split {split!r} is named {task.name}_{split}, "
+                    f"like a split of task {owner.name!r}; rename one of the tasks"
+                )
+
+
+def check_shared_heads(tasks: dict[str, TaskDef]) -> None:
+    """Tasks that share a head must agree on what it computes.
+
+    Raises:
+        UserError: they do not; says in which key.
+    """
+    shape = ("task_type", "n_class", "labels", "dropout", "activation", "pooling", "enable_san")
+    owners: dict[str, TaskDef] = {}
+    for task in tasks.values():
+        owner = owners.setdefault(task.head_name, tasks.get(task.head_name, task))
         for key in shape:
-            if owner is not None and getattr(task, key) != getattr(owner, key):
+            if getattr(task, key) != getattr(owner, key):
                 raise UserError(
                     f"{task.where}: shares head {task.head_name!r} but differs from task "
                     f"{owner.name!r} in {key}: {getattr(task, key)} and {getattr(owner, key)}"

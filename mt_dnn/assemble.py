@@ -19,7 +19,8 @@ from data_utils.sampler import MultiTaskSampler
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.config import RunConfig
-from mt_dnn.encoder import load_encoder, load_tokenizer
+from mt_dnn.encoder import load_encoder
+from mt_dnn.hub import load_tokenizer
 from mt_dnn.model import MTDNN
 from mt_dnn.presets import resolve
 from mt_dnn.run_dir import (
@@ -112,6 +113,12 @@ def build_model(
         report(
             f"started from {start}: heads taken over: {', '.join(taken) or 'none'}; "
             f"new: {', '.join(fresh) or 'none'}"
+        )
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    if positions is not None and config.data.max_seq_len > positions:
+        raise UserError(
+            f"data.max_seq_len: {config.data.max_seq_len} is more than the {positions} positions "
+            f"of {config.model.encoder}"
         )
     if config.model.gradient_checkpointing:
         encoder.enable_gradient_checkpointing()

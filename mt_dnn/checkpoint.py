@@ -44,11 +44,12 @@ def save_checkpoint(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     save_model(model, str(aside / "model.safetensors"))
-    tensors, scalars = _flatten(optimizer.state_dict())
-    save_file(tensors, aside / "optimizer.safetensors")
+    entries = optimizer.state_dict()
+    save_file(_flatten(entries["state"]), aside / "optimizer.safetensors")
     if teacher is not None:
         save_file({k: v.contiguous() for k, v in teacher.items()}, aside / "teacher.safetensors")
-    text = json.dumps(state | {"step": step, "optimizer": scalars})
+    groups = [group["params"] for group in entries["param_groups"]]
+    text = json.dumps(state | {"step": step, "optimizer": [_name(optimizer), groups]})
     (aside / "state.json").write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
@@ -62,33 +63,46 @@ def load_checkpoint(
 ) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
     """Restore model and optimizer in place; returns the state and the teacher's tensors.
 
+    Rates and decay stay those that ``optimizer`` was built with: what the user says now counts.
+
     Raises:
-        UserError: the checkpoint is of another model.
+        UserError: the checkpoint is of another model or another optimizer.
     """
     state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    name, groups = state.pop("optimizer")
+    own = optimizer.state_dict()["param_groups"]
+    if (name, groups) != (_name(optimizer), [group["params"] for group in own]):
+        raise UserError(
+            f"{folder} was saved with other parameter groups or another update rule ({name}): "
+            f"optim.name, head_lr, layer_decay, freeze and the tasks must be as they were"
+        )
     try:
         load_model(model, folder / "model.safetensors")
-        tensors = load_file(folder / "optimizer.safetensors")
-        optimizer.load_state_dict(_unflatten(tensors, state.pop("optimizer")))
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError) as error:
         raise UserError(f"{folder} does not fit this run's model: {error}") from None
+    entries = _unflatten(load_file(folder / "optimizer.safetensors"))
+    optimizer.load_state_dict({"state": entries, "param_groups": own})
     teacher = folder / "teacher.safetensors"
     return state, load_file(teacher) if teacher.exists() else None
 
 
-def _flatten(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimizer's state as named tensors (parameter index, name) and what JSON can hold."""
-    tensors = {
+def _name(optimizer: Optimizer) -> str:
+    """Of the update rule; accelerate's wrapper holds the optimizer under that name."""
+    return type(getattr(optimizer, "optimizer", optimizer)).__name__
+
+
+def _flatten(entries: dict[int, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """An optimizer's state as tensors named ``{parameter index}/{name}``."""
+    return {
         f"{index}/{name}": value.contiguous()
-        for index, entry in state["state"].items()
+        for index, entry in entries.items()
         for name, value in entry.items()
     }
-    return tensors, {"param_groups": state["param_groups"]}
 
 
-def _unflatten(tensors: dict[str, Tensor], scalars: dict[str, Any]) -> dict[str, Any]:
+def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
     entries: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split("/")
         entries.setdefault(int(index), {})[name] = value
-    return {"state": entries, **scalars}
+    return entries

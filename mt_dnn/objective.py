@@ -58,9 +58,11 @@ class Objective(nn.Module):
     def __init__(self, model: MTDNN, config: RunConfig) -> None:
         super().__init__()
         self.model = model
-        self.smoothness, self.proximal = config.smoothness, config.proximal
-        self.teacher = ProximalTeacher(model, config.proximal) if config.proximal.weight else None
-        if self.smoothness.weight or self.teacher:
+        self.smoothness = config.smoothness
+        self.lambda_s = config.smoothness.weight or 0.0
+        self.mu = config.proximal.weight or 0.0
+        self.teacher = ProximalTeacher(model, config.proximal) if self.mu else None
+        if self.lambda_s or self.mu:
             for kind in model.task_types.values():
                 if getattr(kind, "divergence", None) is None:
                     raise UserError(
@@ -80,13 +82,13 @@ class Objective(nn.Module):
             logits = self.model.logits(embeds, batch)
         supervised = kind.loss(logits, batch)
         total, smoothness, proximal, health = supervised, None, None, None
-        if self.smoothness.weight:
+        if self.lambda_s:
             smoothness, health = self._smoothness(embeds, logits, batch, seed, measure_gain)
-            total = total + self.smoothness.weight * smoothness
+            total = total + self.lambda_s * smoothness
         if self.teacher is not None:
             teacher_logits = self.teacher.logits(batch)
             proximal = kind.divergence(logits, teacher_logits, batch)
-            total = total + self.proximal.weight * proximal
+            total = total + self.mu * proximal
         return LossTerms(kind.task.weight * total, supervised, smoothness, proximal, health)
 
     def _smoothness(

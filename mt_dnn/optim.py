@@ -62,7 +62,7 @@ def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
 
 def build_optimizer(model: MTDNN, config: OptimConfig, device: torch.device) -> Optimizer:
     """AdamW (fused), Adamax or RAdam, all with decoupled weight decay (arXiv 1711.05101)."""
-    if config.lr <= 0:
+    if not config.lr > 0:  # written so that NaN fails
         raise UserError(f"optim.lr: {config.lr} is not positive")
     groups = parameter_groups(model, config)
     options: dict[str, Any] = {"betas": config.betas, "eps": config.eps}

@@ -147,11 +147,11 @@ def show_results(
         console.print_scores_table(rows, average=best["average"])
     if health.dropped:
         print(health.line())
-    task = next(iter(parts.tasks))
+    first = next(iter(parts.tasks))
     commands = {
         "watch the curves": f"tensorboard --logdir {config.output_dir}",
         "predict your own rows (TSV on standard input)": (
-            f"python predict.py --run {run_dir} --task {task} --input -"
+            f"python predict.py --run {run_dir} --task {first} --input -"
         ),
     }
     console.print_next(run_dir, commands)

@@ -48,6 +48,8 @@ def write_setup(
     run_dir: Path, config: RunConfig, tasks: dict[str, TaskDef], environment: dict[str, Any]
 ) -> None:
     """config.yml, tasks.yml and environment.json."""
+    # Whoever runs it again decides anew what becomes of a run that is there.
+    config = dataclasses.replace(config, resume=False, overwrite=False)
     (run_dir / "config.yml").write_text(config_yaml(config), encoding="utf-8")
     (run_dir / "tasks.yml").write_text(tasks_yaml(tasks), encoding="utf-8")
     text = json.dumps(environment, indent=2, ensure_ascii=False)

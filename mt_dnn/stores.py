@@ -10,9 +10,10 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.registry import UserError, choices_hint
 from data_utils.sources import find_source
-from data_utils.store import StoreSubset, TaskStore, ensure_store
+from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
 from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
 from mt_dnn.config import DataConfig, RunConfig
+from mt_dnn.hub import load_tokenizer
 from mt_dnn.task_types import load_tasks
 
 
@@ -74,6 +75,26 @@ def prepare_stores(
                 report=report,
             )
     return found
+
+
+def prepare_all(config: RunConfig, report: Callable[[str], None]) -> None:
+    """Prepare every split of every task, and report one line for each: what is in it, or nothing.
+
+    Raises:
+        UserError: as :func:`prepare_stores`, or no task has any rows.
+    """
+    tasks = select_tasks(config.data)
+    tokenizer = load_tokenizer(config.model.encoder)
+    prepared = 0
+    for name, task in tasks.items():
+        found = prepare_stores({name: task}, config, tokenizer)
+        for split in task.split_names:
+            store = found[split_role(split)].get(dataset_name(name, split))
+            prepared += store is not None
+            report(describe(store.manifest) if store else f"{name}_{split}: no rows")
+    if not prepared:
+        raise UserError(f"no task of {config.data.tasks} has rows in {config.data.data_dir}")
+    report(f"stores in {store_dir(config)}")
 
 
 def training_stores(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class Trainer:
         if self.is_main:
             report.show_setup(self.config, self.parts, self.total_steps, self.accelerator)
             report.log_setup(self.tracker, self.config, self.parts)
-        with self.tracker, StopRequest() as stop:
+        with self.tracker, StopRequest() as stop, closing(self):
             self.clock = time.perf_counter()
             with self.progress:
                 for batches in self.updates():
@@ -181,6 +181,7 @@ class Trainer:
         if mean is not None:
             kinds = self.model.task_types
             report.log_evaluation(self.tracker, self.step, evaluations, mean, kinds)
+            assert self.best is not None
             report.log_best(self.tracker, self.step, self.best, self.parts)
             self.progress.print(f"step {self.step}: {report.score_line(evaluations, mean)}")
 
@@ -218,8 +219,14 @@ class Trainer:
             text = json.dumps(self.best, indent=2)
             (self.run_dir / "scores.json").write_text(text + "\n", encoding="utf-8")
             report.show_results(self.config, self.parts, self.run_dir, self.best, self.health)
-        self.accelerator.end_training()
         return self.best
+
+    def close(self) -> None:
+        """Leave the other processes; no training after this."""
+        # The wrapper first: did its destructor take the process group along, holding Python's
+        # lock, it could wait for ever for a gloo thread that waits for that lock.
+        (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
+        self.accelerator.end_training()
 
     def _predict(self, stores: dict[str, TaskStore]) -> dict[str, Evaluation]:
         size, accelerator = self.config.batch.eval_size, self.accelerator

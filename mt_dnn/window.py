@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import torch
+from accelerate.utils import reduce
 from torch import Tensor
 
 from data_utils.collator import Batch
@@ -44,7 +45,8 @@ class Window:
         """Mean of every scalar, padding and each task's share of the batches; starts anew."""
         means: dict[str, float] = {}
         if self.sums:
-            sums = torch.stack(list(self.sums.values())).tolist()
+            # Over the processes: each has seen its own part of the same batches.
+            sums = reduce(torch.stack(list(self.sums.values())), reduction="mean").tolist()
             means = {
                 name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)
             }

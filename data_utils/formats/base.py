@@ -22,12 +22,17 @@ class Row:
         """The column as text.
 
         Raises:
-            UserError: the row lacks it.
+            UserError: the row lacks it, or holds a list there.
         """
         value = self.values.get(column)
         if value is None:
             raise UserError(
-                f"{self.where}: column {column!r} is missing; the row has {sorted(self.values)}"
+                f"{self.where}: column {column!r} is missing; the row has "
+                f"{', '.join(sorted(self.values))}"
+            )
+        if isinstance(value, (list, dict)):
+            raise UserError(
+                f"{self.where}: column {column!r} holds a {type(value).__name__}, not a text"
             )
         return str(value)
 
@@ -50,6 +55,8 @@ class Example:
 class DataFormat(Protocol):
     """How text becomes ids and labels. Stateless."""
 
+    label_per: str
+    """What carries a label, ``example`` or ``candidate``; a task type takes one of them."""
     columns: tuple[str, ...]
     """Of the canonical TSV, in order; a last name ending in * takes all remaining columns."""
 
@@ -99,7 +106,7 @@ def encode_pairs(
     The longer one of an over-long pair is cut first; ``truncated`` says which rows were.
     """
     encoded = tokenizer(first, second, truncation="longest_first", max_length=max_seq_len)
-    columns = {"input_ids": encoded["input_ids"]}
+    columns: dict[str, list] = {"input_ids": encoded["input_ids"]}
     if "token_type_ids" in tokenizer.model_input_names:
         columns["token_type_ids"] = encoded["token_type_ids"]
     columns["truncated"] = [bool(encoding.overflowing) for encoding in encoded.encodings]

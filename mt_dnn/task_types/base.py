@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.formats import FORMATS
 from data_utils.registry import Registry, UserError, choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
@@ -34,6 +35,8 @@ class TaskType(Protocol):
     """How hidden states become a loss, a divergence and a prediction; one instance per task."""
 
     task: TaskDef
+    label_per: ClassVar[str]
+    """What carries a label: ``label_per`` of the data formats that this type takes."""
     losses: ClassVar[tuple[str, ...]]
     """MT-DNN's names of this type's supervised loss: accepted, and all the same loss."""
     divergences: ClassVar[tuple[str, ...]]
@@ -41,12 +44,14 @@ class TaskType(Protocol):
     picture: ClassVar[str | None]
     """What evaluation draws: ``confusion``, ``scatter`` or None."""
 
+    def __init__(self, task: TaskDef) -> None: ...
+
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         """The definition with names in their correct form.
 
         Raises:
-            UserError: n_class, labels, loss or divergence do not fit this type.
+            UserError: data format, n_class, labels, loss or divergence do not fit this type.
         """
 
     def build_head(self, hidden_size: int, config: ModelConfig) -> nn.Module:
@@ -74,8 +79,12 @@ TASK_TYPES: Registry[type[TaskType]] = Registry("task_type")
 class BaseTaskType:
     """The part of :class:`TaskType` that is the same for all: names and their checks."""
 
+    label_per: ClassVar[str] = "example"
     losses: ClassVar[tuple[str, ...]] = ()
-    divergences: ClassVar[tuple[str, ...]] = ("symmetric_kl", "kl", "js", "hellinger")
+    divergences: ClassVar[tuple[str, ...]] = (
+        *("symmetric_kl", "kl", "js", "hellinger"),
+        "squared_error",  # of the logits: what MT-DNN's task files distil with
+    )
     picture: ClassVar[str | None] = None
 
     def __init__(self, task: TaskDef) -> None:
@@ -83,15 +92,30 @@ class BaseTaskType:
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
+        formats = [name for name in FORMATS.names() if FORMATS.get(name).label_per == cls.label_per]
+        _choose(task, "data_format", task.data_format, formats)
         _choose(task, "loss", task.loss, cls.losses)
         _choose(task, "actf", task.activation, (*ACTIVATIONS, "none"))
         _choose(task, "pooling", task.pooling, ("cls", "mean", "max"))
-        names = {}
-        for key in ("kd_loss", "adv_loss"):
-            if (given := getattr(task, key)) is not None:
-                names[key] = DIVERGENCES.canonical(given, f"{task.where}: {key}")
-                _choose(task, key, names[key], cls.divergences)
-        return dataclasses.replace(task, **names)
+        return dataclasses.replace(
+            task,
+            kd_loss=cls._divergence(task, "kd_loss", task.kd_loss),
+            adv_loss=cls._divergence(task, "adv_loss", task.adv_loss),
+        )
+
+    @classmethod
+    def _divergence(cls, task: TaskDef, key: str, given: str | None) -> str | None:
+        """The divergence's own name for the task file's."""
+        if given is None:
+            return None
+        if given not in DIVERGENCES:
+            raise UserError(
+                f"{task.where}: {key}: unknown divergence {given!r}."
+                f"{choices_hint(given, cls.divergences)}"
+            )
+        name = DIVERGENCES.canonical(given)
+        _choose(task, key, name, cls.divergences)
+        return name
 
     def divergence_name(self, name: str | None) -> str:
         """The one to use: as asked where allowed, else the task's, else the type's own."""

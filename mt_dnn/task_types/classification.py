@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,8 +19,8 @@ from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction, check_c
 class Classification(BaseTaskType):
     """Cross-entropy; symmetric KL over the classes; arg max."""
 
-    losses = ("CeCriterion",)
-    picture = "confusion"
+    losses: ClassVar[tuple[str, ...]] = ("CeCriterion",)
+    picture: ClassVar[str | None] = "confusion"
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
@@ -29,6 +31,7 @@ class Classification(BaseTaskType):
         return PooledHead.for_task(hidden_size, self.task.n_class, task=self.task, config=config)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.labels is not None
         return F.cross_entropy(logits.float(), batch.labels)
 
     def divergence(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,8 @@ class Ranking(BaseTaskType):
     compare these candidate by candidate, as MT-DNN does for QNLI.
     """
 
-    losses = ("RankCeCriterion",)
+    label_per: ClassVar[str] = "candidate"
+    losses: ClassVar[tuple[str, ...]] = ("RankCeCriterion",)
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:

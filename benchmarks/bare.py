@@ -1,0 +1,62 @@
+"""The reference: fine-tuning as one writes it by hand, with torch and transformers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
+from transformers.utils import logging as transformers_logging
+
+from data_utils.collator import Batch
+from mt_dnn.hub import resolve_encoder
+
+
+class BareLoop:
+    """A classifier, AdamW, clipping and a schedule. Nothing is logged, checked or counted.
+
+    Args:
+        encoder: as ``model.encoder`` of a run.
+        total: updates that the schedule spans.
+        compiled: torch.compile the model.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        *,
+        n_class: int,
+        device: torch.device,
+        total: int,
+        compiled: bool = False,
+    ) -> None:
+        transformers_logging.set_verbosity_error()  # it would tell that the output layer is new
+        transformers_logging.disable_progress_bar()
+        self.device = device
+        self.model = AutoModelForSequenceClassification.from_pretrained(
+            resolve_encoder(encoder), num_labels=n_class, dtype=torch.float32
+        )
+        self.model.to(device).train()
+        if compiled:
+            self.model.compile()
+        fused = device.type in ("cuda", "cpu")
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=5e-5, fused=fused)
+        self.schedule = get_linear_schedule_with_warmup(self.optimizer, total // 10, total)
+
+    def train(self, batches: Iterable[Batch], *, precision: str) -> None:
+        """One update per batch."""
+        kind, autocast = self.device.type, precision == "bf16"
+        for batch in batches:
+            batch = batch.to(self.device)
+            inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+            if batch.token_type_ids is not None:
+                inputs["token_type_ids"] = batch.token_type_ids
+            with torch.autocast(kind, torch.bfloat16, enabled=autocast):
+                logits = self.model(**inputs).logits  # (B, C)
+            assert batch.labels is not None
+            F.cross_entropy(logits.float(), batch.labels).backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+            self.schedule.step()
+            self.optimizer.zero_grad()

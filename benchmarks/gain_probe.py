@@ -1,0 +1,156 @@
+"""What a preset makes of one model's batches: delta, and the task's l_s there and beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_utils.collator import Batch
+from data_utils.registry import UserError
+from mt_dnn.ball import norms, random_like
+from mt_dnn.model import MTDNN
+from mt_dnn.presets import SmoothnessConfig
+from mt_dnn.randomness import replay, step_seed
+from mt_dnn.smoothness import perturbation
+
+NOISE, SIGNS = 0, 1
+"""Last part of a draw's seeds."""
+
+
+class Draw(NamedTuple):
+    """One draw on all rows; l_s are means over examples."""
+
+    inf_norm: float
+    relative: float
+    """||delta||_2 / ||x||_2"""
+    adversarial: float
+    random: float
+    start: float | None
+    adversarial_float32: float
+    random_float32: float
+    climbed_float64: float
+    climbed_with_dropout: float
+    random_with_dropout: float
+
+
+class Probe:
+    """A model in front of a batch, in the precision of its weights."""
+
+    def __init__(self, model: MTDNN, batch: Batch) -> None:
+        self.model, self.batch = model, batch
+        self.kind = model.task_types[batch.task]
+        with torch.no_grad():
+            self.embeds = model.embed(batch)  # (N, T, E)
+            self.clean = model.logits(self.embeds, batch)
+
+    def logits(self, embeds: Tensor) -> Tensor:
+        return self.model.logits(embeds.to(self.embeds.dtype), self.batch)
+
+    def climb(self, config: SmoothnessConfig, seed: int, *, dropout: bool = False) -> Tensor:
+        """delta (N,T,E), float32 whatever the weights are, so that its noise is the same.
+
+        Args:
+            dropout: in the ascent's passes, as ``config.dropout`` says.
+
+        Raises:
+            UserError: something was not finite.
+        """
+        forward, clean = self.logits, self.clean
+        if dropout and config.dropout != "off":
+            # The clean pass has the first seed, the others have it too or their own.
+            seeds = repeat(seed) if config.dropout == "shared" else count(seed)
+            forward = partial(self.logits_with_dropout, seeds)
+            with torch.no_grad():
+                clean = forward(self.embeds)
+        delta, finite = perturbation(
+            forward,
+            self.embeds.float(),
+            clean,
+            lambda p, q: self.kind.divergence(p, q, self.batch, name=config.divergence),
+            self.batch.attention_mask,
+            config,
+            torch.Generator(self.embeds.device).manual_seed(seed),
+        )
+        if not finite:
+            raise UserError(f"{self.batch.task}: the ascent's gradient is not finite")
+        return delta
+
+    def logits_with_dropout(self, seeds: Iterator[int], embeds: Tensor) -> Tensor:
+        self.model.train()
+        try:
+            with replay(next(seeds), embeds.device):
+                return self.logits(embeds)
+        finally:
+            self.model.eval()
+
+    @torch.no_grad()
+    def divergence(self, delta: Tensor) -> float:
+        """The task's own l_s at delta, mean over examples."""
+        perturbed = self.logits(self.embeds + delta)
+        return self.kind.divergence(perturbed, self.clean, self.batch).item()
+
+    @torch.no_grad()
+    def identity(self) -> float:
+        """max |f(x + 0) - f(ids)|, the latter by the encoder's own way from token ids."""
+        encoder, batch = self.model.encoder, self.batch
+        types = {"token_type_ids": batch.token_type_ids} if encoder.has_token_types else {}
+        own = encoder.model(batch.input_ids, attention_mask=batch.attention_mask, **types)
+        head = self.model.heads[self.model.tasks[batch.task].head_name]
+        zero = torch.zeros_like(self.embeds)
+        difference = self.logits(self.embeds + zero) - head(own.last_hidden_state, batch)
+        return difference.abs().max().item()
+
+
+def draw(pairs: list[tuple[Probe, Probe]], config: SmoothnessConfig, seed: int) -> Draw:
+    """Args:
+    pairs: each batch before the float32 and the float64 model.
+    seed: the same one gives every preset the same noise and the same signs, scaled.
+    """
+    examples = [len(probe.batch) for probe, _ in pairs]
+    rows: list[tuple[float | None, ...]] = []
+    squares = np.zeros(2)
+    inf_norms: list[Tensor] = []
+    for index, (probe, exact) in enumerate(pairs):
+        noise_seed = step_seed(seed, index, NOISE)
+        delta = probe.climb(config, noise_seed)
+        signs = signs_like(delta, step_seed(seed, index, SIGNS))
+        dropped = probe.climb(config, noise_seed, dropout=True)
+        start = None
+        if config.ascent != "none":
+            start = exact.divergence(probe.climb(replace(config, steps=0), noise_seed))
+        rows.append(
+            (
+                exact.divergence(delta),
+                exact.divergence(signs),
+                start,
+                probe.divergence(delta),
+                probe.divergence(signs),
+                exact.divergence(exact.climb(config, noise_seed)),
+                exact.divergence(dropped),
+                exact.divergence(signs_like(dropped, step_seed(seed, index, SIGNS))),
+            )
+        )
+        real = probe.batch.attention_mask.bool()
+        inf_norms.append(norms(delta, norm="linf", scope="token")[real])
+        squares += [part[real].double().square().sum().item() for part in (delta, probe.embeds)]
+    means = (mean(column, examples) for column in zip(*rows, strict=True))
+    return Draw(torch.cat(inf_norms).mean().item(), math.sqrt(squares[0] / squares[1]), *means)
+
+
+def signs_like(delta: Tensor, seed: int) -> Tensor:
+    """The baseline: random signs of delta's l2 norm, token by token."""
+    generator = torch.Generator(delta.device).manual_seed(seed)
+    return random_like(delta, norm="l2", generator=generator)
+
+
+def mean(values: Sequence[Any], weights: Sequence[int] | None = None) -> Any:
+    """None where the values are."""
+    return None if None in values else float(np.average(values, weights=weights))

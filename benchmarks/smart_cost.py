@@ -1,0 +1,67 @@
+"""What SMART costs: an update with it over a plain one, on the same batches.
+
+Counted in passes, a plain update is 3 units (forward, backward to activations, backward to weights).
+With one ascent step R_s adds a forward and a backward to the noise, and a forward and a backward to
+activations and weights: 8 units, so 2.67 is the least; the teacher's forward makes it 9, so 3.0.
+The pass by which a run measures its gain over random noise, once per log window, falls into the round
+that is not counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.common import Row, Settings, in_turn, isolated, run, run_config
+from benchmarks.throughput import seconds, train
+from data_utils.cli import run_cli
+from data_utils.collator import Batch
+from mt_dnn.presets import ProximalConfig
+from mt_dnn.trainer import Trainer
+
+PLAIN = "plain"
+VARIANTS: dict[str, dict[str, Any]] = {
+    PLAIN: {},
+    "R_s": {"smart": "smart", "proximal": ProximalConfig(weight=0.0)},
+    "R_s and D_Breg": {"smart": "smart"},
+}
+
+
+def measure(settings: Settings, scratch: Path) -> list[Row]:
+    return [
+        row
+        for precision in settings.precisions()
+        for row in isolated(measure_precision, settings, precision, scratch)
+    ]
+
+
+def measure_precision(settings: Settings, precision: str, scratch: Path) -> list[Row]:
+    """One Trainer per variant; with one seed they have the same batches."""
+    total = (settings.rounds + 1) * settings.steps
+    config = run_config(settings, precision, scratch, updates=total)
+    programs: dict[str, Callable[[int], float]] = {}
+    for name, changes in VARIANTS.items():
+        trainer = Trainer(dataclasses.replace(config, **changes))
+        programs[name] = partial(round_of, trainer, trainer.updates(), settings.steps)
+    took = in_turn(programs, settings.rounds)
+    plain = [1000 * s / settings.steps for s in took.pop(PLAIN)]
+    rows = []
+    for name, values in took.items():
+        ours = [1000 * s / settings.steps for s in values]
+        ratios = tuple(a / b for a, b in zip(ours, plain, strict=True))
+        what = f"update with {name}, {precision} / plain, same batches"
+        rows.append(Row(what, "ms", median(ours), median(plain), ratios))
+    return rows
+
+
+def round_of(trainer: Trainer, updates: Iterator[list[Batch]], steps: int, _: int) -> float:
+    return seconds(trainer.device, lambda: train(trainer, islice(updates, steps)))
+
+
+if __name__ == "__main__":
+    run_cli(lambda: run([measure], prog="benchmarks.smart_cost", description=__doc__))

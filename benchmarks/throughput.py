@@ -1,0 +1,123 @@
+"""Training speed: the Trainer's updates against a bare torch loop on the same batches.
+
+Both programs, and the bare loop on unsorted batches of the same examples, take turns in one process.
+The Trainer reads and pads its batches inside its time; the bare loop is given them ready-made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from itertools import chain, count, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.bare import BareLoop
+from benchmarks.common import Row, Settings, compare, in_turn, isolated, run, run_config
+from data_utils.cli import run_cli
+from data_utils.collator import Batch
+from data_utils.sampler import TaskBatch
+from mt_dnn.trainer import Trainer
+
+
+def measure(settings: Settings, scratch: Path) -> list[Row]:
+    return [
+        row
+        for precision in settings.precisions()
+        for row in isolated(measure_precision, settings, precision, scratch)
+    ]
+
+
+def measure_precision(settings: Settings, precision: str, scratch: Path) -> list[Row]:
+    """All comparisons at one precision; of a 16-bit one also what it gains over fp32."""
+    steps, task = settings.steps, settings.task
+    total = (settings.rounds + 1) * steps
+    trainer = Trainer(run_config(settings, precision, scratch, updates=total))
+    device = trainer.device
+    bare = BareLoop(
+        settings.encoder,
+        n_class=trainer.parts.tasks[task].n_class,
+        device=device,
+        total=3 * total,
+        compiled=settings.compile,
+    )
+
+    # The sampler is a function of (seed, epoch): these are the batches the Trainer will train on.
+    sampler, dataset = trainer.loader.sampler, trainer.loader.dataset
+    epochs = map(sampler.batches, count())
+    order = [batch.indices for batch in islice(chain.from_iterable(epochs), total)]
+    rounds = [order[i : i + steps] for i in range(0, total, steps)]
+    rng = np.random.default_rng(0)
+    grouped, unsorted = (
+        [[dataset[TaskBatch(task, indices)] for indices in chunk] for chunk in chunks]
+        for chunks in (rounds, [shuffle(chunk, rng) for chunk in rounds])
+    )
+
+    updates = trainer.updates()
+
+    def bare_loop(rounds: list[list[Batch]], precision: str) -> Callable[[int], float]:
+        return lambda i: seconds(device, lambda: bare.train(rounds[i], precision=precision))
+
+    programs = {
+        "trainer": lambda _: seconds(device, lambda: train(trainer, islice(updates, steps))),
+        "bare": bare_loop(grouped, precision),
+        "unsorted": bare_loop(unsorted, precision),
+    }
+    if precision != "fp32":
+        programs["fp32"] = bare_loop(grouped, "fp32")
+    took = in_turn(programs, settings.rounds)
+
+    examples = [float(sum(map(len, chunk))) for chunk in grouped[1:]]
+    rows = []
+    for name, one, other in (
+        ("trainer / bare loop, same batches", "trainer", "bare"),
+        ("bare loop, by length / unsorted", "bare", "unsorted"),
+        (f"bare loop, {precision} / fp32", "bare", "fp32"),
+    ):
+        if other in took:
+            what = f"train {task}, {precision}: {name}"
+            rows.append(compare(what, "examples/s", took[one], took[other], work=examples))
+    if precision == "fp32":
+        ours, reference = (padding(chain.from_iterable(chunks)) for chunks in (grouped, unsorted))
+        what = f"padding of {task}: batches by length / unsorted"
+        rows.append(Row(what, "% of cells", ours, reference, ratios=(ours / reference,)))
+    return rows
+
+
+def train(trainer: Trainer, updates: Iterable[list[Batch]]) -> None:
+    """What Trainer.fit does between log points."""
+    for batches in updates:
+        trainer.update(batches)
+
+
+def seconds(device: torch.device, work: Callable[[], None]) -> float:
+    """How long it takes, until the device is done with it."""
+    synchronize(device)
+    start = time.perf_counter()
+    work()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
+
+
+def shuffle(batches: list[list[int]], rng: np.random.Generator) -> list[list[int]]:
+    """The same examples in batches of the same sizes, lengths mixed."""
+    sizes = [len(batch) for batch in batches]
+    mixed = rng.permutation(np.concatenate(batches))
+    return [part.tolist() for part in np.split(mixed, np.cumsum(sizes)[:-1])]
+
+
+def padding(batches: Iterable[Batch]) -> float:
+    """Percentage of the cells of input_ids."""
+    masks = [batch.attention_mask for batch in batches]
+    return 100 * (1 - sum(int(m.sum()) for m in masks) / sum(m.numel() for m in masks))
+
+
+if __name__ == "__main__":
+    run_cli(lambda: run([measure], prog="benchmarks.throughput", description=__doc__))

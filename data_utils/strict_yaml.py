@@ -1,0 +1,58 @@
+"""YAML that refuses a key which stands twice, and remembers where the entries stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from data_utils.registry import UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
+    seen: set[str] = set()
+    for key, _ in node.value:  # before `<<: *anchor` is merged in: overriding its keys is the point
+        place = f"{key.start_mark.name}:{key.start_mark.line + 1}"
+        if not isinstance(key, yaml.ScalarNode):
+            raise UserError(f"{place}: a key must be a word")
+        if key.value in seen:
+            raise UserError(f"{place}: key {key.value!r} stands twice")
+        seen.add(key.value)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
+    """The entries of the file and the line of each.
+
+    Raises:
+        UserError: the file cannot be read, is no mapping, or has a key twice; names the line.
+    """
+    try:
+        with path.open(encoding="utf-8") as stream:
+            loader = _Loader(stream)
+            loader.name = str(path)
+            try:
+                root = loader.get_single_node()
+                entries = loader.construct_document(root) if root else None
+            finally:
+                loader.dispose()
+    except FileNotFoundError:
+        raise UserError(f"task file {path} does not exist") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8: {error}") from None
+    except OSError as error:
+        raise UserError(f"task file {path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(root, yaml.MappingNode) or not entries:
+        raise UserError(f"{path}: no tasks; expected `name: {{data_format: ..., ...}}` entries")
+    lines = {key.value: key.start_mark.line + 1 for key, _ in root.value}
+    return entries, lines

@@ -1,0 +1,153 @@
+"""Results over seeds -> the figures of a table's cells."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data_utils.metrics import METRICS
+from experiments.results import Result
+from experiments.table_file import Column, PlannedRun, Table
+
+FEWEST = 3
+"""Seeds below which no test is made: two pairs say nothing of their spread."""
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A cell against the first row's, over the seeds that both have."""
+
+    difference: float
+    """Mean over seeds of this row's score less the first row's."""
+    p: float | None
+    """Two-sided; None for fewer than three pairs, or where all differences are equal."""
+    n: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row and column; every figure is None where there is nothing to make it of."""
+
+    row: str
+    column: str
+    scores: dict[int, float]
+    """By seed; seeds whose run is missing are not in it."""
+    paper: float | None
+    aggregate: str
+    greater_is_better: bool
+    versus_first: Versus | None
+    """None in the first row itself, and where the two have no seed in common."""
+
+    @property
+    def n(self) -> int:
+        return len(self.scores)
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.scores.values()) if self.scores else None
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.scores.values()) if self.scores else None
+
+    @property
+    def sd(self) -> float | None:
+        """Of a sample: n - 1 in the denominator; None for one score."""
+        return statistics.stdev(self.scores.values()) if self.n > 1 else None
+
+    @property
+    def best(self) -> float | None:
+        choose = max if self.greater_is_better else min
+        return choose(self.scores.values()) if self.scores else None
+
+    @property
+    def value(self) -> float | None:
+        """What the table's ``aggregate`` names."""
+        return getattr(self, self.aggregate)
+
+    @property
+    def to_paper(self) -> float | None:
+        """``value`` less the paper's number."""
+        if self.value is None or self.paper is None:
+            return None
+        return self.value - self.paper
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All cells of a table and where their runs come from."""
+
+    table: Table
+    cells: dict[tuple[str, str], Cell]
+    """By (row, column)."""
+    results: list[Result]
+    """Of the runs that the table has; each once."""
+    missing: list[str]
+    """Names of the runs that it lacks."""
+    others: int
+    """Results beside these, of runs with other settings."""
+
+
+def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Result]) -> Summary:
+    """The cells of ``table``, from the results (run hash -> result) of its planned runs."""
+    by_place = {(run.row, run.use, run.seed): results.get(run.hash) for run in runs}
+    cells: dict[tuple[str, str], Cell] = {}
+    for column in table.columns:
+        first: dict[int, float] | None = None
+        for row in table.rows:
+            found = {seed: by_place[row, column.use, seed] for seed in table.seeds}
+            scores = {
+                seed: score
+                for seed, result in found.items()
+                if (score := _score(result, column)) is not None
+            }
+            cells[row, column.name] = Cell(
+                row=row,
+                column=column.name,
+                scores=scores,
+                paper=table.paper.get(row, {}).get(column.name),
+                aggregate=table.aggregate,
+                greater_is_better=METRICS.get(column.metric, column.name).greater_is_better,
+                versus_first=None if first is None else compare(scores, first, test=table.test),
+            )
+            first = scores if first is None else first
+    used = {run.hash for run in runs}
+    return Summary(
+        table=table,
+        cells=cells,
+        results=[result for key, result in results.items() if key in used],
+        missing=[run.name for run in runs if run.hash not in results],
+        others=len(results.keys() - used),
+    )
+
+
+def _score(result: Result | None, column: Column) -> float | None:
+    scores: dict[str, Any] = result["scores"].get(column.dataset, {}) if result else {}
+    value = scores.get(column.metric)
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def compare(scores: dict[int, float], first: dict[int, float], *, test: str) -> Versus | None:
+    """The paired test (``paired_t`` or ``wilcoxon``) over the seeds that both have.
+
+    Sharing a seed is sharing the subset, the order of batches and the heads' first weights, which
+    is what makes two runs a pair.
+    """
+    seeds = sorted(scores.keys() & first.keys())
+    if not seeds:
+        return None
+    differences = [scores[seed] - first[seed] for seed in seeds]
+    p = None
+    # Equal differences leave the t statistic undefined, zeros the ranks.
+    if len(seeds) >= FEWEST and max(differences) - min(differences) > 1e-12:
+        from scipy import stats  # a second to import: not behind --help
+
+        if test == "wilcoxon":
+            p = float(stats.wilcoxon(differences).pvalue)
+        else:
+            ours, theirs = zip(*((scores[seed], first[seed]) for seed in seeds), strict=True)
+            p = float(stats.ttest_rel(ours, theirs).pvalue)
+    return Versus(statistics.fmean(differences), p, len(seeds))

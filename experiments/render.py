@@ -1,0 +1,242 @@
+"""A table's summary as Markdown, LaTeX, CSV and a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.aggregate import FEWEST, Cell, Summary
+from experiments.table_file import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MISSING = "—"
+TESTS = {"paired_t": "paired t-test", "wilcoxon": "Wilcoxon signed-rank test"}
+NAMES = ("results.md", "results.tex", "results.csv", "results.png")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled block of text cells."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def write_all(summary: Summary, out: Path, *, command: str) -> list[Path]:
+    """results.md, .tex, .csv and .png in ``out``; ``command`` is what makes them again."""
+    paths = [out / name for name in NAMES]
+    notes = footer(summary, command)
+    for path, text in zip(
+        paths, (markdown(summary, notes), latex(summary, notes), table_csv(summary)), strict=False
+    ):
+        path.write_text(text, encoding="utf-8", newline="\n")
+    figure(summary).savefig(paths[3], metadata={"Software": None})  # the same bytes every time
+    return paths
+
+
+def grids(summary: Summary) -> list[Grid]:
+    """The overview, then every column with all its figures."""
+    table, cells = summary.table, summary.cells
+    columns = [column.name for column in table.columns]
+    overview = [[row, *(_number(cells[row, name].value) for name in columns)] for row in table.rows]
+    result = [Grid(f"Overview: {_aggregate(table)}", ["", *columns], overview)]
+    has_paper = bool(table.paper)
+    for name in columns:
+        header = ["", "n", "median", "mean ± sd", f"best of {len(table.seeds)}"]
+        header += ["paper", f"{table.aggregate} − paper"] if has_paper else []
+        header += [f"mean − {next(iter(table.rows))}", "p"]
+        rows = [_line(cells[row, name], table, has_paper=has_paper) for row in table.rows]
+        result.append(Grid(name, header, rows))
+    return result
+
+
+def _line(cell: Cell, table: Table, *, has_paper: bool) -> list[str]:
+    mean = _number(cell.mean) + ("" if cell.sd is None else f" ± {_number(cell.sd)}")
+    versus = cell.versus_first
+    line = [
+        *(cell.row, f"{cell.n}/{len(table.seeds)}", _number(cell.median), mean),
+        _number(cell.best),
+    ]
+    if has_paper:
+        line += [_number(cell.paper), _number(cell.to_paper, sign=True)]
+    if cell.row == next(iter(table.rows)):
+        return [*line, "", ""]  # it is not compared with itself; nothing is missing
+    difference = _number(versus.difference if versus else None, sign=True)
+    return [*line, difference, _p_value(versus.p if versus else None)]
+
+
+def _number(value: float | None, *, sign: bool = False) -> str:
+    if value is None:
+        return MISSING
+    text = f"{value:+.2f}" if sign else f"{value:.2f}"
+    return text.replace("-", "−")
+
+
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _aggregate(table: Table) -> str:
+    return f"{table.aggregate} of {len(table.seeds)} seeds"
+
+
+def footer(summary: Summary, command: str) -> list[str]:
+    """How the figures came about, one note each."""
+    table, results = summary.table, summary.results
+    first = next(iter(table.rows))
+    seeds = ", ".join(map(str, table.seeds))
+    notes = [
+        f"Score of a run: its best epoch on the dev set, as runs select their model (the average of "
+        f"metric_for_best over the run's tasks); of a cell in the overview: {_aggregate(table)}.",
+        f"Seeds: {seeds}, the same for every row, and every one that finished is counted. n: seeds "
+        f"finished of those planned; sd: of the sample, n − 1. {MISSING}: not there.",
+    ]
+    if len(table.rows) > 1:
+        tests = sum(v is not None and v.p is not None for v in _versus(summary))
+        notes.append(
+            f"mean − {first}: mean difference to that row over the seeds that both have; p: two-sided "
+            f"{TESTS[table.test]} over these pairs, none below {FEWEST} or where all differences are "
+            f"equal. {tests} tests, not corrected for their number."
+        )
+    if table.paper:
+        notes.append(f"paper: {table.paper_source}.")
+    if table.sizes:
+        sizes = ", ".join(f"{name} {value}" for name, value in table.sizes.items())
+        notes.append(f"Sizes, chosen to fit the machine: {sizes}.")
+    if summary.missing:
+        shown = ", ".join(summary.missing[:10])
+        more = f" and {len(summary.missing) - 10} more" if len(summary.missing) > 10 else ""
+        notes.append(f"Missing runs: {shown}{more}.")
+    if summary.others:
+        notes.append(f"{summary.others} results of runs with other settings are left out.")
+    if results:
+        seconds = sum(result["wall_seconds"] for result in results)
+        notes.append(
+            f"{len(results)} runs, {_duration(seconds)} of wall time in all, on "
+            f"{_distinct(results, 'device')}; commit {_distinct(results, 'commit')}, torch "
+            f"{' and '.join(sorted({result['packages']['torch'] for result in results}))}."
+        )
+        if changed := _changed_data(summary):
+            notes.append(f"The data changed between runs: {', '.join(changed)}.")
+    return [*notes, f"Made by: `{command}`"]
+
+
+def _versus(summary: Summary) -> list:
+    return [cell.versus_first for cell in summary.cells.values()]
+
+
+def _distinct(results: Sequence[dict], key: str) -> str:
+    return " and ".join(sorted({str(result[key]) for result in results}))
+
+
+def _changed_data(summary: Summary) -> list[str]:
+    """Splits whose rows were not the same in all runs."""
+    seen: dict[str, set[str]] = {}
+    for result in summary.results:
+        for split, facts in result["data"].items():
+            seen.setdefault(split, set()).add(facts["sha256"])
+    return sorted(split for split, hashes in seen.items() if len(hashes) > 1)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def markdown(summary: Summary, notes: Sequence[str]) -> str:
+    parts = [f"# {summary.table.title}", ""]
+    for grid in grids(summary):
+        parts += [f"## {grid.title}", ""]
+        align = ["---", *["---:"] * (len(grid.header) - 1)]
+        for line in (grid.header, align, *grid.rows):
+            parts.append(f"| {' | '.join(line)} |")
+        parts.append("")
+    parts += [f"* {note}" for note in notes]
+    return "\n".join(parts) + "\n"
+
+
+def latex(summary: Summary, notes: Sequence[str]) -> str:
+    """One table environment for each block; needs the package booktabs."""
+    parts = [f"% {summary.table.title}. Needs \\usepackage{{booktabs}}.", ""]
+    for grid in grids(summary):
+        header, *rows = [" & ".join(map(_tex, line)) + r" \\" for line in (grid.header, *grid.rows)]
+        parts += [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_tex(summary.table.title)}. {_tex(grid.title)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}",
+            *(r"\toprule", header, r"\midrule", *rows, r"\bottomrule"),
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    parts += [r"\begin{itemize}", *(rf"\item {_tex(note)}" for note in notes), r"\end{itemize}"]
+    return "\n".join(parts) + "\n"
+
+
+TEX = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"±": r"$\pm$", "−": "$-$", "—": "---", "<": "$<$", ">": "$>$", "`": ""},
+}
+
+
+def _tex(text: str) -> str:
+    return re.sub("|".join(map(re.escape, TEX)), lambda match: TEX[match[0]], text)
+
+
+def table_csv(summary: Summary) -> str:
+    """One line for each cell, in full precision; empty where there is nothing."""
+    names = ("median", "mean", "sd", "best", "paper", "to_paper")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    header = ["row", "column", "n", *names, "mean_minus_first", "pairs", "p", "scores"]
+    writer.writerow(header)
+    for cell in summary.cells.values():
+        versus = cell.versus_first
+        compared = [versus.difference, versus.n, versus.p] if versus else [None] * 3
+        scores = " ".join(f"{seed}:{score!r}" for seed, score in cell.scores.items())
+        figures = [getattr(cell, name) for name in names]
+        writer.writerow([cell.row, cell.column, cell.n, *figures, *compared, scores])
+    return stream.getvalue()
+
+
+def figure(summary: Summary) -> Figure:
+    """A panel for each column: every seed a dot, the aggregate a bar, the paper's number a cross."""
+    from matplotlib.figure import Figure
+
+    table = summary.table
+    rows, columns = list(table.rows), table.columns
+    size = (1.6 + 2.3 * len(columns), 1.0 + 0.32 * len(rows))
+    drawing = Figure(figsize=size, dpi=120, layout="constrained")
+    panels = drawing.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for axes, column in zip(panels, columns, strict=True):
+        for y, row in enumerate(rows):
+            cell = summary.cells[row, column.name]
+            axes.plot([*cell.scores.values()], [y] * cell.n, "o", color="#8a8a8a", alpha=0.6, ms=4)
+            if cell.value is not None:
+                axes.plot([cell.value], [y], "|", color="#1f5f8b", ms=14, mew=2.5)
+            if cell.paper is not None:
+                axes.plot([cell.paper], [y], "x", color="#b5482a", ms=6)
+        axes.set_title(column.name, fontsize=10)
+        axes.grid(axis="x", color="#e5e5e5")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(length=0, labelsize=8)
+    panels[0].set_yticks(range(len(rows)), rows)
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    crosses = ", cross: the paper's number" if table.paper else ""
+    drawing.suptitle(f"{table.title}\ndot: a seed, bar: {_aggregate(table)}{crosses}", fontsize=10)
+    return drawing

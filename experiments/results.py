@@ -1,0 +1,72 @@
+"""results.jsonl: one line for each finished run, its scores and where they come from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from data_utils.registry import UserError
+from experiments.run_settings import config_hash
+from experiments.table_file import PlannedRun
+
+FILE = "results.jsonl"
+PROVENANCE = ("commit", "python", "packages", "platform", "device", "threads", "data")
+"""What a result takes over from the run's environment.json."""
+
+Result = dict[str, Any]
+
+
+def read_results(folder: Path) -> dict[str, Result]:
+    """Run hash -> its result; the last where a run stands twice.
+
+    Raises:
+        UserError: a line is no result; names it.
+    """
+    path = folder / FILE
+    results: dict[str, Result] = {}
+    if not path.exists():
+        return results
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            result = json.loads(line)
+            results[result["hash"]] = result
+        except (ValueError, TypeError, KeyError):
+            raise UserError(
+                f"{path}:{number}: not a result; delete the line, and its run is read again"
+            ) from None
+    return results
+
+
+def append_line(path: Path, entry: dict[str, Any]) -> None:
+    """One line in one write to the disk: whole or absent, whatever happens to this process."""
+    line = (json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_run(run: PlannedRun, run_dir: Path) -> Result | None:
+    """The result that a finished run's folder holds; None where it is another run's, or not finished."""
+    try:
+        best = json.loads((run_dir / "scores.json").read_text(encoding="utf-8"))
+        environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if config_hash(run_dir / "config.yml") != run.hash:
+        return None
+    return {
+        "hash": run.hash,
+        "row": run.row,
+        "use": list(run.use),
+        "seed": run.seed,
+        "run": run.name,
+        "config": run.identity,
+        "scores": best["scores"],
+        "baselines": best["baselines"],
+        "step": best["step"],
+    } | {key: environment.get(key) for key in PROVENANCE}

@@ -1,0 +1,106 @@
+"""A run's settings by dotted name, and what makes two runs the same. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from data_utils.registry import UserError
+from data_utils.strict_yaml import read_mapping
+from mt_dnn.config import RunConfig
+from mt_dnn.presets import resolve
+
+NOT_IDENTITY = (
+    *("name", "output_dir", "resume", "overwrite"),
+    *("data.store_dir", "data.on_stale", "system.threads", "system.workers", "smart"),
+)
+"""Settings that say where, not what, a run computes; and the preset, whose numbers stand for it."""
+
+Settings = dict[str, Any]
+"""Dotted name of a setting -> value."""
+
+
+def parse_settings(values: Settings, where: str) -> RunConfig:
+    """The run configuration that the settings describe, presets not yet filled in.
+
+    Raises:
+        UserError: a value has the wrong type, is out of its range or not one of the choices.
+    """
+    try:
+        parsed = _parser().instantiate(_parser().parse_object(nest(values)))
+        fields = {name: getattr(parsed, name) for name in RunConfig.__dataclass_fields__}
+        config = RunConfig(**fields)
+        resolve(config.smart, config.smoothness, config.proximal)
+    except (ArgumentError, UserError) as error:
+        raise UserError(f"{where}: {error}") from None
+    return config
+
+
+@cache
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(RunConfig)
+    return parser
+
+
+def identity(config: RunConfig) -> Settings:
+    """What a run computes, presets filled in, as far as it is not the default.
+
+    Defaults are left out so that a setting which later code adds leaves old results known.
+    """
+    default = dict(_resolved(RunConfig()))
+    return {
+        name: value
+        for name, value in _resolved(config)
+        if name not in NOT_IDENTITY and value != default[name]
+    }
+
+
+def config_hash(path: Path) -> str | None:
+    """The hash of the run that a config.yml describes; None where it is no such file."""
+    try:
+        values = dict(flatten(read_mapping(path)[0]))
+        return settings_hash(identity(parse_settings(values, str(path))))
+    except UserError:
+        return None
+
+
+def settings_hash(values: Settings) -> str:
+    """16 hexadecimal digits of the values' SHA-256, whatever their order."""
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _resolved(config: RunConfig) -> Iterator[tuple[str, Any]]:
+    smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
+    config = dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
+    for name, value in flatten(dataclasses.asdict(config)):
+        yield name, list(value) if isinstance(value, tuple) else value
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``{"data": {"use": 1}}`` -> ``("data.use", 1)``."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def nest(values: Settings) -> dict[str, Any]:
+    """The way back from :func:`flatten`."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *sections, key = name.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = value
+    return nested

@@ -1,0 +1,1 @@
+"""SMART (arXiv 1911.03437): which part of it gives what, on small tasks."""

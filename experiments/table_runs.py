@@ -1,0 +1,242 @@
+"""Runs what a table still lacks: ``train.py`` in processes of its own, several at once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from data_utils.registry import UserError
+from experiments.results import FILE as RESULTS
+from experiments.results import append_line, read_results, read_run
+from experiments.run_settings import config_hash, nest
+from experiments.table_file import PlannedRun
+from mt_dnn.interrupt import StopRequest
+
+CODE = Path(__file__).resolve().parent.parent
+POLL_SECONDS = 0.2
+STORE_SETTINGS = ("data.tasks", "data.data_dir", "data.store_dir", "data.max_seq_len")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How much at once."""
+
+    jobs: int = 1
+    threads: int = 1
+    """CPU threads of each run."""
+    gpus: tuple[str, ...] = ()
+    """CUDA devices, dealt to the runs in turn; empty: every run sees all of them."""
+
+
+@dataclass
+class Child:
+    """A run that is going on."""
+
+    run: PlannedRun
+    process: subprocess.Popen
+    log: IO[bytes]
+    slot: int
+    started: float
+
+
+class TableRuns:
+    """The runs of a table in one folder.
+
+    ``configs/``, ``logs/`` and ``runs/`` hold what belongs to each run; ``attempts.jsonl`` the time
+    that went into each, stopped ones too; ``results.jsonl`` the finished ones.
+
+    Args:
+        out: the table's folder.
+        keep_models: keep each run's best model.
+        say: takes the lines for the user.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        machine: Machine,
+        *,
+        keep_models: bool = True,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.out = out
+        self.machine = machine
+        self.keep_models = keep_models
+        self.say = say
+        self.failed: list[PlannedRun] = []
+        self.total = self.finished = 0
+        self.began = time.monotonic()
+
+    def run_missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Run those without a result, one at a time or several; the ones that failed are returned.
+
+        Raises:
+            UserError: the data cannot be prepared, or another process is at work on a run.
+            KeyboardInterrupt: stopped by a signal, after the runs have saved a checkpoint.
+        """
+        for folder in ("configs", "logs", "runs"):
+            (self.out / folder).mkdir(parents=True, exist_ok=True)
+        unique: dict[str, PlannedRun] = {}
+        for run in runs:
+            unique.setdefault(run.hash, run)  # rows that come to the same share their runs
+        done = read_results(self.out)
+        waiting = deque(
+            run for run in unique.values() if run.hash not in done and not self._record(run)
+        )
+        self.total = len(waiting)
+        machine = self.machine
+        self.say(
+            f"{len(unique)} runs: {len(unique) - self.total} finished, {self.total} to run, "
+            f"{machine.jobs} at once with {machine.threads} CPU threads each; in {self.out}"
+        )
+        if machine.jobs > 1 and self.total > 1:
+            self._prepare_stores(list(waiting))
+        self.began = time.monotonic()
+        self._run_all(waiting)
+        return self.failed
+
+    def _run_all(self, waiting: deque[PlannedRun]) -> None:
+        running: list[Child] = []
+        slots = deque(range(self.machine.jobs))
+        told = False
+        with StopRequest() as stop:
+            try:
+                while running or (waiting and not stop.received):
+                    while waiting and slots and not stop.received:
+                        running.append(self._start(waiting.popleft(), slots.popleft()))
+                    if stop.received and not told:
+                        told = True
+                        self.say(f"stopping: {len(running)} runs save a checkpoint")
+                        for child in running:
+                            child.process.send_signal(signal.SIGINT)
+                    time.sleep(POLL_SECONDS)
+                    for child in [c for c in running if c.process.poll() is not None]:
+                        running.remove(child)
+                        slots.append(child.slot)
+                        self._end(child, stopping=told)
+            finally:  # a second Ctrl-C, or a fault here: leave no process behind
+                for child in running:
+                    child.process.kill()
+                    child.process.wait()
+        if stop.received:
+            raise KeyboardInterrupt("stopped; go on by the same command")
+
+    def _start(self, run: PlannedRun, slot: int) -> Child:
+        run_dir = self.out / "runs" / run.name
+        log = (self.out / "logs" / f"{run.name}.log").open("ab")
+        try:
+            # The run inherits the lock with the file, so that it outlives a table that was killed.
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{run.name} is being run by another process: see {log.name}") from None
+        has_checkpoint = any(run_dir.glob("checkpoints/step-????????"))
+        resume = has_checkpoint and config_hash(run_dir / "config.yml") == run.hash
+        config = self._write_config(run)
+        how = ["--resume", "true"] if resume else ["--overwrite", "true"]
+        command = [sys.executable, str(CODE / "train.py"), "--config", str(config), *how]
+        environment = dict(os.environ)
+        if self.machine.gpus:
+            gpu = self.machine.gpus[slot % len(self.machine.gpus)]
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        process = start_process(command, log, environment)
+        return Child(run, process, log, slot, time.monotonic())
+
+    def _write_config(self, run: PlannedRun) -> Path:
+        values = run.config | {
+            "name": run.name,
+            "output_dir": str(self.out / "runs"),
+            "seed": run.seed,
+            "data.use": list(run.use),
+            "system.threads": run.config.get("system.threads") or self.machine.threads,
+        }
+        path = self.out / "configs" / f"{run.name}.yml"
+        path.write_text(yaml.safe_dump(nest(values), sort_keys=False), encoding="utf-8")
+        return path
+
+    def _end(self, child: Child, *, stopping: bool) -> None:
+        run, code = child.run, child.process.returncode
+        child.log.close()
+        seconds = round(time.monotonic() - child.started, 1)
+        attempt = {"run": run.name, "hash": run.hash, "seconds": seconds, "exit": code}
+        append_line(self.out / "attempts.jsonl", attempt)
+        if code == 0 and self._record(run):
+            self.finished += 1
+            self.say(self._progress(run, seconds))
+        elif not stopping:
+            self.failed.append(run)
+            self.say(f"FAILED {run.name} (exit code {code}): {_last_line(child.log.name)}")
+            self.say(f"       its log: {child.log.name}")
+
+    def _record(self, run: PlannedRun) -> bool:
+        """Append the result that the run's folder holds, if it does; free the disk of the rest."""
+        run_dir = self.out / "runs" / run.name
+        result = read_run(run, run_dir)
+        if result is None:
+            return False
+        append_line(self.out / RESULTS, result | {"wall_seconds": self._seconds(run)})
+        shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)  # it will never be resumed
+        if not self.keep_models:
+            shutil.rmtree(run_dir / "best", ignore_errors=True)
+        return True
+
+    def _seconds(self, run: PlannedRun) -> float:
+        """Wall time of all attempts at the run."""
+        path = self.out / "attempts.jsonl"
+        if not path.exists():
+            return 0.0
+        lines = path.read_text(encoding="utf-8").splitlines()
+        attempts = [json.loads(line) for line in lines]
+        return round(sum(a["seconds"] for a in attempts if a["hash"] == run.hash), 1)
+
+    def _progress(self, run: PlannedRun, seconds: float) -> str:
+        ended = self.finished + len(self.failed)
+        left = (time.monotonic() - self.began) / ended * (self.total - ended)
+        return f"[{ended}/{self.total}] {run.name}: {seconds:.0f} s; about {left / 60:.0f} min left"
+
+    def _prepare_stores(self, runs: list[PlannedRun]) -> None:
+        """Tokenize before runs start side by side, which would write the same stores."""
+        groups: dict[tuple, list[PlannedRun]] = {}
+        for run in runs:
+            key = [run.config.get(name) for name in (*STORE_SETTINGS, "model.encoder")]
+            groups.setdefault(tuple(key), []).append(run)
+        log_path = self.out / "logs" / "prepro.log"
+        for group in groups.values():
+            use = ",".join(dict.fromkeys(task for run in group for task in run.use))
+            config = str(self._write_config(group[0]))
+            command = [sys.executable, str(CODE / "prepro.py"), "--config", config]
+            with log_path.open("ab") as log:
+                ended = subprocess.run([*command, "--data.use", use], stdout=log, stderr=log)
+            if ended.returncode != 0:
+                raise UserError(f"preparing the data failed: {_last_line(str(log_path))}")
+
+
+def start_process(
+    command: list[str], log: IO[bytes], environment: dict[str, str]
+) -> subprocess.Popen:
+    """In a session of its own: a Ctrl-C in the terminal reaches the table alone, which passes it on."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _last_line(path: str) -> str:
+    lines = Path(path).read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

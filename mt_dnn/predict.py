@@ -1,0 +1,232 @@
+"""A finished run as something to ask: predictions by task name, logits, embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from data_utils.collator import Batch, make_batch
+from data_utils.formats import FORMATS, Example
+from data_utils.inputs import as_row, parse_row, without_label
+from data_utils.registry import UserError, choices_hint
+from data_utils.task_def import TaskDef
+from data_utils.task_file import check_shared_heads
+from data_utils.token_table import TokenTable, tokenize
+from mt_dnn.devices import choose_device
+from mt_dnn.encoder import load_encoder
+from mt_dnn.evaluate import ordered_batches
+from mt_dnn.heads import pool
+from mt_dnn.hub import load_tokenizer
+from mt_dnn.model import MTDNN
+from mt_dnn.run_dir import load_heads, model_folder, read_model_facts
+from mt_dnn.task_types import TASK_TYPES, Prediction, load_tasks
+
+T = TypeVar("T")
+Rows = Iterable[Any]
+"""Texts, tuples of texts, dicts by column name, or parsed Examples. A label is not needed."""
+
+# A text on its own; what does not concern a head is never looked at.
+TEXT = TaskDef("text", "PremiseOnly", "", n_class=1, metrics=(), metric_for_best="")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of one row, in the words of its task."""
+
+    uid: str
+    """The row's own, else its position."""
+    label: Any
+    """Label word (id where the task has no words), number, or one label per candidate."""
+    scores: Any
+    """Label -> probability; the number itself; or the probability of each candidate."""
+    gold: Any = None
+    """The row's label in the form of ``label``, where it had one."""
+
+
+def load(run: str | Path, device: Literal["auto", "cuda", "mps", "cpu"] = "cpu") -> Predictor:
+    """The best model of a finished run, in eval mode and float32.
+
+    Args:
+        run: a run directory, or its ``best`` folder wherever that has gone.
+        device: auto takes CUDA, else MPS, else the CPU.
+
+    Raises:
+        UserError: no such run, its files do not fit together, or no such device.
+    """
+    where = choose_device(device)
+    folder = model_folder(run)
+    config, max_seq_len = read_model_facts(folder)
+    with torch.random.fork_rng(devices=[]):  # heads are drawn before they are read
+        model = MTDNN(load_encoder(str(folder)), load_tasks(folder / "tasks.yml"), config)
+    load_heads(folder, model, strict=True)
+    return Predictor(model.to(where).eval(), load_tokenizer(str(folder)), max_seq_len)
+
+
+class Predictor:
+    """Asks a model about rows; answers come in the order of the rows.
+
+    Example:
+        >>> predictor = mt_dnn.load("runs/glue")
+        >>> predictor.predict("rte", [("A dog sleeps.", "An animal sleeps.")])[0].label
+        'entailment'
+    """
+
+    def __init__(self, model: MTDNN, tokenizer: PreTrainedTokenizerBase, max_seq_len: int) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.max_seq_len = max_seq_len
+        """Of the run; a task's own goes before it."""
+
+    @property
+    def tasks(self) -> dict[str, TaskDef]:
+        return self.model.tasks
+
+    def task(self, name: str) -> TaskDef:
+        """Raises UserError where there is no such task; lists those there are."""
+        if name not in self.tasks:
+            raise UserError(f"the run has no task {name!r}.{choices_hint(name, self.tasks)}")
+        return self.tasks[name]
+
+    def add_task(self, task: TaskDef) -> None:
+        """Take on a task that was not trained, answered by the head that it shares (``head:``).
+
+        Raises:
+            UserError: the run has no such head, or one of another shape.
+        """
+        if task.head_name not in self.model.heads:
+            raise UserError(
+                f"{task.where}: needs head {task.head_name!r}, which the run lacks."
+                f"{choices_hint(task.head_name, self.model.heads)}"
+            )
+        check_shared_heads({**self.tasks, task.name: task})
+        self.tasks[task.name] = task
+        self.model.task_types[task.name] = TASK_TYPES.get(task.task_type)(task)
+
+    def predict(self, task: str, rows: Rows, batch_size: int = 64) -> list[Answer]:
+        """Each row's label and its probabilities.
+
+        Raises:
+            UserError: unknown task, or a malformed row; says which.
+        """
+        definition = self.task(task)
+        return [answer(definition, p) for p in self.decode(task, rows, batch_size)]
+
+    def decode(self, task: str, rows: Rows, batch_size: int = 64) -> list[Prediction]:
+        """As :meth:`predict`, with class ids instead of words: what metrics take."""
+        kind = self.model.task_types[self.task(task).name]
+
+        def compute(batch: Batch) -> list[Prediction]:
+            return kind.decode(self._logits(batch), batch.to("cpu"))
+
+        return self._each(self.examples(task, rows), self.task(task), compute, batch_size)
+
+    def logits(self, task: str, rows: Rows, batch_size: int = 64) -> np.ndarray | list[np.ndarray]:
+        """What the task's head gives: (n, C) float32, such as a student can be distilled from.
+
+        Rows with candidates give one array (K,) each, as K differs.
+        """
+
+        def compute(batch: Batch) -> list[np.ndarray]:
+            logits, mask = self._logits(batch), batch.candidate_mask
+            if mask is None:
+                return list(logits.numpy())
+            return [row[own].numpy() for row, own in zip(logits, mask.cpu(), strict=True)]
+
+        definition = self.task(task)
+        found = self._each(self.examples(task, rows), definition, compute, batch_size)
+        if FORMATS.get(definition.data_format).label_per == "candidate":
+            return found
+        return np.stack(found) if found else np.empty((0, definition.n_class), np.float32)
+
+    def embeddings(
+        self,
+        texts: Rows,
+        pooling: Literal["cls", "mean", "max"] = "mean",
+        batch_size: int = 64,
+    ) -> np.ndarray:
+        """The shared encoder's last hidden states, pooled over each text: (n, H) float32."""
+        if pooling not in ("cls", "mean", "max"):
+            raise UserError(
+                f"unknown pooling {pooling!r}.{choices_hint(pooling, ('cls', 'mean', 'max'))}"
+            )
+
+        def compute(batch: Batch) -> list[np.ndarray]:
+            hidden = self.model.encode(self.model.embed(batch), batch)  # (B, T, H)
+            return list(pool(hidden, batch.attention_mask, pooling).float().cpu().numpy())
+
+        rows = (as_row(text, TEXT, i) for i, text in enumerate(_listed(texts)))
+        examples = [parse_row(without_label(row), TEXT) for row in rows]
+        found = self._each(examples, TEXT, compute, batch_size)
+        width = self.model.encoder.hidden_size
+        return np.stack(found) if found else np.empty((0, width), np.float32)
+
+    def examples(self, task: str, rows: Rows) -> list[Example]:
+        """The rows parsed by the task's data format, which the other methods do first."""
+        definition = self.task(task)
+        return [
+            row if isinstance(row, Example) else parse_row(as_row(row, definition, i), definition)
+            for i, row in enumerate(_listed(rows))
+        ]
+
+    def _logits(self, batch: Batch) -> Tensor:
+        return self.model(batch).float().cpu()
+
+    @torch.inference_mode()
+    def _each(
+        self,
+        examples: list[Example],
+        task: TaskDef,
+        compute: Callable[[Batch], list[T]],
+        batch_size: int,
+    ) -> list[T]:
+        """``compute`` of batches of like length, its entries put back in the examples' order."""
+        if batch_size < 1:
+            raise UserError(f"batch_size: {batch_size}; it must be at least 1")
+        device = next(self.model.parameters()).device
+        found: dict[int, T] = {}
+        for labelled in (True, False):  # a batch has labels or has none
+            own = [i for i, e in enumerate(examples) if (e.label is not None) == labelled]
+            if not own:
+                continue
+            table, _ = tokenize(
+                [examples[i] for i in own],
+                FORMATS.get(task.data_format),
+                self.tokenizer,
+                max_seq_len=task.max_seq_len or self.max_seq_len,
+            )
+            tokens = TokenTable(table)
+            for chunk in ordered_batches(tokens.lengths, batch_size):
+                batch = make_batch(
+                    tokens.take(chunk),
+                    task=task.name,
+                    pad_token_id=int(self.tokenizer.pad_token_id or 0),
+                )
+                results = compute(batch.to(device))
+                found |= zip((own[i] for i in chunk), results, strict=True)
+        return [found[i] for i in range(len(examples))]
+
+
+def answer(task: TaskDef, prediction: Prediction) -> Answer:
+    """A prediction in the task's own words."""
+    scores = prediction.scores
+    if isinstance(scores, list) and not isinstance(prediction.value, list):
+        scores = dict(zip(task.labels or range(task.n_class), scores, strict=True))
+    label, gold = (
+        None if value is None else task.decode_label(value)
+        for value in (prediction.value, prediction.gold)
+    )
+    return Answer(prediction.uid, label, scores, gold)
+
+
+def _listed(rows: Rows) -> Rows:
+    """The rows, unless they are one that was not put in a list: its letters would be rows."""
+    if isinstance(rows, (str, dict)):
+        raise UserError("rows: one row was given; put it in a list")
+    return rows

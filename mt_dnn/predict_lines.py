@@ -1,0 +1,114 @@
+"""Rows of a file or a pipe -> JSON lines, chunk by chunk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, Literal
+
+from data_utils.formats import Row
+from data_utils.inputs import read_rows
+from data_utils.registry import UserError, choices_hint
+from data_utils.task_def import TaskDef
+from mt_dnn.evaluate import prediction_record, score
+from mt_dnn.predict import TEXT, Predictor
+from mt_dnn.task_types import Prediction, load_tasks
+
+What = Literal["predictions", "logits", "embeddings"]
+
+
+def choose_task(
+    predictor: Predictor, name: str | None, what: What, task_file: str | None
+) -> TaskDef:
+    """The task to read rows for: the named one, or the run's only one; no task's for embeddings.
+
+    Raises:
+        UserError: no such task, or none named where there are several.
+    """
+    if what == "embeddings":
+        if name is not None or task_file is not None:
+            raise UserError("embeddings are of single texts and of no task; leave --task out")
+        return TEXT
+    if task_file is not None:
+        tasks = load_tasks(task_file)
+        if name not in tasks:
+            raise UserError(f"--task: {task_file} has no task {name!r}.{choices_hint(name, tasks)}")
+        predictor.add_task(tasks[name])
+    if name is None and len(predictor.tasks) > 1:
+        raise UserError(f"--task: say which.{choices_hint('', predictor.tasks)}")
+    return predictor.task(name or next(iter(predictor.tasks)))
+
+
+def predict_lines(
+    predictor: Predictor,
+    task: TaskDef,
+    lines: Iterable[str],
+    *,
+    name: str,
+    what: What,
+    write: Callable[[str], Any],
+    batch_size: int,
+    chunk: int,
+) -> list[Prediction]:
+    """Write one JSON line per row, ``chunk`` rows at a time, in the order of the rows.
+
+    Args:
+        name: of the input, for messages; its suffix .jsonl says that it is JSON lines.
+        chunk: rows to wait for before answering; more are batched with less padding.
+
+    Returns:
+        The predictions whose rows had labels.
+
+    Raises:
+        UserError: a malformed row, or none; what stands before it is written.
+    """
+    scored: list[Prediction] = []
+    rows = read_rows(lines, name=name, task=task)
+    while group := list(islice(rows, chunk)):
+        records = _RECORDS[what](predictor, task, group, batch_size, scored)
+        write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    return scored
+
+
+def metrics_line(task: TaskDef, scored: list[Prediction]) -> str:
+    """Such as ``rte: ACC 71.84, 277 labelled rows``."""
+    metrics, _ = score(task, scored)
+    values = [
+        f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in metrics.items()
+    ]
+    return f"{task.name}: {', '.join(values)}, {len(scored)} labelled rows"
+
+
+def _predictions(
+    predictor: Predictor,
+    task: TaskDef,
+    rows: list[Row],
+    batch_size: int,
+    scored: list[Prediction],
+) -> Iterator[dict[str, Any]]:
+    predictions = predictor.decode(task.name, rows, batch_size)
+    scored += (p for p in predictions if p.gold is not None)
+    return (prediction_record(task, prediction) for prediction in predictions)
+
+
+def _logits(
+    predictor: Predictor, task: TaskDef, rows: list[Row], batch_size: int, _: list[Prediction]
+) -> Iterator[dict[str, Any]]:
+    examples = predictor.examples(task.name, rows)
+    logits = predictor.logits(task.name, examples, batch_size)
+    for example, values in zip(examples, logits, strict=True):
+        gold = {} if example.label is None else {"gold": task.decode_label(example.label)}
+        yield {"uid": example.uid, "logits": values.tolist()} | gold
+
+
+def _embeddings(
+    predictor: Predictor, _: TaskDef, rows: list[Row], batch_size: int, __: list[Prediction]
+) -> Iterator[dict[str, Any]]:
+    embeddings = predictor.embeddings(rows, batch_size=batch_size)
+    for row, values in zip(rows, embeddings, strict=True):
+        yield {"uid": row.text("uid"), "embedding": values.tolist()}
+
+
+_RECORDS = {"predictions": _predictions, "logits": _logits, "embeddings": _embeddings}

@@ -1,0 +1,102 @@
+"""Predict with a finished run: ``python predict.py --run runs/glue --task rte --input rows.tsv``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Literal
+
+from jsonargparse import ArgumentParser
+
+from data_utils.cli import run_cli
+from data_utils.registry import UserError
+
+
+def predict(
+    run: str,
+    task: str | None = None,
+    input: str = "-",
+    output: str | None = None,
+    what: Literal["predictions", "logits", "embeddings"] = "predictions",
+    tasks: str | None = None,
+    batch_size: int = 64,
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
+) -> None:
+    """Answer rows of text in JSON lines, in the rows' order; score them where they have labels.
+
+    Args:
+        run: Run directory, or its best/ folder.
+        task: Whose head answers; may be left out where the run has one task.
+        input: A .tsv or .jsonl file, or - for standard input, answered batch by batch as it comes. TSV has
+            the task's canonical columns (uid, label, texts; labels may be empty) or its texts alone; JSON
+            lines have the columns' names: premise, hypothesis.
+        output: File to write, whole or not at all; standard output unless said.
+        what: Labels and probabilities; the head's raw outputs; or the shared encoder's vector of each
+            text, averaged over its tokens (for single texts, without --task).
+        tasks: Task file to take --task from: one that was not trained but shares a head of the run.
+        batch_size: Rows in a batch.
+        device: Where to compute; auto: CUDA, else MPS, else CPU.
+    """
+    path = Path(input)
+    if input != "-" and (not path.exists() or path.is_dir()):
+        raise UserError(f"--input: there is no file {input}")
+    if batch_size < 1:
+        raise UserError(f"--batch_size: {batch_size}; it must be at least 1")
+
+    # After parsing: --help needs no torch.
+    from data_utils.sources import open_lines
+    from mt_dnn.predict import load
+    from mt_dnn.predict_lines import choose_task, metrics_line, predict_lines
+
+    predictor = load(run, device)
+    definition = choose_task(predictor, task, what, tasks)
+    with (
+        open_lines(sys.stdin.fileno() if input == "-" else path) as lines,
+        nullcontext(sys.stdout) if output is None else _written_whole(Path(output)) as stream,
+    ):
+
+        def write(text: str) -> None:
+            stream.write(text)
+            stream.flush()
+
+        scored = predict_lines(
+            predictor,
+            definition,
+            lines,
+            name="<stdin>" if input == "-" else input,
+            what=what,
+            write=write,
+            batch_size=batch_size,
+            chunk=batch_size if input == "-" else 16 * batch_size,
+        )
+    if scored:
+        print(metrics_line(definition, scored), file=sys.stderr)
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[IO[str]]:
+    """A file that takes its name once all of it is written."""
+    aside = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = aside.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--output: {path} cannot be written: {error.strerror}") from None
+    try:
+        with stream:
+            yield stream
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="predict.py", description=__doc__, allow_abbrev=False)
+    parser.add_function_arguments(predict)
+    predict(**parser.parse_args().as_dict())
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,191 @@
+"""experiments.table: a 2x2 table over two seeds, stopped twice, against one that was not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from experiments import table, table_runs
+from experiments.results import read_results
+
+TABLE = """\
+title: tiny
+base:
+  data:
+    tasks: {workspace}/tasks.yml
+    data_dir: {workspace}
+    store_dir: {workspace}/store
+    max_seq_len: 64
+  model: {{encoder: {encoder}}}
+  batch: {{size: 4, eval_size: 8}}
+  optim: {{lr: 1.0e-3}}
+  system: {{device: cpu}}
+  train: {{predictions: false, save_every: 2}}
+sizes: {{train.epochs: 2}}
+seeds: [1, 2]
+columns:
+  pair.ACC: {{use: [pair, score]}}
+  score.Pearson: {{use: [pair, score]}}
+rows:
+  baseline: {{}}
+  smart: {{smart: smart, smoothness.epsilon: 1e-2}}
+keep_models: false
+"""
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["mt_dnn.trainer", "datasets", "jsonargparse"])
+
+
+def _train(command: list[str], log: str) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.argv = command[1:]
+    runpy.run_path(command[1], run_name="__main__")
+
+
+class ForkedProcess:
+    """Popen's face on a process that need not import torch once more."""
+
+    def __init__(self, command: list[str], log: IO[bytes], environment: dict[str, str]) -> None:
+        self._process = _processes.Process(target=_train, args=(command, log.name))
+        self._process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self) -> None:
+        self._process.join()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def send_signal(self, number: int) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_runs, "start_process", ForkedProcess)
+
+
+@pytest.fixture
+def file(tmp_path: Path, workspace: Path, encoder_folder: Path) -> Path:
+    path = tmp_path / "tiny.yml"
+    path.write_text(TABLE.format(workspace=workspace, encoder=encoder_folder))
+    return path
+
+
+def interrupt_when(happened: Callable[[], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C at the first look at the runs at which ``happened()``."""
+    pause = table_runs.time.sleep
+    sent: list[bool] = []
+
+    def sleep(seconds: float) -> None:
+        if not sent and happened():
+            sent.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+        pause(0.01)
+
+    monkeypatch.setattr(table_runs.time, "sleep", sleep)
+
+
+def cells(out: Path) -> dict[str, Any]:
+    keys = ("row", "use", "seed", "scores", "step", "config", "data")
+    return {key: {k: r[k] for k in keys} for key, r in read_results(out).items()}
+
+
+def attempts(out: Path) -> Iterator[dict[str, Any]]:
+    import json
+
+    for line in (out / "attempts.jsonl").read_text().splitlines():
+        yield json.loads(line)
+
+
+def test_a_table_stopped_twice_and_finished_equals_one_that_was_not(
+    forked: None,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert table.main([str(file), "--out", str(whole), "--threads", "1"]) == 0
+    command = [str(file), "--out", str(stopped), "--threads", "1"]
+
+    def has_checkpoint(name: str) -> Callable[[], bool]:
+        return lambda: any((stopped / "runs" / name).glob("checkpoints/step-*[0-9]"))
+
+    names = [f"{row}-pair+score-{seed}" for seed in (1, 2) for row in ("baseline", "smart")]
+    for name in (names[1], names[2]):
+        with monkeypatch.context() as patch:
+            interrupt_when(has_checkpoint(name), patch)
+            with pytest.raises(KeyboardInterrupt, match="same command"):
+                table.main(command)
+    assert 0 < len(cells(stopped)) < 4
+    capsys.readouterr()
+    assert table.main(command) == 0
+    shown = capsys.readouterr().out
+
+    assert len(cells(whole)) == 4
+    assert cells(stopped) == cells(whole)
+    logs = "".join((stopped / "logs" / f"{name}.log").read_text() for name in names)
+    assert logs.count("resumed from") == 2, "a stopped run goes on from its checkpoint"
+    finished = [a["run"] for a in attempts(stopped) if a["exit"] == 0]
+    assert sorted(finished) == sorted(names), "a finished run is not run again"
+    assert "4 runs, " in shown
+    overviews = [(out / "results.csv").read_text() for out in (whole, stopped)]
+    assert overviews[0] == overviews[1]
+    run_dir = stopped / "runs" / names[0]
+    assert (run_dir / "scores.json").exists()
+    assert not (run_dir / "checkpoints").exists()
+    assert not (run_dir / "best").exists(), "keep_models: false"
+
+    # Another number in one row: that row runs again, and no other.
+    file.write_text(file.read_text().replace("smoothness.epsilon: 1e-2", "smoothness.weight: 3"))
+    before = len(list(attempts(stopped)))
+    assert table.main([*command, "--seeds", "1"]) == 0
+    assert [a["run"] for a in attempts(stopped)][before:] == [names[1]]
+    assert len(cells(stopped)) == 5
+
+
+def test_a_failed_run_is_named_and_the_others_go_on(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With real processes, two at once, and a row whose encoder is not there."""
+    text = file.read_text().replace("smart: {smart: smart", "broken: {model.encoder: no/where")
+    file.write_text(text.replace(", smoothness.epsilon: 1e-2", "").replace("seeds: [1, 2]", "seeds: [1]"))
+    out = tmp_path / "out"
+    command = [str(file), "--out", str(out), "--jobs", "2", "--threads", "1"]
+    assert table.main([*command, "--only", "baseline"]) == 0
+    assert table.main(command) == 1
+    shown = capsys.readouterr().out
+    assert "FAILED broken-pair+score-1" in shown
+    assert f"{out}/logs/broken-pair+score-1.log" in shown
+    assert [r["row"] for r in read_results(out).values()] == ["baseline"]
+    line = next(s for s in (out / "results.md").read_text().splitlines() if "| broken" in s)
+    assert set(line.replace(" ", "").strip("|").split("|")[1:]) == {"—"}
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(file: Path, tmp_path: Path) -> None:
+    import fcntl
+
+    out = tmp_path / "out"
+    (out / "logs").mkdir(parents=True)
+    with (out / "logs" / "baseline-pair+score-1.log").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(table.UserError, match=r"baseline-pair\+score-1 is being run"):
+            table.main([str(file), "--out", str(out)])

@@ -1,0 +1,165 @@
+"""From hidden states to logits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data_utils.collator import Batch
+from data_utils.task_def import TaskDef
+from mt_dnn.config import ModelConfig
+from mt_dnn.heads import CandidateHead, PooledHead, pool
+
+N, T, H = 3, 5, 4
+LENGTHS = [5, 2, 3]
+MASK = (torch.arange(T) < torch.tensor(LENGTHS)[:, None]).long()  # (N, T)
+
+
+@pytest.fixture
+def hidden() -> Tensor:
+    return torch.randn(N, T, H, generator=torch.Generator().manual_seed(0))
+
+
+def make_batch(mask: Tensor = MASK, candidates: list[int] | None = None) -> Batch:
+    examples = len(candidates or mask)
+    present = None
+    if candidates is not None:
+        present = torch.arange(max(candidates)) < torch.tensor(candidates)[:, None]
+    return Batch(
+        task="t",
+        uids=[str(i) for i in range(examples)],
+        input_ids=torch.zeros_like(mask),
+        attention_mask=mask,
+        candidate_mask=present,
+    )
+
+
+def test_pooling_by_hand(hidden):
+    assert torch.equal(pool(hidden, MASK, "cls"), hidden[:, 0])
+    for row, length in enumerate(LENGTHS):
+        real = hidden[row, :length]
+        assert torch.allclose(pool(hidden, MASK, "mean")[row], real.mean(0))
+        assert torch.equal(pool(hidden, MASK, "max")[row], real.max(0).values)
+
+
+@pytest.mark.parametrize("how", ["cls", "mean", "max"])
+@pytest.mark.parametrize("filling", [0.0, 1e6, -1e6, float("nan")])
+def test_padding_changes_nothing(hidden, how, filling):
+    padded = torch.full((N, T + 3, H), filling)
+    mask = torch.zeros(N, T + 3, dtype=torch.long)
+    for row, length in enumerate(LENGTHS):
+        padded[row, :length] = hidden[row, :length]
+        mask[row, :length] = 1
+    assert torch.equal(pool(padded, mask, how), pool(hidden, MASK, how))
+
+
+def test_a_maximum_below_zero_is_not_hidden_by_padding():
+    hidden = torch.tensor([[[-2.0], [-3.0], [9.0]]])
+    assert pool(hidden, torch.tensor([[1, 1, 0]]), "max").tolist() == [[-2.0]]
+
+
+def test_unknown_pooling(hidden):
+    with pytest.raises(ValueError, match="'sum'; choices: cls, mean, max"):
+        pool(hidden, MASK, "sum")
+
+
+def test_the_head_by_hand(hidden):
+    head = PooledHead(H, 2, pooling="mean", activation="tanh", dropout=0.5).eval()
+    dense = head.pooler[0]
+    nn.init.normal_(dense.bias)
+    nn.init.normal_(head.output.bias)
+    pooled = pool(hidden, MASK, "mean")
+    expected = (pooled @ dense.weight.T + dense.bias).tanh() @ head.output.weight.T
+    assert torch.allclose(head(hidden, make_batch()), expected + head.output.bias)
+
+
+def test_without_activation_there_is_no_dense_layer(hidden):
+    head = PooledHead(H, 2, activation="none").eval()
+    assert [name for name, _ in head.named_parameters()] == ["output.weight", "output.bias"]
+    assert torch.equal(head(hidden, make_batch()), head.output(hidden[:, 0]))
+
+
+def test_initialised_as_bert():
+    torch.manual_seed(0)
+    head = PooledHead(200, 100)
+    for layer in (head.pooler[0], head.output):
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
+        assert not layer.bias.any()
+
+
+def test_dropout_is_before_the_output(hidden):
+    head = PooledHead(H, 2, activation="none", dropout=1.0)
+    nn.init.normal_(head.output.bias)
+    assert torch.equal(head.train()(hidden, make_batch()), head.output.bias.expand(N, 2))
+    assert not torch.equal(head.eval()(hidden, make_batch()), head.output.bias.expand(N, 2))
+
+
+def make_task(**keys) -> TaskDef:
+    return TaskDef("t", "PremiseOnly", "Classification", 2, ("ACC",), "ACC", **keys)
+
+
+def test_the_tasks_settings_win_over_the_runs():
+    config = ModelConfig(pooling="mean", activation="gelu", dropout=0.2)
+    head = PooledHead.for_task(H, 2, task=make_task(), config=config)
+    assert (head.pooling, head.dropout.p) == ("mean", 0.2)
+    assert isinstance(head.pooler[1], nn.GELU)
+    own = make_task(pooling="max", activation="none", dropout=0.0)  # 0 is a setting, not none
+    head = PooledHead.for_task(H, 2, task=own, config=config)
+    assert (head.pooling, head.dropout.p, len(head.pooler)) == ("max", 0.0, 0)
+    assert type(CandidateHead.for_task(H, 1, task=own, config=config)) is CandidateHead
+
+
+WEIGHT, BIAS = torch.full((H, H), 0.5), torch.full((H,), 0.25)
+
+
+def test_start_from_pooler():
+    head = PooledHead(H, 2)
+    output = head.output.weight.clone()
+    head.start_from_pooler(WEIGHT, BIAS)
+    dense = head.pooler[0]
+    assert torch.equal(dense.weight, WEIGHT)
+    assert torch.equal(dense.bias, BIAS)
+    assert torch.equal(head.output.weight, output)
+    assert dense.weight.requires_grad
+    assert dense.weight.data_ptr() != WEIGHT.data_ptr()  # each head has its own
+
+
+@pytest.mark.parametrize(
+    "keys", [{"pooling": "mean"}, {"activation": "gelu"}, {"activation": "none"}]
+)
+def test_another_map_does_not_start_from_the_pooler(keys):
+    head = PooledHead(H, 2, **keys)
+    before = [p.clone() for p in head.parameters()]
+    head.start_from_pooler(WEIGHT, BIAS)
+    assert all(map(torch.equal, head.parameters(), before))
+
+
+def test_a_pooler_of_another_size_is_left():
+    head = PooledHead(H, 2)
+    before = head.pooler[0].weight.clone()
+    head.start_from_pooler(torch.zeros(H + 1, H + 1), torch.zeros(H + 1))
+    assert torch.equal(head.pooler[0].weight, before)
+
+
+def test_candidates_are_laid_in_a_row_per_example():
+    torch.manual_seed(0)
+    head = CandidateHead(H, 1, dropout=0.0)
+    hidden = torch.randn(6, T, H)
+    mask = torch.ones(6, T, dtype=torch.long)
+    batch = make_batch(mask, candidates=[2, 1, 3])
+    logits = head(hidden, batch)  # (B, K)
+    scores = PooledHead.forward(head, hidden, batch).squeeze(-1)  # (N,)
+    assert logits.shape == (3, 3)
+    assert torch.equal(logits[0], torch.stack([scores[0], scores[1], torch.tensor(0.0)]))
+    assert torch.equal(logits[1], torch.stack([scores[2], *torch.zeros(2)]))
+    assert torch.equal(logits[2], scores[3:])
+
+
+def test_every_candidate_gets_its_own_gradient():
+    head = CandidateHead(H, 1, dropout=0.0)
+    hidden = torch.randn(3, T, H, requires_grad=True)
+    batch = make_batch(torch.ones(3, T, dtype=torch.long), candidates=[1, 2])
+    head(hidden, batch)[1, 1].backward()  # the third sequence
+    assert hidden.grad[2].any()
+    assert not hidden.grad[:2].any()

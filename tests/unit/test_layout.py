@@ -1,0 +1,166 @@
+"""Imports run one way, and what --help needs is light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("data_utils", "mt_dnn", "experiments", "tests")
+FORBIDDEN = {
+    "data_utils": {"mt_dnn", "experiments", "tests"},
+    "mt_dnn": {"experiments", "tests"},
+    "experiments": {"tests"},
+}
+# A module may import those above it, and none below it or beside it.
+ORDER = [
+    ["data_utils.registry"],
+    ["data_utils.task_def"],
+    ["data_utils.formats", "data_utils.metrics"],
+    ["data_utils.sources", "data_utils.task_file"],
+    ["data_utils.store"],
+    ["data_utils.mixing", "data_utils.collator"],
+    ["data_utils.sampler"],
+    ["data_utils.loader"],
+    ["mt_dnn.presets"],
+    ["mt_dnn.config"],
+    ["mt_dnn.hub"],
+    ["mt_dnn.encoder", "mt_dnn.heads", "mt_dnn.divergences"],
+    ["mt_dnn.task_types"],
+    ["mt_dnn.model"],
+    ["mt_dnn.objective"],
+    ["mt_dnn.trainer"],
+]
+KNOW_NO_MODEL = ["mt_dnn.smoothness", "mt_dnn.proximal", "mt_dnn.ball", "mt_dnn.divergences"]
+CLIS = [name for name in ("train.py", "prepro.py", "predict.py") if (ROOT / name).exists()]
+HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "accelerate", "pyarrow")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+PATHS = {
+    module_name(path): path
+    for package in FORBIDDEN
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module of ours that the file imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            found.update(name if name in PATHS else str(node.module) for name in names)
+    return {name for name in found if name.split(".")[0] in PACKAGES}
+
+
+IMPORTS = {module: imports_of(path) for module, path in PATHS.items()}
+
+
+def inside(name: str, module: str) -> bool:
+    return name == module or name.startswith(module + ".")
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_packages_depend_one_way(package):
+    backwards = {
+        f"{module} imports {name}"
+        for module, names in IMPORTS.items()
+        for name in names
+        if inside(module, package) and name.split(".")[0] in FORBIDDEN[package]
+    }
+    assert any(inside(module, package) for module in IMPORTS)
+    assert not backwards
+
+
+def test_modules_depend_in_the_stated_order():
+    levels = {name: level for level, names in enumerate(ORDER) for name in names}
+    for name in levels:
+        assert any(inside(module, name) for module in IMPORTS), f"{name} is gone: mend ORDER"
+    backwards = {
+        f"{module} imports {name}"
+        for module, names in IMPORTS.items()
+        for here, level in levels.items()
+        if inside(module, here)
+        for name in names
+        for there, other in levels.items()
+        if inside(name, there) and here != there and other >= level
+    }
+    assert not backwards
+
+
+def test_no_imports_run_in_a_circle():
+    def ours(module: str) -> set[str]:
+        return {name for name in IMPORTS[module] if name in IMPORTS and name != module}
+
+    reachable = {module: ours(module) for module in IMPORTS}
+    while True:
+        wider = {
+            module: names.union(*(reachable[name] for name in names))
+            for module, names in reachable.items()
+        }
+        if wider == reachable:
+            break
+        reachable = wider
+    assert not {module for module, names in reachable.items() if module in names}
+
+
+@pytest.mark.parametrize("module", KNOW_NO_MODEL)
+def test_the_mathematics_knows_no_task_and_no_model(module):
+    known = ("mt_dnn.presets", "mt_dnn.ball", "mt_dnn.randomness", "data_utils.registry")
+    others = {
+        name for name in IMPORTS[module] if not any(inside(name, allowed) for allowed in known)
+    }
+    assert not others
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level packages in sys.modules after running ``code`` in a fresh interpreter."""
+    code += "\nprint('modules', *sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", "import sys\n" + code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    line = next(line for line in result.stdout.splitlines() if line.startswith("modules "))
+    return {name.split(".")[0] for name in line.split()[1:]}
+
+
+def test_light_modules_load_no_torch():
+    modules = (
+        *("data_utils.registry", "data_utils.task_def", "data_utils.metrics", "data_utils.cli"),
+        *("mt_dnn", "mt_dnn.presets", "mt_dnn.config", "mt_dnn.command"),
+        *("mt_dnn.console", "mt_dnn.tracking"),
+    )
+    loaded = loaded_by("import " + ", ".join(modules))
+    assert "mt_dnn" in loaded
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("cli", CLIS)
+def test_help_loads_no_torch(cli):
+    loaded = loaded_by(
+        "import runpy\n"
+        f"sys.argv = [{cli!r}, '--help']\n"
+        f"try: runpy.run_path({cli!r}, run_name='__main__')\n"
+        "except SystemExit as stop: assert not stop.code, stop.code"
+    )
+    assert "jsonargparse" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_torch_would_be_noticed():
+    assert "torch" in loaded_by("import mt_dnn.heads")

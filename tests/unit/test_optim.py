@@ -1,0 +1,229 @@
+"""Groups, update rules against their formulas, schedules against their closed form."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from data_utils.registry import UserError
+from data_utils.task_def import TaskDef
+from mt_dnn.config import ModelConfig, OptimConfig
+from mt_dnn.model import MTDNN
+from mt_dnn.optim import build_optimizer, freeze, parameter_groups, schedule, set_learning_rate
+from tests.tiny import tiny_encoder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def model() -> MTDNN:
+    tasks = {
+        name: TaskDef(name, "PremiseOnly", "Classification", 2, ("ACC",), "ACC") for name in "ab"
+    }
+    return MTDNN(tiny_encoder(), tasks, ModelConfig())
+
+
+def settings_of(model: MTDNN, config: OptimConfig) -> dict[str, tuple[float, float]]:
+    """Parameter name -> its learning rate and weight decay."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        names[id(p)]: (group["lr"], group["weight_decay"])
+        for group in parameter_groups(model, config)
+        for p in group["params"]
+    }
+
+
+def test_only_matrices_decay(model):
+    found = settings_of(model, OptimConfig(weight_decay=0.1))
+    for name, parameter in model.named_parameters():
+        is_vector = name.endswith("bias") or "LayerNorm" in name
+        assert parameter.ndim == (1 if is_vector else 2), name
+        assert found[name][1] == (0.0 if is_vector else 0.1), name
+
+
+def test_every_parameter_is_in_one_group(model):
+    groups = parameter_groups(model, OptimConfig(layer_decay=0.5, head_lr=1.0))
+    members = [id(p) for group in groups for p in group["params"]]
+    assert sorted(members) == sorted(id(p) for p in model.parameters())
+
+
+def test_heads_have_their_own_rate(model):
+    found = settings_of(model, OptimConfig(lr=1e-4, head_lr=1e-2))
+    assert {found[n][0] for n in found if n.startswith("heads.")} == {1e-2}
+    assert {found[n][0] for n in found if n.startswith("encoder.")} == {1e-4}
+    assert {lr for lr, _ in settings_of(model, OptimConfig(lr=1e-4)).values()} == {1e-4}
+
+
+def test_the_rate_falls_by_layer_decay_from_each_layer_to_the_one_below(model):
+    """2 layers: heads lr, layer 2 lr d, layer 1 lr d^2, embeddings lr d^3."""
+    found = settings_of(model, OptimConfig(lr=1.0, layer_decay=0.5))
+    for name, (lr, _) in found.items():
+        if name.startswith("heads."):
+            expected = 1.0
+        elif "layer.1." in name:
+            expected = 0.5
+        elif "layer.0." in name:
+            expected = 0.25
+        else:
+            assert "embeddings" in name
+            expected = 0.125
+        assert lr == expected, name
+
+
+def test_freezing_takes_what_the_patterns_match_out_of_the_optimizer(model):
+    count = freeze(model, ("encoder.*embeddings*", "heads.b.*"))
+    frozen = {n: p for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen.keys() == {
+        n for n, _ in model.named_parameters() if "embeddings" in n or n.startswith("heads.b.")
+    }
+    assert count == sum(p.numel() for p in frozen.values())
+    assert not frozen.keys() & settings_of(model, OptimConfig()).keys()
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(model):
+    with pytest.raises(UserError, match=r"optim\.freeze: 'encodr\.\*' matches no parameter"):
+        freeze(model, ("encodr.*",))
+
+
+def test_freezing_everything_is_an_error(model):
+    freeze(model, ("*",))
+    with pytest.raises(UserError, match="nothing to train"):
+        build_optimizer(model, OptimConfig(), CPU)
+
+
+@pytest.mark.parametrize("lr", [0.0, -1.0, math.nan])
+def test_a_rate_that_is_not_positive_is_an_error(model, lr):
+    with pytest.raises(UserError, match=r"optim\.lr"):
+        build_optimizer(model, OptimConfig(lr=lr), CPU)
+
+
+class Small(nn.Module):
+    """One matrix, which decays, and one vector, which does not; no encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.Linear(3, 2)
+        self.encoder = SimpleNamespace(num_layers=0)
+
+
+def adam_terms(g, m, v, t, b1, b2):
+    m = b1 * m + (1 - b1) * g
+    v = b2 * v + (1 - b2) * g**2
+    return m, v, m / (1 - b1**t), v / (1 - b2**t)
+
+
+def reference(name: str, theta, grads, *, lr, decay, betas, eps):
+    """The update rules in float64, decay decoupled (arXiv 1412.6980, 1908.03265, 1711.05101)."""
+    b1, b2 = betas
+    theta, m, v = theta.double(), 0.0, 0.0
+    for t, g in enumerate(grads, start=1):
+        g = g.double()
+        theta = theta * (1 - lr * decay)
+        if name == "adamax":
+            m = b1 * m + (1 - b1) * g
+            v = torch.maximum(b2 * torch.as_tensor(v), g.abs() + eps)
+            theta = theta - lr / (1 - b1**t) * m / v
+            continue
+        m, v, m_hat, v_hat = adam_terms(g, m, v, t, b1, b2)
+        if name == "adamw":
+            theta = theta - lr * m_hat / (v_hat.sqrt() + eps)
+            continue
+        rho_inf = 2 / (1 - b2) - 1
+        rho = rho_inf - 2 * t * b2**t / (1 - b2**t)
+        if rho > 5:
+            r = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
+            theta = theta - lr * m_hat * r * math.sqrt(1 - b2**t) / (v.sqrt() + eps)
+        else:
+            theta = theta - lr * m_hat
+    return theta
+
+
+@pytest.mark.parametrize("name", ["adamw", "adamax", "radam"])
+def test_updates_follow_the_formula_with_decoupled_decay(name):
+    torch.manual_seed(0)
+    model = Small()
+    # b2 so small that RAdam passes from its warmup to its adaptive phase within the test.
+    config = OptimConfig(
+        name=name, lr=0.05, weight_decay=0.3, betas=(0.8, 0.9), eps=1e-6, head_lr=None
+    )
+    optimizer = build_optimizer(model, config, CPU)
+    start = {n: p.detach().clone() for n, p in model.named_parameters()}
+    grads: dict[str, list[torch.Tensor]] = {n: [] for n in start}
+    for _ in range(12):
+        for n, p in model.named_parameters():
+            p.grad = torch.randn_like(p)
+            grads[n].append(p.grad.clone())
+        optimizer.step()
+    for n, p in model.named_parameters():
+        decay = 0.3 if p.ndim > 1 else 0.0
+        expected = reference(
+            name, start[n], grads[n], lr=0.05, decay=decay, betas=(0.8, 0.9), eps=1e-6
+        )
+        torch.testing.assert_close(p.detach().double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adamax", "radam"])
+def test_a_head_without_gradient_stays_as_it_is(model, name):
+    """Neither decay nor the momentum of earlier steps moves it."""
+    optimizer = build_optimizer(model, OptimConfig(name=name, lr=0.1, weight_decay=0.5), CPU)
+    a, b = (model.heads[task].output.weight for task in "ab")
+    for weight in (a, b):
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    optimizer.zero_grad()
+    before, a_before = b.detach().clone(), a.detach().clone()
+    for _ in range(2):
+        a.grad = torch.ones_like(a)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert torch.equal(b, before)
+    assert not torch.equal(a, a_before)
+
+
+def test_the_rate_is_set_relative_to_each_groups_peak(model):
+    optimizer = build_optimizer(model, OptimConfig(lr=1e-3, head_lr=1e-1), CPU)
+    for factor in (0.5, 0.25):
+        set_learning_rate(optimizer, factor)
+        assert {g["lr"] for g in optimizer.param_groups} == {1e-3 * factor, 1e-1 * factor}
+
+
+def factors(total: int = 100, **options) -> list[float]:
+    return [schedule(step, total, OptimConfig(**options)) for step in range(total)]
+
+
+def test_warmup_rises_in_equal_steps_from_above_zero_to_the_peak():
+    rise = factors(warmup=0.1)[:10]
+    assert rise == pytest.approx([(k + 1) / 10 for k in range(10)])
+
+
+def test_linear_falls_to_zero_at_the_end_of_the_run():
+    assert factors(warmup=0.1)[10:] == pytest.approx([1 - k / 90 for k in range(90)])
+    assert schedule(100, 100, OptimConfig()) == 0.0
+
+
+def test_cosine_falls_along_half_a_period():
+    expected = [0.5 * (1 + math.cos(math.pi * k / 90)) for k in range(90)]
+    assert factors(schedule="cosine", warmup=0.1)[10:] == pytest.approx(expected)
+    assert schedule(100, 100, OptimConfig(schedule="cosine")) == pytest.approx(0.0)
+
+
+def test_constant_stays_at_the_peak():
+    assert factors(schedule="constant", warmup=0.1)[9:] == [1.0] * 91
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
+def test_without_warmup_the_first_update_is_at_the_peak(name):
+    assert factors(schedule=name, warmup=0.0)[0] == 1.0
+    assert schedule(0, 1, OptimConfig(schedule=name, warmup=0.0)) == 1.0
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
+def test_no_update_is_wasted(name):
+    """Every update of the run has a positive rate, also when the run is short or all warmup."""
+    for total in (1, 2, 3, 7):
+        for warmup in (0.0, 0.1, 0.5, 1.0):
+            assert all(f > 0 for f in factors(total, schedule=name, warmup=warmup))

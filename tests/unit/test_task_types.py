@@ -1,0 +1,284 @@
+"""Losses, divergences and predictions of every task type, against values worked out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from data_utils.collator import IGNORE, Batch
+from data_utils.formats import FORMATS
+from data_utils.registry import UserError
+from data_utils.task_def import TaskDef
+from mt_dnn.config import ModelConfig
+from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.heads import PooledHead
+from mt_dnn.task_types import TASK_TYPES, TaskType, checked
+
+H, T = 8, 4
+FORMAT = {"example": "PremiseOnly", "candidate": "PremiseAndMultiHypothesis"}
+N_CLASS = {"Classification": 3, "Regression": 1, "Ranking": 1}
+"""A new type needs a line here where its n_class is not 3."""
+
+
+def make_task(task_type: str, **keys: Any) -> TaskDef:
+    per = TASK_TYPES.get(task_type).label_per
+    data_format = FORMAT.get(per) or next(
+        name for name in FORMATS.names() if FORMATS.get(name).label_per == per
+    )
+    values = {"n_class": N_CLASS.get(task_type, 3), "data_format": data_format} | keys
+    return TaskDef(name="t", task_type=task_type, metrics=("ACC",), metric_for_best="ACC", **values)
+
+
+def make(task_type: str, **keys: Any) -> TaskType:
+    task = checked(make_task(task_type, **keys))
+    return TASK_TYPES.get(task.task_type)(task)
+
+
+def make_batch(labels: Any = None, candidates: list[int] | None = None, count: int = 3) -> Batch:
+    mask = None
+    if candidates is not None:
+        count = len(candidates)
+        mask = torch.arange(max(candidates)) < torch.tensor(candidates)[:, None]
+    sequences = sum(candidates) if candidates else count
+    return Batch(
+        task="t",
+        uids=[f"u{i}" for i in range(count)],
+        input_ids=torch.ones(sequences, T, dtype=torch.long),
+        attention_mask=torch.ones(sequences, T, dtype=torch.long),
+        labels=None if labels is None else torch.tensor(labels),
+        candidate_mask=mask,
+    )
+
+
+# What holds for every type.
+
+
+def some_logits(name: str, seed: int = 0) -> tuple[TaskType, Tensor, Batch]:
+    """The type with logits of its own head, in the shape that it states."""
+    kind = make(name)
+    many = [2, 1, 3] if kind.label_per == "candidate" else None
+    batch = make_batch(candidates=many)
+    head = kind.build_head(H, ModelConfig(dropout=0.0))
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in head.parameters():
+        parameter.data.normal_(generator=generator)
+    hidden = torch.randn(len(batch.input_ids), T, H, generator=generator)
+    return kind, head(hidden, batch).detach(), batch
+
+
+@pytest.mark.parametrize("name", TASK_TYPES.names())
+def test_equal_logits_diverge_by_nothing(name):
+    kind, logits, batch = some_logits(name)
+    for divergence in (None, *kind.divergences):
+        p, q = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+        value = kind.divergence(p, q, batch, name=divergence)
+        assert value.shape == ()
+        assert value.item() == 0.0
+        value.backward()
+        assert not p.grad.any()
+        assert not q.grad.any()
+
+
+@pytest.mark.parametrize("name", TASK_TYPES.names())
+def test_unequal_logits_diverge(name):
+    kind, p, batch = some_logits(name)
+    q = some_logits(name, seed=1)[1]
+    for divergence in kind.divergences:
+        assert kind.divergence(p, q, batch, name=divergence).item() > 0
+
+
+@pytest.mark.parametrize("name", TASK_TYPES.names())
+def test_a_divergence_that_the_type_does_not_allow_keeps_its_own(name):
+    kind, p, batch = some_logits(name)
+    q = some_logits(name, seed=1)[1]
+    own = kind.divergence(p, q, batch)
+    forbidden = set(DIVERGENCES.names()) - set(kind.divergences)
+    assert forbidden
+    for divergence in forbidden:
+        assert torch.equal(kind.divergence(p, q, batch, name=divergence), own)
+    assert torch.equal(kind.divergence(p, q, batch, name=kind.divergences[0]), own)
+
+
+@pytest.mark.parametrize("name", TASK_TYPES.names())
+def test_half_precision_logits_give_a_float32_divergence(name):
+    kind, p, batch = some_logits(name)
+    assert kind.divergence(p.bfloat16(), p.bfloat16(), batch).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", TASK_TYPES.names())
+def test_unlabelled_examples_are_decoded_without_gold(name):
+    kind, logits, batch = some_logits(name)
+    predictions = kind.decode(logits, batch)
+    assert [p.uid for p in predictions] == batch.uids
+    assert [p.gold for p in predictions] == [None] * len(batch)
+
+
+@pytest.mark.parametrize("name", TASK_TYPES.names())
+def test_every_type_has_a_format_and_names_its_divergences(name):
+    kind = TASK_TYPES.get(name)
+    assert any(FORMATS.get(f).label_per == kind.label_per for f in FORMATS.names())
+    assert kind.losses
+    assert kind.divergences
+    assert all(DIVERGENCES.canonical(d) == d for d in kind.divergences)
+
+
+def test_the_tasks_own_divergence():
+    p, q = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    batch = make_batch(count=1)
+    kind = make("Classification", adv_loss="JSCriterion")
+    assert kind.task.adv_loss == "js"
+    js, kl = (DIVERGENCES.get(name)(p, q).mean() for name in ("js", "kl"))
+    assert torch.equal(kind.divergence(p, q, batch), js)
+    assert torch.equal(kind.divergence(p, q, batch, name="kl"), kl)
+
+
+def test_divergences_are_means_over_examples():
+    for name in ("Classification", "Ranking", "Regression"):
+        kind, p, batch = some_logits(name)
+        q = some_logits(name, seed=1)[1]
+        function = DIVERGENCES.get(kind.divergences[0])
+        each = function(p, q, mask=batch.candidate_mask)
+        assert each.shape == (3,)
+        assert torch.allclose(kind.divergence(p, q, batch), each.sum() / 3)
+
+
+# Classification.
+
+
+def test_classification_loss_by_hand():
+    kind = make("Classification")
+    logits = torch.tensor([[0.0, 0.0, 0.0], [math.log(2), 0.0, 0.0]])
+    loss = kind.loss(logits, make_batch([1, 0]))
+    assert loss.item() == pytest.approx((math.log(3) + math.log(2)) / 2)
+
+
+def test_classification_decodes_the_likeliest_class():
+    kind = make("Classification")
+    logits = torch.tensor([[0.0, math.log(2), 0.0], [5.0, 0.0, 0.0]])
+    first, second = kind.decode(logits, make_batch([1, 2], count=2))
+    assert (first.uid, first.value, first.gold) == ("u0", 1, 1)
+    assert first.scores == pytest.approx([0.25, 0.5, 0.25])
+    assert (second.value, second.gold) == (0, 2)
+
+
+def test_clue_spelling_is_classification():
+    task = dataclasses.replace(make_task("Classification"), task_type="CLUE_CLASSIFICATION")
+    assert checked(task).task_type == "Classification"
+
+
+# Regression.
+
+
+def test_squared_error_by_hand_and_of_identical_predictions():
+    kind = make("Regression")
+    logits = torch.tensor([[1.0], [2.0], [4.0]])
+    assert kind.loss(logits, make_batch([1.0, 2.0, 4.0])).item() == 0.0
+    # (B,) broadcast against (B, 1) would give 2 * variance here, and not 0.
+    assert kind.loss(logits, make_batch([0.0, 2.0, 1.0])).item() == pytest.approx((1 + 9) / 3)
+    assert kind.loss(logits.half(), make_batch([0.0, 2.0, 1.0])).dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 3), (1, 3)])
+def test_regression_never_broadcasts(shape):
+    kind = make("Regression")
+    batch = make_batch([1.0, 2.0, 4.0])
+    with pytest.raises(ValueError, match="one shape"):
+        kind.loss(torch.zeros(shape), batch)
+    with pytest.raises(ValueError, match="one shape"):
+        kind.divergence(torch.zeros(shape), torch.zeros(3, 1), batch)
+
+
+def test_a_regression_prediction_is_the_number_itself():
+    kind = make("Regression")
+    predictions = kind.decode(torch.tensor([[3.5], [-1.0], [0.25]]), make_batch([3.0, 0.0, 0.5]))
+    assert [p.value for p in predictions] == [3.5, -1.0, 0.25]  # an arg max would be 0 always
+    assert [p.scores for p in predictions] == [3.5, -1.0, 0.25]
+    assert [p.gold for p in predictions] == [3.0, 0.0, 0.5]
+
+
+# Ranking.
+
+CANDIDATES = [2, 3, 1]
+LABELS = [[0, 1, IGNORE], [1, 0, 0], [1, IGNORE, IGNORE]]
+
+
+def ranking_logits(absent: float = 0.0) -> Tensor:
+    values = [[0.0, math.log(3), absent], [math.log(2), 0.0, 0.0], [7.0, absent, absent]]
+    return torch.tensor(values, requires_grad=True)
+
+
+@pytest.mark.parametrize("absent", [0.0, 50.0, float("nan"), float("inf")])
+def test_listwise_softmax_by_hand_whatever_absent_cells_hold(absent):
+    kind = make("Ranking")
+    logits = ranking_logits(absent)
+    loss = kind.loss(logits, make_batch(LABELS, CANDIDATES))
+    assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(2) + 0.0) / 3)
+    loss.backward()
+    expected = [[1 / 4, -1 / 4, 0.0], [-1 / 2, 1 / 4, 1 / 4], [0.0, 0.0, 0.0]]  # p - target
+    assert torch.allclose(logits.grad, torch.tensor(expected) / 3)
+
+
+def test_an_example_without_relevant_candidate_carries_no_loss():
+    kind = make("Ranking")
+    labels = [[0, 1, IGNORE], [0, 0, 0], [0, IGNORE, IGNORE]]
+    logits = ranking_logits()
+    loss = kind.loss(logits, make_batch(labels, CANDIDATES))
+    assert loss.item() == pytest.approx(math.log(4 / 3))
+    loss.backward()
+    assert not logits.grad[1:].any()
+    none = kind.loss(ranking_logits(), make_batch([[0] * 3] * 3, CANDIDATES))
+    assert none.item() == 0.0
+
+
+def test_graded_relevance_is_normalised():
+    kind = make("Ranking")
+    logits = torch.tensor([[0.0, math.log(3)]])
+    loss = kind.loss(logits, make_batch([[1.0, 3.0]], [2]))
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert loss.item() == pytest.approx(entropy)
+    assert torch.equal(loss, kind.loss(logits, make_batch([[2.0, 6.0]], [2])))
+
+
+def test_ranking_divergence_ignores_absent_cells():
+    kind = make("Ranking")
+    batch = make_batch(LABELS, CANDIDATES)
+    p, q = ranking_logits(50.0), ranking_logits(float("nan"))
+    value = kind.divergence(p, q, batch)
+    assert value.item() == 0.0
+    value.backward()
+    assert not p.grad.any()
+    shifted = q.detach() + torch.tensor([[1.0], [2.0], [3.0]])  # a softmax does not see it
+    assert kind.divergence(p, shifted, batch).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_ranking_decodes_one_entry_per_candidate():
+    kind = make("Ranking")
+    predictions = kind.decode(ranking_logits(50.0).detach(), make_batch(LABELS, CANDIDATES))
+    assert [p.value for p in predictions] == [[0, 1], [1, 0, 0], [1]]
+    assert [p.gold for p in predictions] == [[0, 1], [1, 0, 0], [1]]
+    assert predictions[0].scores == pytest.approx([0.25, 0.75])
+    assert predictions[2].scores == pytest.approx([1.0])
+
+
+def test_ranking_takes_two_label_words():
+    assert make("Ranking", labels=("no", "yes")).task.labels == ("no", "yes")
+    with pytest.raises(UserError, match="two labels"):
+        make("Ranking", labels=("a", "b", "c"))
+
+
+# Heads.
+
+
+def test_the_head_has_the_size_of_the_output():
+    for name, n_out in (("Classification", 5), ("Regression", 1), ("Ranking", 1)):
+        keys = {"n_class": n_out}
+        head = make(name, **keys).build_head(H, ModelConfig())
+        assert isinstance(head, PooledHead)
+        assert head.output.out_features == n_out
+    two = make("Ranking", labels=("no", "yes"), n_class=2).build_head(H, ModelConfig())
+    assert two.output.out_features == 1

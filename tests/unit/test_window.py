@@ -1,0 +1,83 @@
+"""Means over a log window, read at once, and carried over a resume."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from data_utils.collator import Batch
+from mt_dnn.window import Window
+
+CPU = torch.device("cpu")
+
+
+def batch(task: str, mask: list[list[int]]) -> Batch:
+    attention_mask = torch.tensor(mask)
+    return Batch(
+        task=task,
+        uids=[str(i) for i in range(len(mask))],
+        input_ids=torch.ones_like(attention_mask),
+        attention_mask=attention_mask,
+    )
+
+
+def fill(window: Window) -> None:
+    for value in (0.1, 0.2, 0.6):
+        window.add("loss", torch.tensor(value, requires_grad=True))
+    window.add("other", torch.tensor(2.0))
+    window.count(batch("a", [[1, 1, 1, 1], [1, 0, 0, 0]]))
+    window.count(batch("a", [[1, 1]]))
+    window.count(batch("b", [[1, 1, 1], [1, 1, 0]]))
+
+
+def test_means_padding_and_shares():
+    window = Window(CPU)
+    fill(window)
+    assert (window.examples, window.tokens) == (5, 12)
+    assert window.read() == pytest.approx(
+        {
+            "loss": 0.3,
+            "other": 2.0,
+            "train/padding": 4 / 16,
+            "train/share/a": 2 / 3,
+            "train/share/b": 1 / 3,
+        }
+    )
+
+
+def test_reading_starts_anew():
+    window = Window(CPU)
+    fill(window)
+    window.read()
+    assert window.read() == {}
+    window.add("loss", torch.tensor(5.0))
+    assert window.read() == {"loss": 5.0}
+
+
+def test_a_value_added_is_not_changed_by_later_ones():
+    window, value = Window(CPU), torch.tensor(1.0)
+    window.add("loss", value)
+    window.add("loss", torch.tensor(2.0))
+    assert value == 1.0
+    value.fill_(100.0)
+    assert window.read() == {"loss": 1.5}
+
+
+def test_half_precision_is_summed_in_float32():
+    window = Window(CPU)
+    for _ in range(1000):
+        window.add("loss", torch.tensor(1.0, dtype=torch.bfloat16))
+    assert window.read() == {"loss": 1.0}
+
+
+def test_a_window_goes_on_where_it_was_saved_to_the_last_bit():
+    whole, first = Window(CPU), Window(CPU)
+    fill(whole)
+    fill(first)
+    resumed = Window(CPU)
+    resumed.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    fill(whole)
+    fill(resumed)
+    assert resumed.read() == whole.read()
