@@ -120,7 +120,7 @@ class Settings:
     rows: int = 64
     """First rows of each dev set."""
     batch_size: int = 16
-    """Examples in a batch; mtdnn_release takes the gradient of a batch's sum, so l_s does not depend on it."""
+    """Examples in a batch; the figures do not depend on it but for the draws."""
     draws: int = 3
     """Draws of noise and of random signs; the same ones for every preset."""
     seed: int = 0
@@ -322,7 +322,8 @@ def _short(value: float | None) -> str:
 
 def main() -> None:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog="python -m benchmarks.smart_gain", description=__doc__)
+    summary, _, _ = str(__doc__).partition("\n")  # its tables do not survive being wrapped
+    parser = ArgumentParser(prog="python -m benchmarks.smart_gain", description=summary)
     parser.add_class_arguments(Settings)
     settings = Settings(**parser.parse_args().as_dict())
     for name in ("rows", "batch_size", "draws"):

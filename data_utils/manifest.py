@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

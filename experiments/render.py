@@ -46,16 +46,24 @@ def grids(summary: Summary) -> list[Grid]:
     """The overview, then every column with all its figures."""
     table, cells = summary.table, summary.cells
     columns = [column.name for column in table.columns]
-    overview = [[row, *(_number(cells[row, name].value) for name in columns)] for row in table.rows]
+    overview = [
+        [row, *(_overview(cells[row, name], table) for name in columns)] for row in table.rows
+    ]
     result = [Grid(f"Overview: {_aggregate(table)}", ["", *columns], overview)]
     has_paper = bool(table.paper)
     for name in columns:
-        header = ["", "n", "median", "mean ± sd", f"best of {len(table.seeds)}"]
+        header = ["", "n", "median", "mean ± sd", "best of n"]
         header += ["paper", f"{table.aggregate} − paper"] if has_paper else []
         header += [f"mean − {next(iter(table.rows))}", "p"]
         rows = [_line(cells[row, name], table, has_paper=has_paper) for row in table.rows]
         result.append(Grid(name, header, rows))
     return result
+
+
+def _overview(cell: Cell, table: Table) -> str:
+    """The aggregate; says of how many seeds where some are missing."""
+    partial = 0 < cell.n < len(table.seeds)
+    return _number(cell.value) + (f" (n = {cell.n})" if partial else "")
 
 
 def _line(cell: Cell, table: Table, *, has_paper: bool) -> list[str]:
@@ -87,7 +95,8 @@ def _p_value(p: float | None) -> str:
 
 
 def _aggregate(table: Table) -> str:
-    return f"{table.aggregate} of {len(table.seeds)} seeds"
+    count = len(table.seeds)
+    return f"{table.aggregate} of {count} seed{'s' if count > 1 else ''}"
 
 
 def footer(summary: Summary, command: str) -> list[str]:
@@ -106,7 +115,7 @@ def footer(summary: Summary, command: str) -> list[str]:
         notes.append(
             f"mean − {first}: mean difference to that row over the seeds that both have; p: two-sided "
             f"{TESTS[table.test]} over these pairs, none below {FEWEST} or where all differences are "
-            f"equal. {tests} tests, not corrected for their number."
+            f"equal.{f' {tests} tests, not corrected for their number.' if tests else ''}"
         )
     if table.paper:
         notes.append(f"paper: {table.paper_source}.")

@@ -104,6 +104,7 @@ def _check_columns(table: Table) -> None:
                 for name in column.use
                 for split in tasks[name].splits("dev")
                 for metric in tasks[name].metrics
+                if METRICS.get(metric).is_number
             ]
             if column.name not in scores:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")

@@ -178,14 +178,12 @@ def _base(entry: Any, path: Path) -> Settings:
 
 
 def _assignments(overrides: Iterable[str]) -> Settings:
-    import yaml
-
-    values = {}
+    values = {}  # as text: the configuration's parser gives each its type
     for override in overrides:
         name, equals, value = override.partition("=")
         if not equals:
             raise UserError(f"--set {override}: expected name=value, such as train.epochs=1")
-        values[name] = yaml.safe_load(value)
+        values[name] = value
     return values
 
 

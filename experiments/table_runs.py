@@ -84,7 +84,7 @@ class TableRuns:
         """Run those without a result, one at a time or several; the ones that failed are returned.
 
         Raises:
-            UserError: the data cannot be prepared, or another process is at work on a run.
+            UserError: another process is at work on a run.
             KeyboardInterrupt: stopped by a signal, after the runs have saved a checkpoint.
         """
         for folder in ("configs", "logs", "runs"):
@@ -177,7 +177,7 @@ class TableRuns:
             self.say(self._progress(run, seconds))
         elif not stopping:
             self.failed.append(run)
-            self.say(f"FAILED {run.name} (exit code {code}): {_last_line(child.log.name)}")
+            self.say(f"FAILED {run.name} (exit code {code}): {_last_line(Path(child.log.name))}")
             self.say(f"       its log: {child.log.name}")
 
     def _record(self, run: PlannedRun) -> bool:
@@ -218,9 +218,14 @@ class TableRuns:
             config = str(self._write_config(group[0]))
             command = [sys.executable, str(CODE / "prepro.py"), "--config", config]
             with log_path.open("ab") as log:
-                ended = subprocess.run([*command, "--data.use", use], stdout=log, stderr=log)
-            if ended.returncode != 0:
-                raise UserError(f"preparing the data failed: {_last_line(str(log_path))}")
+                process = start_process([*command, "--data.use", use], log, dict(os.environ))
+                try:
+                    code = process.wait()
+                finally:
+                    process.kill()
+            if code != 0:  # the runs that need these data fail by themselves, the others go on
+                self.say(f"preparing the data failed: {_last_line(log_path)}")
+                self.say(f"       its log: {log_path}")
 
 
 def start_process(
@@ -237,6 +242,6 @@ def start_process(
     )
 
 
-def _last_line(path: str) -> str:
-    lines = Path(path).read_text(encoding="utf-8", errors="replace").split("\n")
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,30 @@ from mt_dnn.run_dir import (
 )
 from mt_dnn.stores import prepare_stores, select_tasks, training_stores
 
+RANGES = (
+    ("train", "epochs", 1, math.inf),
+    ("train", "max_steps", 1, math.inf),
+    ("train", "eval_every", 1, math.inf),
+    ("train", "save_every", 0, math.inf),
+    ("train", "keep", 1, math.inf),
+    ("train", "log_every", 1, math.inf),
+    ("train", "patience", 1, math.inf),
+    ("batch", "accumulate", 1, math.inf),
+    ("batch", "eval_size", 1, math.inf),
+    ("batch", "pad_multiple", 1, math.inf),
+    ("data", "max_seq_len", 8, math.inf),
+    ("data", "train_limit", 1, math.inf),
+    ("model", "dropout", 0, 1),
+    ("optim", "head_lr", 0, math.inf),
+    ("optim", "weight_decay", 0, math.inf),
+    ("optim", "layer_decay", 0, 1),
+    ("optim", "warmup", 0, 1),
+    ("optim", "clip_norm", 0, math.inf),
+    ("system", "threads", 1, math.inf),
+    ("system", "workers", 0, math.inf),
+)
+"""Section, key, smallest and largest value; null is always allowed where the field allows it."""
+
 
 @dataclass
 class Parts:
@@ -53,18 +78,11 @@ def resolve_config(config: RunConfig) -> RunConfig:
     Raises:
         UserError: a setting outside its range.
     """
-    for section, key, low in (
-        ("train", "epochs", 1),
-        ("train", "log_every", 1),
-        ("train", "keep", 1),
-        ("batch", "accumulate", 1),
-        ("batch", "eval_size", 1),
-        ("batch", "pad_multiple", 1),
-        ("data", "max_seq_len", 8),
-    ):
+    for section, key, low, high in RANGES:
         value = getattr(getattr(config, section), key)
-        if value < low:
-            raise UserError(f"{section}.{key}: {value}; it must be at least {low}")
+        if value is not None and not low <= value <= high:  # written so that NaN fails
+            bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+            raise UserError(f"{section}.{key}: {value}; it must be {bounds}")
     smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
     perturbs = smoothness.weight and (smoothness.noise != "zero" or smoothness.ascent != "none")
     if config.system.precision == "fp16" and perturbs and smoothness.precision != "float32":

@@ -20,6 +20,7 @@ from data_utils.metrics import METRICS
 from data_utils.store import TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.model import MTDNN
+from mt_dnn.randomness import dropout_off
 from mt_dnn.task_types import Prediction
 
 
@@ -45,15 +46,11 @@ def forward_batches(
     model: MTDNN, batches: Iterable[Batch], accelerator: Accelerator
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Each batch with its logits, both on the CPU; dropout off."""
-    was_training = model.training
-    model.eval()
-    try:
+    with dropout_off(model):
         for batch in batches:
             with accelerator.autocast():
                 logits = model(batch.to(accelerator.device))
             yield batch, logits.float().cpu()
-    finally:
-        model.train(was_training)
 
 
 def evaluate(

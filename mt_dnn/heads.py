@@ -11,6 +11,7 @@ from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 
+POOLINGS = ("cls", "mean", "max", "pair")
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
 
 
@@ -28,10 +29,30 @@ def pool(hidden: Tensor, attention_mask: Tensor, how: str) -> Tensor:
         return hidden[:, 0]
     mask = attention_mask.unsqueeze(-1)  # (N, T, 1)
     if how == "mean":
-        return hidden.masked_fill(mask == 0, 0.0).sum(1) / mask.sum(1)
+        return hidden.masked_fill(mask == 0, 0.0).sum(1) / mask.sum(1).clamp(min=1)
     if how == "max":
         return hidden.masked_fill(mask == 0, float("-inf")).amax(1)
     raise ValueError(f"pooling {how!r}; choices: cls, mean, max")
+
+
+def pool_pair(hidden: Tensor, batch: Batch) -> Tensor:
+    """[u; v; |u - v|; u * v], u and v the means over the first and the second sentence.
+
+    The features of InferSent (Conneau et al., arXiv 1705.02364, section 3.1) on jointly encoded
+    sentences: for encoders that were trained to make comparable means, as sentence encoders are.
+    Without a second sentence v is 0.
+
+    Args:
+        hidden: (N, T, H).
+        batch: ``token_type_ids`` are 1 on the second sentence.
+
+    Returns:
+        (N, 4 H)
+    """
+    mask = batch.attention_mask
+    second = torch.zeros_like(mask) if batch.token_type_ids is None else batch.token_type_ids * mask
+    u, v = pool(hidden, mask - second, "mean"), pool(hidden, second, "mean")
+    return torch.cat([u, v, (u - v).abs(), u * v], dim=-1)
 
 
 class PooledHead(nn.Module):
@@ -51,12 +72,14 @@ class PooledHead(nn.Module):
     ) -> None:
         super().__init__()
         self.pooling = pooling
+        width = 4 * hidden_size if pooling == "pair" else hidden_size
         self.pooler = nn.Sequential()  # empty: hands on what it gets
         if activation != "none":
-            self.pooler.append(nn.Linear(hidden_size, hidden_size))
+            self.pooler.append(nn.Linear(width, hidden_size))
+            width = hidden_size
             self.pooler.append(ACTIVATIONS[activation]())
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden_size, n_out)
+        self.output = nn.Linear(width, n_out)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=0.02)
@@ -85,7 +108,11 @@ class PooledHead(nn.Module):
             dense.bias.copy_(bias)
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
-        pooled = self.pooler(pool(hidden, batch.attention_mask, self.pooling))  # (N, H)
+        if self.pooling == "pair":
+            pooled = pool_pair(hidden, batch)  # (N, 4 H)
+        else:
+            pooled = pool(hidden, batch.attention_mask, self.pooling)  # (N, H)
+        pooled = self.pooler(pooled)  # (N, H), or as it is where activation is none
         return self.output(self.dropout(pooled))  # (N, n_out)
 
 

@@ -23,7 +23,15 @@ from data_utils.task_file import KEYS
 from mt_dnn.config import ModelConfig, RunConfig
 from mt_dnn.model import MTDNN
 
-PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "scikit-learn")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "datasets",
+    "numpy",
+    "scikit-learn",
+)
 
 
 def open_run_dir(config: RunConfig) -> Path:

@@ -112,7 +112,7 @@ class Trainer:
 
     def updates(self) -> Iterator[list[Batch]]:
         """The batches of one update after another, to the last update of the run."""
-        while self.step < self.total_steps:
+        while self.step < self.total_steps and not self._out_of_patience():
             epoch = self.loader.epoch_batches()
             while batches := list(islice(epoch, self.config.batch.accumulate)):
                 yield batches
@@ -223,9 +223,10 @@ class Trainer:
 
     def close(self) -> None:
         """Leave the other processes; no training after this."""
-        # The wrapper first: did its destructor take the process group along, holding Python's
-        # lock, it could wait for ever for a gloo thread that waits for that lock.
-        (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
+        if self.accelerator.num_processes > 1:
+            # The wrapper first: did its destructor take the process group along, holding Python's
+            # lock, it could wait for ever for a gloo thread that waits for that lock.
+            (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
         self.accelerator.end_training()
 
     def _predict(self, stores: dict[str, TaskStore]) -> dict[str, Evaluation]:

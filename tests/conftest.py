@@ -6,6 +6,7 @@ import dataclasses
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from mt_dnn.config import RunConfig
+from mt_dnn.tracking import Tracker
 from tests.tiny import WORDS, tiny_encoder_folder
 
 TASKS = """\
@@ -105,15 +107,10 @@ def write_rows(folder: Path) -> None:
             (folder / f"{task}_{split}.tsv").write_text("".join(f"{line}\n" for line in chosen))
 
 
-@pytest.fixture
-def tiny_config(workspace: Path, encoder_folder: Path, tmp_path: Path) -> TinyConfig:
-    """``tiny_config(seed=1, train={"epochs": 2})``: a run of the workspace on the tiny encoder.
-
-    Defaults: batch size 4, 2 epochs, a log point at every update, CPU. The stores are the
-    session's, the runs go to this test's own folder.
-    """
-    defaults: dict[str, Any] = {
-        "output_dir": str(tmp_path / "runs"),
+@pytest.fixture(scope="session")
+def config_in(workspace: Path, encoder_folder: Path) -> Callable[[Path], TinyConfig]:
+    """``config_in(folder)`` is :func:`tiny_config` with its runs in ``folder``."""
+    sections: dict[str, Any] = {
         "data": {
             "tasks": str(workspace / "tasks.yml"),
             "data_dir": str(workspace),
@@ -127,9 +124,9 @@ def tiny_config(workspace: Path, encoder_folder: Path, tmp_path: Path) -> TinyCo
         "system": {"device": "cpu"},
     }
 
-    def build(**overrides: Any) -> RunConfig:
-        config = RunConfig()
-        for layer in (defaults, overrides):
+    def build(folder: Path, **overrides: Any) -> RunConfig:
+        config = RunConfig(output_dir=str(folder))
+        for layer in (sections, overrides):
             values = {
                 name: dataclasses.replace(getattr(config, name), **value)
                 if isinstance(value, dict)
@@ -139,4 +136,20 @@ def tiny_config(workspace: Path, encoder_folder: Path, tmp_path: Path) -> TinyCo
             config = dataclasses.replace(config, **values)
         return config
 
-    return build
+    return lambda folder: partial(build, folder)
+
+
+@pytest.fixture
+def tiny_config(config_in: Callable[[Path], TinyConfig], tmp_path: Path) -> TinyConfig:
+    """``tiny_config(seed=1, train={"epochs": 3})``: a run of the workspace on the tiny encoder.
+
+    Unless said: batch size 4, 2 epochs, a log point at every update, CPU. The stores are the
+    session's, the runs go to this test's own folder.
+    """
+    return config_in(tmp_path / "runs")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than training such a tiny model."""
+    monkeypatch.setattr(Tracker, "figure", lambda self, tag, figure, step: None)

@@ -104,10 +104,22 @@ def encode_pairs(
     """Tokenize sentences or sentence pairs in one batch, which fast tokenizers run in parallel.
 
     The longer one of an over-long pair is cut first; ``truncated`` says which rows were.
+    ``token_type_ids`` are 1 on the second sentence also where the encoder has no use for them:
+    heads that compare the two sentences need to know which is which.
     """
     encoded = tokenizer(first, second, truncation="longest_first", max_length=max_seq_len)
     columns: dict[str, list] = {"input_ids": encoded["input_ids"]}
     if "token_type_ids" in tokenizer.model_input_names:
         columns["token_type_ids"] = encoded["token_type_ids"]
+    elif second is not None:
+        columns["token_type_ids"] = [
+            _second(encoding.sequence_ids) for encoding in encoded.encodings
+        ]
     columns["truncated"] = [bool(encoding.overflowing) for encoding in encoded.encodings]
     return columns
+
+
+def _second(sequence_ids: list[int | None]) -> list[int]:
+    """1 from the first token of the second sentence on; special tokens have no sequence id."""
+    start = sequence_ids.index(1) if 1 in sequence_ids else len(sequence_ids)
+    return [int(position >= start) for position in range(len(sequence_ids))]

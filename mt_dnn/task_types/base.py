@@ -15,7 +15,7 @@ from data_utils.registry import Registry, UserError, choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.heads import ACTIVATIONS
+from mt_dnn.heads import ACTIVATIONS, POOLINGS
 
 
 @dataclass
@@ -96,7 +96,7 @@ class BaseTaskType:
         _choose(task, "data_format", task.data_format, formats)
         _choose(task, "loss", task.loss, cls.losses)
         _choose(task, "actf", task.activation, (*ACTIVATIONS, "none"))
-        _choose(task, "pooling", task.pooling, ("cls", "mean", "max"))
+        _choose(task, "pooling", task.pooling, POOLINGS)
         return dataclasses.replace(
             task,
             kd_loss=cls._divergence(task, "kd_loss", task.kd_loss),

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from transformers import BertTokenizer
 
 from data_utils.cli import run_cli
-from tests.tiny import tiny_tokenizer
+from tests.tiny import vocabulary
 
 ROOT = Path(__file__).parents[2]
 TASKS = """\
@@ -88,21 +89,13 @@ def check(result: tuple[int, str, str], *words: str) -> None:
         assert word in message
 
 
-# One process for each kind of mistake.
+# In a process of its own: found before torch is loaded, in the rows, in a store.
 
 
 def test_a_typo_in_the_run_file(folder):
     path = folder / "run.yml"
     path.write_text(path.read_text() + "optim:\n  wramup: 0.2\n")
     check(run_program("train.py", folder), f"{path}:7", "optim.wramup", "'optim.warmup'")
-
-
-def test_a_typo_in_the_task_file(folder):
-    path = folder / "tasks.yml"
-    path.write_text(TASKS.replace("n_class", "n_clas"))
-    check(
-        run_program("train.py", folder), f"{path}:6", "task 'pair'", "'n_clas'", "mean 'n_class'?"
-    )
 
 
 def test_a_label_that_is_not_in_the_list(folder):
@@ -114,10 +107,8 @@ def test_a_label_that_is_not_in_the_list(folder):
 def test_a_store_of_another_tokenizer(folder, tmp_path, call):
     store = str(tmp_path / "store")
     assert call("prepro.py", folder, "--data.store_dir", store)[0] == 0
-    from transformers import BertTokenizer
-
-    other = tiny_tokenizer(tmp_path / "other")
-    BertTokenizer(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}).save_pretrained(other)
+    other = tmp_path / "other"
+    BertTokenizer(vocab=vocabulary(), do_lower_case=False).save_pretrained(other)
     (other / "config.json").write_text('{"model_type": "bert"}')
     args = ("--data.store_dir", store, "--model.encoder", str(other))
     check(
@@ -131,6 +122,12 @@ def test_a_store_of_another_tokenizer(folder, tmp_path, call):
 
 
 # The others in this process.
+
+
+def test_a_typo_in_the_task_file(folder, call):
+    path = folder / "tasks.yml"
+    path.write_text(TASKS.replace("n_class", "n_clas"))
+    check(call("train.py", folder), f"{path}:6", "task 'pair'", "'n_clas'", "mean 'n_class'?")
 
 
 @pytest.mark.parametrize("cli", ["train.py", "prepro.py"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -79,16 +80,16 @@ def test_unsorted_batches_have_the_same_examples_and_sizes():
     batches = [[0, 1, 2, 3], [4, 5], [6, 7, 8]]
     mixed = throughput.shuffle(batches, np.random.default_rng(1))
     assert [len(batch) for batch in mixed] == [4, 2, 3]
-    assert sorted(sum(mixed, [])) == list(range(9))
+    assert sorted(chain(*mixed)) == list(range(9))
     assert mixed != batches
 
 
 def test_padding_is_the_share_of_cells_without_a_token():
-    def batch(*mask):
-        mask = torch.tensor(mask)
+    def batch(*rows):
+        mask = torch.tensor(rows)
         return Batch(task="pairs", uids=["0"] * len(mask), input_ids=mask, attention_mask=mask)
 
-    assert throughput.padding([batch([1, 1], [1, 0]), batch([1, 0, 0, 0])]) == 50.0
+    assert throughput.padding([batch([1, 1], [1, 0]), batch([1, 1, 1, 0])]) == 25.0  # 2 of 8
 
 
 def test_trainer_and_bare_loop_train_on_the_same_batches(settings, tmp_path, monkeypatch):
@@ -111,7 +112,7 @@ def test_trainer_and_bare_loop_train_on_the_same_batches(settings, tmp_path, mon
     assert [uids for batches in grouped for uids in batches] == trained
     assert len(trained) == 3 * settings.steps
     for same, mixed in ((0, 1), (2, 3), (5, 4)):
-        assert sorted(sum(given[same], [])) == sorted(sum(given[mixed], []))
+        assert sorted(chain(*given[same])) == sorted(chain(*given[mixed]))
     assert [row.unit for row in rows] == ["examples/s", "examples/s", "% of cells"]
     assert all(len(row.ratios) == settings.rounds for row in rows[:2])
 

@@ -153,3 +153,11 @@ def test_one_truncated_candidate_makes_a_truncated_example(tokenizer):
     texts = [("about", "a", "after " * 9), ("about", "a", "am")]
     columns = encode("PremiseAndMultiHypothesis", tokenizer, *texts, max_seq_len=8)
     assert columns["truncated"] == [True, False]
+
+
+def test_the_second_sentence_is_marked_for_every_encoder(tokenizer, encoder_folder):
+    with_types = encode("PremiseAndOneHypothesis", tokenizer, ("one two", "three"))
+    bare = AutoTokenizer.from_pretrained(encoder_folder, model_input_names=["input_ids"])
+    without = encode("PremiseAndOneHypothesis", bare, ("one two", "three"))
+    assert without["token_type_ids"] == with_types["token_type_ids"]
+    assert sum(without["token_type_ids"][0]) == 2  # three [SEP]

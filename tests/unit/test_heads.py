@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
-from mt_dnn.heads import CandidateHead, PooledHead, pool
+from mt_dnn.heads import CandidateHead, PooledHead, pool, pool_pair
 
 N, T, H = 3, 5, 4
 LENGTHS = [5, 2, 3]
@@ -163,3 +163,38 @@ def test_every_candidate_gets_its_own_gradient():
     head(hidden, batch)[1, 1].backward()  # the third sequence
     assert hidden.grad[2].any()
     assert not hidden.grad[:2].any()
+
+
+def pair_batch(mask: Tensor, lengths_of_first: list[int]) -> Batch:
+    batch = make_batch(mask)
+    positions = torch.arange(mask.shape[1])
+    batch.token_type_ids = (positions >= torch.tensor(lengths_of_first)[:, None]).long()
+    return batch
+
+
+def test_pair_pooling_by_hand(hidden):
+    first = [2, 1, 2]
+    pooled = pool_pair(hidden, pair_batch(MASK, first))  # (N, 4 H)
+    for row, (cut, length) in enumerate(zip(first, LENGTHS, strict=True)):
+        u, v = hidden[row, :cut].mean(0), hidden[row, cut:length].mean(0)
+        assert torch.allclose(pooled[row], torch.cat([u, v, (u - v).abs(), u * v]))
+
+
+def test_pair_pooling_of_equal_sentences_has_no_difference(hidden):
+    twice = torch.cat([hidden[:, :2], hidden[:, :2]], dim=1)  # (N, 4, H)
+    pooled = pool_pair(twice, pair_batch(torch.ones(N, 4, dtype=torch.long), [2] * N))
+    assert torch.equal(pooled[:, 2 * H : 3 * H], torch.zeros(N, H))
+
+
+def test_pair_pooling_without_a_second_sentence(hidden):
+    pooled = pool_pair(hidden, make_batch())
+    u = pool(hidden, MASK, "mean")
+    assert torch.equal(
+        pooled, torch.cat([u, torch.zeros_like(u), u.abs(), torch.zeros_like(u)], -1)
+    )
+
+
+@pytest.mark.parametrize("activation", ["tanh", "none"])
+def test_a_pair_head_fits_its_features(hidden, activation):
+    head = PooledHead(H, 3, pooling="pair", activation=activation)
+    assert head(hidden, make_batch()).shape == (N, 3)

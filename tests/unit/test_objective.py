@@ -170,7 +170,7 @@ def test_all_randomness_is_a_function_of_the_seed(task):
 
 def test_measuring_the_gain_changes_nothing_else():
     model = make_model(dropout=True)
-    objective = make(model)
+    objective = make(model, epsilon=0.1, step_size=0.1, sigma=0.05)
     plain = objective(make_batch("c"), seed=1)
     measured = objective(make_batch("c"), seed=1, measure_gain=True)
     assert torch.equal(plain.total, measured.total)

@@ -27,7 +27,8 @@ from mt_dnn.ball import norms
 from mt_dnn.config import ModelConfig
 from mt_dnn.evaluate import Evaluation
 from mt_dnn.model import MTDNN
-from mt_dnn.presets import PRESETS, SmoothnessConfig
+from mt_dnn.presets import PRESETS, ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.smoothness import smoothness_loss
 from mt_dnn.task_types import Prediction
 from mt_dnn.trainer import Trainer
 from tests.tiny import VOCAB, tiny_encoder
@@ -84,6 +85,23 @@ def test_both_precisions_start_from_the_same_noise(model, batch):
     probes = Probe(model, batch), Probe(copy.deepcopy(model).double(), batch)
     assert probes[1].clean.dtype == torch.float64
     assert torch.equal(*(probe.climb(start, 3) for probe in probes))
+
+
+def test_freelb_is_measured_at_its_last_iterate(model, batch):
+    config, _ = resolve("freelb", SmoothnessConfig(), ProximalConfig())
+    probe, mask = Probe(model, batch), batch.attention_mask
+    delta = probe.climb(settings_of("freelb"), 0)
+    _, stats = smoothness_loss(
+        probe.logits,
+        probe.embeds,
+        probe.clean,
+        lambda p, q: probe.kind.divergence(p, q, batch),
+        mask,
+        config,
+        torch.Generator().manual_seed(0),
+    )
+    ratio = delta.norm() / probe.embeds[mask.bool()].norm()
+    torch.testing.assert_close(ratio, stats.delta_ratio)
 
 
 def test_zero_perturbation_is_the_encoders_own_pass(model, batch):

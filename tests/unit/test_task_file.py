@@ -235,6 +235,11 @@ def test_tasks_that_share_a_head_agree_on_it(load):
     refused(load, PAIR + same + "  labels: [entailment, not_entailment]\n", "labels", line=6)
 
 
+def test_the_owner_of_a_head_is_right_wherever_it_stands(load):
+    text = "snli:\n  extends: rte\n  head: rte\n  dropout_p: 0.3\n" + PAIR
+    refused(load, text, "task 'snli'", "differs from task 'rte' in dropout: 0.3 and None")
+
+
 def test_a_shared_head_needs_no_task_of_its_name(load):
     a, b = (f"{name}:\n  extends: rte\n  head: nli\n" for name in "ab")
     assert load(PAIR + a + b)["b"].head_name == "nli"

@@ -1,0 +1,144 @@
+"""Predictions in the data's own order, scores beside a constant guess, the average that selects."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from data_utils.metrics import METRICS, Metric
+from data_utils.task_def import TaskDef
+from mt_dnn.assemble import assemble, resolve_config
+from mt_dnn.config import SystemConfig
+from mt_dnn.devices import build_accelerator
+from mt_dnn.evaluate import Evaluation, average, evaluate, ordered_batches, score, write_predictions
+from mt_dnn.task_types import Prediction
+
+
+def task(name: str = "t", kind: str = "Classification", **options) -> TaskDef:
+    options = {"metrics": ("ACC",), "metric_for_best": "ACC", "n_class": 3} | options
+    return TaskDef(name, "PremiseOnly", kind, **options)
+
+
+def guesses(gold: list, values: list) -> list[Prediction]:
+    return [
+        Prediction(str(i), value, value, label)
+        for i, (label, value) in enumerate(zip(gold, values, strict=True))
+    ]
+
+
+@pytest.fixture
+def accelerator():
+    return build_accelerator(SystemConfig(device="cpu"))
+
+
+@pytest.fixture
+def parts(tiny_config):
+    return assemble(resolve_config(tiny_config()), lambda line: None)
+
+
+def test_every_example_once_the_longest_first():
+    lengths = np.array([3, 9, 4, 9, 1])
+    assert ordered_batches(lengths, 2) == [[1, 3], [2, 0], [4]]
+
+
+@pytest.mark.parametrize("name", ["pair", "score", "pick"])
+def test_predictions_come_in_the_order_of_the_rows_whatever_the_batch_size(
+    parts, accelerator, name
+):
+    store = parts.dev[name]
+    found = [
+        evaluate(parts.model, store, batch_size=size, accelerator=accelerator) for size in (1, 3, 8)
+    ]
+    for evaluation in found:
+        assert [p.uid for p in evaluation.predictions] == [f"{name}-{i}" for i in range(8)]
+        for one, other in zip(evaluation.predictions, found[0].predictions, strict=True):
+            np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+            assert one.gold == other.gold
+
+
+def test_dropout_is_off_and_the_mode_is_restored(parts, accelerator):
+    model = parts.model.train()
+    frozen = model.encoder.eval()  # a part that was switched off stays off
+    first, again = (
+        evaluate(model, parts.dev["pair"], batch_size=8, accelerator=accelerator) for _ in range(2)
+    )
+    assert [p.scores for p in first.predictions] == [p.scores for p in again.predictions]
+    assert model.training
+    assert model.heads.training
+    assert not frozen.training
+
+
+def test_the_baseline_of_classes_is_the_most_frequent_one():
+    _, baseline = score(task(), guesses([1, 1, 1, 0], [0, 0, 0, 0]))
+    assert baseline == {"ACC": 75.0}
+
+
+def test_the_baseline_of_numbers_is_the_mean():
+    numbers = task(kind="Regression", n_class=1, metrics=("Pearson",), metric_for_best="Pearson")
+    metrics, baseline = score(numbers, guesses([0.0, 1.0, 2.0], [0.0, 2.0, 4.0]))
+    assert metrics == {"Pearson": pytest.approx(100.0)}
+    assert baseline == {"Pearson": 0.0}
+
+
+def test_candidates_are_scored_one_by_one():
+    gold, values = [[1, 0, 0], [0, 1]], [[1, 0, 0], [1, 0]]
+    metrics, baseline = score(task(kind="Ranking"), guesses(gold, values))
+    assert metrics == {"ACC": pytest.approx(60.0)}
+    assert baseline == {"ACC": pytest.approx(60.0)}
+
+
+def test_what_is_no_number_has_no_baseline():
+    two = task(metrics=("ACC", "CMAT"), n_class=2)
+    predictions = [Prediction("u", 0, [0.9, 0.1], 0), Prediction("v", 1, [0.2, 0.8], 1)]
+    metrics, baseline = score(two, predictions)
+    assert metrics == {"ACC": 100.0, "CMAT": [[1, 0], [0, 1]]}
+    assert baseline.keys() == {"ACC"}
+
+
+def test_rows_without_labels_have_no_scores():
+    assert score(task(), guesses([None, None], [0, 1])) == ({}, {})
+
+
+def evaluation(definition: TaskDef, **metrics: float) -> Evaluation:
+    return Evaluation(definition, [], metrics, {})
+
+
+def test_a_tasks_data_sets_are_averaged_before_the_tasks_are():
+    mnli, rte = task("mnli", metrics=("F1", "ACC"), metric_for_best="ACC"), task("rte")
+    found = {
+        "mnli_matched": evaluation(mnli, F1=0.0, ACC=80.0),
+        "mnli_mismatched": evaluation(mnli, F1=0.0, ACC=70.0),
+        "rte": evaluation(rte, ACC=50.0),
+    }
+    assert average(found) == pytest.approx((75 + 50) / 2)
+
+
+def test_what_is_better_when_smaller_counts_negatively(monkeypatch):
+    monkeypatch.setitem(METRICS._entries, "Loss", Metric(lambda *_: 0.0, greater_is_better=False))
+    loss = task("lm", metrics=("Loss",), metric_for_best="Loss")
+    assert average({"lm": evaluation(loss, Loss=3.0)}) == -3.0
+
+
+def test_without_scores_there_is_no_average():
+    assert average({}) is None
+    assert average({"ax": evaluation(task())}) is None
+
+
+def test_predictions_are_written_in_words(tmp_path):
+    words = task(labels=("no", "yes"), n_class=2)
+    predictions = [Prediction("u1", 1, [0.25, 0.75], 0), Prediction("ü2", 0, [1.0, 0.0])]
+    path = tmp_path / "new" / "t.jsonl"
+    write_predictions(path, Evaluation(words, predictions, {}, {}))
+    assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == [
+        {"uid": "u1", "prediction": "yes", "scores": [0.25, 0.75], "gold": "no"},
+        {"uid": "ü2", "prediction": "no", "scores": [1.0, 0.0]},
+    ]
+
+
+def test_nothing_is_left_in_inference_mode(parts, accelerator):
+    evaluate(parts.model, parts.dev["pair"], batch_size=8, accelerator=accelerator)
+    assert not torch.is_inference_mode_enabled()
+    assert not any(p.is_inference() for p in parts.model.parameters())
