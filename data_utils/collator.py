@@ -28,6 +28,8 @@ class Batch:
     token_type_ids: Tensor | None = None  # (N, T), None where the encoder has no token types
     labels: Tensor | None = None  # (B,) or (B, L) padded with IGNORE; None: unlabelled
     candidate_mask: Tensor | None = None  # (B, K) bool; True cells, row by row, are the N sequences
+    is_padded: bool = True
+    """False: ``attention_mask`` is 1 everywhere, known here so that no device need be asked."""
     extras: dict[str, list[Any]] = field(default_factory=dict)
     """Any other stored column, one entry per example, left on the host for decoding."""
 
@@ -76,13 +78,15 @@ def make_batch(
             if name in rows:
                 rows[name] = [row for candidates in rows[name] for row in candidates]
     ids = rows.pop("input_ids")
+    attention_mask = pad([np.ones(len(row), np.int64) for row in ids], 0, pad_multiple)
     types = rows.pop("token_type_ids", None)
     labels = rows.pop("labels", None)
     return Batch(
         task=task,
         uids=rows.pop("uid"),
         input_ids=pad(ids, pad_token_id, pad_multiple).long(),
-        attention_mask=pad([np.ones(len(row), np.int64) for row in ids], 0, pad_multiple),
+        attention_mask=attention_mask,
+        is_padded=any(len(row) < attention_mask.shape[1] for row in ids),
         token_type_ids=None if types is None else pad(types, 0, pad_multiple).long(),
         labels=None if labels is None else _stack(labels),
         candidate_mask=masks,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import collate
 from data_utils.loader import TrainLoader
+from data_utils.manifest import tokenizer_hash
 from data_utils.registry import UserError
 from data_utils.sampler import MultiTaskSampler
 from data_utils.store import StoreSubset, TaskStore
@@ -23,7 +22,6 @@ from mt_dnn.config import RunConfig
 from mt_dnn.encoder import load_encoder
 from mt_dnn.hub import load_tokenizer
 from mt_dnn.model import MTDNN
-from mt_dnn.presets import resolve
 from mt_dnn.run_dir import (
     describe_environment,
     load_heads,
@@ -32,30 +30,6 @@ from mt_dnn.run_dir import (
     write_setup,
 )
 from mt_dnn.stores import prepare_stores, select_tasks, training_stores
-
-RANGES = (
-    ("train", "epochs", 1, math.inf),
-    ("train", "max_steps", 1, math.inf),
-    ("train", "eval_every", 1, math.inf),
-    ("train", "save_every", 0, math.inf),
-    ("train", "keep", 1, math.inf),
-    ("train", "log_every", 1, math.inf),
-    ("train", "patience", 1, math.inf),
-    ("batch", "accumulate", 1, math.inf),
-    ("batch", "eval_size", 1, math.inf),
-    ("batch", "pad_multiple", 1, math.inf),
-    ("data", "max_seq_len", 8, math.inf),
-    ("data", "train_limit", 1, math.inf),
-    ("model", "dropout", 0, 1),
-    ("optim", "head_lr", 0, math.inf),
-    ("optim", "weight_decay", 0, math.inf),
-    ("optim", "layer_decay", 0, 1),
-    ("optim", "warmup", 0, 1),
-    ("optim", "clip_norm", 0, math.inf),
-    ("system", "threads", 1, math.inf),
-    ("system", "workers", 0, math.inf),
-)
-"""Section, key, smallest and largest value; null is always allowed where the field allows it."""
 
 
 @dataclass
@@ -72,27 +46,6 @@ class Parts:
     model: MTDNN
 
 
-def resolve_config(config: RunConfig) -> RunConfig:
-    """The configuration with the preset's numbers written out.
-
-    Raises:
-        UserError: a setting outside its range.
-    """
-    for section, key, low, high in RANGES:
-        value = getattr(getattr(config, section), key)
-        if value is not None and not low <= value <= high:  # written so that NaN fails
-            bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
-            raise UserError(f"{section}.{key}: {value}; it must be {bounds}")
-    smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
-    perturbs = smoothness.weight and (smoothness.noise != "zero" or smoothness.ascent != "none")
-    if config.system.precision == "fp16" and perturbs and smoothness.precision != "float32":
-        raise UserError(
-            "smoothness.precision: autocast with system.precision fp16 rounds the perturbation "
-            "away; choose float32, or system.precision bf16 or fp32"
-        )
-    return dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
-
-
 def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
     """Tasks, data and model; the data is prepared where it is not yet.
 
@@ -100,6 +53,9 @@ def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
         UserError: anything the user can mend: task file, rows, stores, encoder.
     """
     tasks = select_tasks(config.data)
+    for task in tasks.values():
+        if task.enable_san:
+            report(f"task {task.name}: enable_san is not built yet; it gets a linear head")
     tokenizer = load_tokenizer(config.model.encoder)
     stores = prepare_stores(tasks, config, tokenizer, report=report)
     train = training_stores(tasks, stores["train"], config)
@@ -122,6 +78,8 @@ def build_model(
     """Encoder and heads; heads are drawn by the seed, or taken over from ``init_from``."""
     torch.manual_seed(config.seed)
     start = model_folder(config.model.init_from) if config.model.init_from else None
+    if start:
+        _check_tokenizer(start, config)
     encoder = load_encoder(
         str(start) if start else config.model.encoder, attention=config.model.attention
     )
@@ -145,8 +103,19 @@ def build_model(
     return model
 
 
+def _check_tokenizer(start: Path, config: RunConfig) -> None:
+    """The tasks are tokenized for ``model.encoder``; the weights must know the same tokens."""
+    own, theirs = (load_tokenizer(name) for name in (config.model.encoder, str(start)))
+    if tokenizer_hash(own) != tokenizer_hash(theirs):
+        raise UserError(
+            f"model.init_from: {start} has another tokenizer than model.encoder "
+            f"{config.model.encoder}; name the encoder that run started from"
+        )
+
+
 def build_loader(config: RunConfig, parts: Parts, accelerator: Accelerator) -> TrainLoader:
     """The training mixture, this process's share of it."""
+    cuda = accelerator.device.type == "cuda"
     sampler = MultiTaskSampler(
         {name: store.lengths for name, store in parts.train.items()},
         config.batch.size,
@@ -162,8 +131,8 @@ def build_loader(config: RunConfig, parts: Parts, accelerator: Accelerator) -> T
         sampler,
         parts.train,
         collate=partial(collate, pad_multiple=config.batch.pad_multiple),
-        workers=config.system.workers,
-        pin_memory=accelerator.device.type == "cuda",
+        workers=(2 if cuda else 0) if config.system.workers is None else config.system.workers,
+        pin_memory=cuda,
     )
 
 

@@ -146,8 +146,8 @@ class SystemConfig:
     """torch.compile the encoder."""
     threads: int | None = None
     """CPU threads; null: torch's choice."""
-    workers: int = 0
-    """Loader processes; batches are pinned and prefetched on CUDA."""
+    workers: int | None = None
+    """Loader processes, which make batches ahead; null: 2 on CUDA (pinned), else 0."""
     deterministic: bool = False
     """Only deterministic kernels (CUDA: slower); the CPU path is deterministic anyway."""
 

@@ -1,4 +1,4 @@
-"""A loss that is not finite: found without waiting for the device at every step."""
+"""A loss or gradient that is not finite: found without waiting for the device at every step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data_utils.registry import UserError
 
 
 class FiniteGuard:
-    """Remembers on the device the first batch whose loss was not finite.
+    """Remembers on the device the first batch whose loss, or gradient norm, was not finite.
 
     :meth:`check` reads it: at every log point, and before anything is saved or scored. One
     process's bad loss spoils all processes' weights, so they check together and stop together.
@@ -33,16 +33,17 @@ class FiniteGuard:
         self.first_bad = torch.tensor(-1, device=device)
         """Number of the batch, counted from 0; -1: none."""
 
-    def note(self, step: int, batch: Batch, loss: Tensor) -> None:
+    def note(self, step: int, batch: Batch, value: Tensor) -> None:
+        """``value``: the batch's loss, or the norm of a gradient that it is part of."""
         record = {"update": step + 1, "task": batch.task, "uids": batch.uids}
         self.recent.append((self.noted, record))
-        bad = ~torch.isfinite(loss.detach()) & (self.first_bad < 0)
+        bad = ~torch.isfinite(value.detach()) & (self.first_bad < 0)
         self.first_bad = torch.where(bad, self.noted, self.first_bad)
         self.noted += 1
 
     def check(self) -> None:
         """Raises:
-        UserError: a loss was not finite; the uids of its batch are in the run directory.
+        UserError: something was not finite; the uids of its batch are in the run directory.
         """
         bad = [number for number in gather_object([int(self.first_bad)]) if number >= 0]
         if not bad:
@@ -54,7 +55,7 @@ class FiniteGuard:
         if PartialState().is_main_process:
             path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         raise UserError(
-            f"the loss of update {record['update']} is not finite; its batch (task "
+            f"the loss or gradient of update {record['update']} is not finite; its batch (task "
             f"{record['task']}) is written to {path}. The last checkpoint and the best model are "
             f"from before it. Try a lower optim.lr, or system.precision fp32"
         )

@@ -42,7 +42,8 @@ class MTDNN(nn.Module):
 
     def encode(self, embeds: Tensor, batch: Batch) -> Tensor:
         """Hidden states (N, T, H)."""
-        return self.encoder.encode(embeds, batch.attention_mask, batch.token_type_ids)
+        mask = batch.attention_mask if batch.is_padded else None
+        return self.encoder.encode(embeds, mask, batch.token_type_ids)
 
     def logits(self, embeds: Tensor, batch: Batch) -> Tensor:
         """From word embeddings to the output of the batch's task, shaped as its type states."""

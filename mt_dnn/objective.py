@@ -12,7 +12,7 @@ from data_utils.registry import UserError
 from mt_dnn.config import RunConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.proximal import ProximalTeacher
-from mt_dnn.randomness import dropout_off, replay
+from mt_dnn.randomness import dropout_off, replay, step_seed
 from mt_dnn.smoothness import SmoothnessStats, smoothness_loss
 
 
@@ -116,7 +116,7 @@ class Objective(nn.Module):
             lambda p, q: kind.divergence(p, q, batch, name=name),
             batch.attention_mask,
             self.smoothness,
-            torch.Generator(embeds.device).manual_seed(seed),
+            torch.Generator(embeds.device).manual_seed(step_seed(seed, 1)),  # not dropout's
             measure_gain=measure_gain,
         )
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate.utils import gather_object
 
 from data_utils.collator import Batch
 from data_utils.store import TaskStore
 from mt_dnn import checkpoint, report
-from mt_dnn.assemble import assemble, build_loader, create_run_dir, resolve_config
+from mt_dnn.assemble import assemble, build_loader, create_run_dir
 from mt_dnn.config import RunConfig
 from mt_dnn.console import Progress
 from mt_dnn.devices import build_accelerator, device_name
@@ -27,6 +28,7 @@ from mt_dnn.interrupt import StopRequest
 from mt_dnn.objective import Objective
 from mt_dnn.optim import build_optimizer, freeze, schedule, set_learning_rate
 from mt_dnn.randomness import step_seed
+from mt_dnn.resolve import resolve_config
 from mt_dnn.run_dir import load_heads, save_model_folder
 from mt_dnn.tracking import Tracker
 from mt_dnn.window import Window
@@ -47,7 +49,7 @@ class Trainer:
         with self.accelerator.main_process_first():  # the others find the prepared stores
             self.parts = assemble(config, print if self.is_main else lambda line: None)
 
-        self.model = self.parts.model.to(self.device)
+        self.model = self.parts.model.to(self.device).train()
         freeze(self.model, config.optim.freeze)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.objective = Objective(self.model, config)
@@ -68,7 +70,7 @@ class Trainer:
         self.tracker = Tracker(self.run_dir, enabled=self.is_main)
         self.window = Window(self.device)
         self.health = Health()
-        history = 2 * config.train.log_every * config.batch.accumulate
+        history = 2 * config.train.log_every * (config.batch.accumulate + 1)
         self.guard = FiniteGuard(self.device, self.run_dir, history=history)
         self.step = 0
         self.best: dict[str, Any] | None = None
@@ -102,9 +104,10 @@ class Trainer:
                         self._log()
                     if self._due(config.eval_every):
                         self._evaluate()
-                    if stop.received or (config.save_every != 0 and self._due(config.save_every)):
+                    stopping = self._agree(stop.received is not None)
+                    if stopping or (config.save_every != 0 and self._due(config.save_every)):
                         self._save()
-                    if stop.received:
+                    if stopping:
                         raise KeyboardInterrupt(self._how_to_resume())
                     if self._out_of_patience():
                         break
@@ -121,7 +124,6 @@ class Trainer:
 
     def update(self, batches: list[Batch]) -> None:
         """One optimizer step on the mean loss of the batches; never waits for the device."""
-        self.model.train()
         set_learning_rate(self.optimizer, self._rate())
         for index, batch in enumerate(batches):
             seed = step_seed(self.config.seed, self.step, index, self.accelerator.process_index)
@@ -136,7 +138,10 @@ class Trainer:
             for tag, value in terms.named(batch.task).items():
                 self.window.add(tag, value)
         clip = self.config.optim.clip_norm or float("inf")
-        self.window.add("train/grad_norm", self.accelerator.clip_grad_norm_(self.parameters, clip))
+        norm = self.accelerator.clip_grad_norm_(self.parameters, clip)
+        self.window.add("train/grad_norm", norm)
+        if self.accelerator.scaler is None:  # fp16's scaler skips such steps by itself
+            self.guard.note(self.step, batches[-1], norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
@@ -288,6 +293,13 @@ class Trainer:
             f"stopped at update {self.step} of {self.total_steps}, saved; go on with: "
             f"python train.py --config {self.run_dir / 'config.yml'} --resume true"
         )
+
+    def _agree(self, stop: bool) -> bool:
+        """Whether to stop now. Several processes ask one another, at log points: a signal reaches
+        them at different updates, and one that stopped alone would leave the others waiting."""
+        if self.accelerator.num_processes == 1:
+            return stop
+        return self._due(self.config.train.log_every) and any(gather_object([stop]))
 
     def _rate(self, step: int | None = None) -> float:
         """Factor of the peak learning rate, of the coming update unless said."""

@@ -56,6 +56,32 @@ def test_encode_of_embed_is_the_models_own_forward(architecture, attention, leng
     assert torch.equal(hidden, encoder.model(**inputs).last_hidden_state)
 
 
+@every_architecture
+@torch.no_grad()
+def test_no_mask_is_a_mask_of_ones(architecture):
+    encoder = tiny_encoder(architecture)
+    inputs = batch(encoder, (9, 9, 9))
+    embeds = encoder.embed(inputs["input_ids"])
+    assert torch.equal(
+        encoder.encode(embeds, None), encoder.encode(embeds, torch.ones(3, 9).long())
+    )
+
+
+@pytest.mark.parametrize("architecture", [n for n in ARCHITECTURES if n not in WITHOUT_SDPA])
+@pytest.mark.parametrize("lengths", [(9, 9, 9), (9, 6, 1)], ids=["full", "padded"])
+@torch.no_grad()
+def test_the_mask_is_never_read(architecture, lengths, monkeypatch):
+    """On a GPU reading it makes the host wait; transformers does, to leave out a mask of ones."""
+    encoder = tiny_encoder(architecture)
+    inputs = batch(encoder, lengths)
+
+    def read(self: Tensor) -> bool:
+        raise AssertionError("a tensor was read")
+
+    monkeypatch.setattr(Tensor, "__bool__", read)
+    split_forward(encoder, inputs)
+
+
 class WholeBlock(Encoder):
     """The known bug: the output of the whole embedding block goes back in as inputs_embeds."""
 

@@ -36,7 +36,7 @@ def test_the_first_bad_batch_is_named_however_many_follow(guard, tmp_path, bad):
     guard.note(7, batch("a", "a2"), torch.tensor(1.0))
     guard.note(7, batch("b", "b1", "b2"), torch.tensor(bad))  # the second batch of that update
     guard.note(8, batch("a", "a3"), torch.tensor(math.nan))
-    with pytest.raises(UserError, match=r"loss of update 8 .* \(task b\)"):
+    with pytest.raises(UserError, match=r"loss or gradient of update 8 .* \(task b\)"):
         guard.check()
     record = json.loads((tmp_path / "nonfinite_batch.json").read_text())
     assert record == {"update": 8, "task": "b", "uids": ["b1", "b2"]}

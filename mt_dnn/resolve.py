@@ -1,0 +1,55 @@
+"""A run configuration checked and with its preset written out. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from data_utils.registry import UserError
+from mt_dnn.config import RunConfig
+from mt_dnn.presets import resolve
+
+RANGES = (
+    ("train", "epochs", 1, math.inf),
+    ("train", "max_steps", 1, math.inf),
+    ("train", "eval_every", 1, math.inf),
+    ("train", "save_every", 0, math.inf),
+    ("train", "keep", 1, math.inf),
+    ("train", "log_every", 1, math.inf),
+    ("train", "patience", 1, math.inf),
+    ("batch", "accumulate", 1, math.inf),
+    ("batch", "eval_size", 1, math.inf),
+    ("batch", "pad_multiple", 1, math.inf),
+    ("data", "max_seq_len", 8, math.inf),
+    ("data", "train_limit", 1, math.inf),
+    ("model", "dropout", 0, 1),
+    ("optim", "head_lr", 0, math.inf),
+    ("optim", "weight_decay", 0, math.inf),
+    ("optim", "layer_decay", 0, 1),
+    ("optim", "warmup", 0, 1),
+    ("optim", "clip_norm", 0, math.inf),
+    ("system", "threads", 1, math.inf),
+    ("system", "workers", 0, math.inf),
+)
+"""Section, key, smallest and largest value; null is always allowed where the field allows it."""
+
+
+def resolve_config(config: RunConfig) -> RunConfig:
+    """The configuration with the preset's numbers written out.
+
+    Raises:
+        UserError: a setting outside its range.
+    """
+    for section, key, low, high in RANGES:
+        value = getattr(getattr(config, section), key)
+        if value is not None and not low <= value <= high:  # written so that NaN fails
+            bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+            raise UserError(f"{section}.{key}: {value}; it must be {bounds}")
+    smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
+    perturbs = smoothness.weight and (smoothness.noise != "zero" or smoothness.ascent != "none")
+    if config.system.precision == "fp16" and perturbs and smoothness.precision != "float32":
+        raise UserError(
+            "smoothness.precision: autocast with system.precision fp16 rounds the perturbation "
+            "away; choose float32, or system.precision bf16 or fp32"
+        )
+    return dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
