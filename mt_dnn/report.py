@@ -51,6 +51,27 @@ def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Acceler
         "seed": str(config.seed),
     }
     console.summary(facts, title=f"Run {config.name}")
+    if notice := slow_teacher(config, total):
+        print(f"note: {notice}")
+
+
+def slow_teacher(config: RunConfig, total: int) -> str | None:
+    """A warning where the proximal teacher averages over more updates than the run has.
+
+    It then stays near the untrained heads, and D_Breg pulls every prediction towards theirs: a
+    regression's are about halved at mu = 1, which correlations do not show.
+    """
+    proximal = config.proximal
+    assert proximal.weight is not None
+    assert proximal.beta_late is not None
+    horizon = round(1 / (1 - proximal.beta_late))
+    if not proximal.weight or proximal.teacher != "mbpp" or horizon <= total:
+        return None
+    return (
+        f"proximal.beta_late {proximal.beta_late:g} averages over {horizon} updates and the run has "
+        f"{total}: the teacher stays near the untrained heads and holds predictions there. "
+        f"For so short a run lower proximal.beta and proximal.beta_late"
+    )
 
 
 def log_setup(tracker: Tracker, config: RunConfig, parts: Parts) -> None:

@@ -1,0 +1,29 @@
+"""What a run says of itself before it starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from mt_dnn.config import RunConfig
+from mt_dnn.presets import ProximalConfig
+from mt_dnn.report import slow_teacher
+from mt_dnn.resolve import resolve_config
+
+
+@pytest.mark.parametrize(
+    ("smart", "proximal", "total", "warns"),
+    [
+        ("smart", {}, 252, True),  # 0.999 averages over 1000 updates
+        ("smart", {}, 5000, False),
+        ("smart", {"beta_late": 0.95}, 252, False),
+        ("smart", {"weight": 0.0}, 252, False),
+        ("smart", {"teacher": "vbpp"}, 252, False),
+        ("off", {}, 252, False),
+    ],
+)
+def test_a_teacher_slower_than_the_run_is_told(smart, proximal, total, warns):
+    config = resolve_config(RunConfig(smart=smart, proximal=ProximalConfig(**proximal)))
+    notice = slow_teacher(config, total)
+    assert (notice is not None) == warns
+    if notice is not None:
+        assert "1000 updates and the run has 252" in notice
