@@ -59,6 +59,7 @@ def _parse(args: Sequence[str] | None) -> Namespace:
     add("--gpus", nargs="+", default=[], help="CUDA devices to deal the runs to, such as 0 1 2")
     add("--render_only", action="store_true", help="render what there is; run nothing")
     add("--only", nargs="+", metavar="ROW", help="run these rows only; all are rendered")
+    add("--use", nargs="+", metavar="TASK", help="run only what trains these; all are rendered")
     add("--seeds", nargs="+", type=int, help="instead of the file's")
     add(
         *("--set",),
@@ -116,7 +117,16 @@ def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) ->
     for row in options.only or ():
         if row not in table.rows:
             raise UserError(f"--only: no row {row!r}.{choices_hint(row, table.rows)}")
-    chosen = [run for run in runs if not options.only or run.row in options.only]
+    tasks = {task for run in runs for task in run.use}
+    for task in options.use or ():
+        if task not in tasks:
+            raise UserError(f"--use: no column trains {task!r}.{choices_hint(task, tasks)}")
+    chosen = [
+        run
+        for run in runs
+        if (not options.only or run.row in options.only)
+        and (not options.use or set(run.use) <= set(options.use))
+    ]
     threads = options.threads or max(1, _cores() // options.jobs)
     machine = Machine(jobs=options.jobs, threads=threads, gpus=tuple(options.gpus))
     return TableRuns(out, machine, keep_models=table.keep_models, say=_say).run_missing(chosen)

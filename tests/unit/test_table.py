@@ -184,7 +184,7 @@ def test_a_misspelt_score_is_found_before_any_run(make, tmp_path):
 def test_the_studys_rows_are_what_they_say():
     study = Path(command.__file__).parent / "smart" / "study.yml"
     runs = {run.row: run.identity for run in plan(load_table(study, seeds=[1]))}
-    assert len(runs) == 13
+    assert len(runs) == 14
     weights = ("smoothness.weight", "proximal.weight")
     on = {row: tuple(name in values for name in weights) for row, values in runs.items()}
     assert on["baseline"] == (False, False)
@@ -353,6 +353,20 @@ def test_rendering_needs_the_file_and_the_results_only_and_repeats_itself(make, 
     assert command.main(arguments) == 0
     assert [(out / name).read_bytes() for name in NAMES] == first
     assert sorted(p.name for p in out.iterdir()) == sorted(["results.jsonl", *NAMES])
+
+
+def test_use_runs_only_what_trains_these_tasks(monkeypatch):
+    chosen: list = []
+    monkeypatch.setattr(
+        "experiments.table_runs.TableRuns.run_missing", lambda _, runs: chosen.extend(runs) or []
+    )
+    monkeypatch.setattr(command, "_render", lambda *_: None)
+    study = Path(command.__file__).parent / "smart" / "study.yml"
+    monkeypatch.chdir(Path(command.__file__).parent.parent)
+    assert command.main([str(study), "--use", "stsb", "--only", "baseline", "smart"]) == 0
+    assert {(run.row, run.use) for run in chosen} == {("baseline", ("stsb",)), ("smart", ("stsb",))}
+    with pytest.raises(UserError, match=r"--use: no column trains 'stsbb'.*'stsb'"):
+        command.main([str(study), "--use", "stsbb"])
 
 
 def test_help_and_planning_need_no_torch():
