@@ -6,11 +6,10 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
-from itertools import accumulate, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate.utils import gather_object
 
 from data_utils.collator import Batch
@@ -26,10 +25,11 @@ from mt_dnn.finite import FiniteGuard
 from mt_dnn.health import Health
 from mt_dnn.interrupt import StopRequest
 from mt_dnn.objective import Objective
-from mt_dnn.optim import build_optimizer, freeze, schedule, set_learning_rate
+from mt_dnn.optim import build_optimizer, freeze, set_learning_rate
 from mt_dnn.randomness import step_seed
 from mt_dnn.resolve import resolve_config
 from mt_dnn.run_dir import load_heads, save_model_folder
+from mt_dnn.timeline import Timeline
 from mt_dnn.tracking import Tracker
 from mt_dnn.window import Window
 
@@ -57,12 +57,8 @@ class Trainer:
             self.objective, build_optimizer(self.model, config.optim, self.device)
         )
         self.loader = build_loader(config, self.parts, self.accelerator)
-        per_epoch = [
-            -(-self.loader.sampler.num_batches(epoch) // config.batch.accumulate)
-            for epoch in range(config.train.epochs)
-        ]
-        self.epoch_ends = list(accumulate(per_epoch))
-        self.total_steps = min(self.epoch_ends[-1], config.train.max_steps or self.epoch_ends[-1])
+        self.timeline = Timeline(config, self.loader.sampler)
+        self.total_steps = self.timeline.total
 
         self.run_dir = Path(config.output_dir) / config.name
         if self.is_main:
@@ -124,7 +120,7 @@ class Trainer:
 
     def update(self, batches: list[Batch]) -> None:
         """One optimizer step on the mean loss of the batches; never waits for the device."""
-        set_learning_rate(self.optimizer, self._rate())
+        set_learning_rate(self.optimizer, self.timeline.rate(self.step))
         for index, batch in enumerate(batches):
             seed = step_seed(self.config.seed, self.step, index, self.accelerator.process_index)
             # Once per task and log window: it costs a pass.
@@ -146,7 +142,7 @@ class Trainer:
         self.optimizer.zero_grad()
         self.step += 1
         self.objective.after_update(self.step, self.total_steps)
-        self.progress.advance(self.step, epoch=self._epoch())
+        self.progress.advance(self.step, epoch=self.timeline.epoch(self.step))
 
     def _log(self) -> None:
         self.guard.check()
@@ -162,12 +158,12 @@ class Trainer:
         batches = dict(window.batches)
         values = window.read()
         self.health.add(values, batches)
-        rate = self._rate(self.step - 1) * self.config.optim.lr
+        rate = self.timeline.rate(self.step - 1) * self.config.optim.lr
         self.tracker.scalars(self.step, values | {"train/lr": rate})
         self.tracker.timings(self.step, speed)
         self.progress.log(
             self.step,
-            epoch=self._epoch(),
+            epoch=self.timeline.epoch(self.step),
             losses={task: values[f"train/{task}/loss"] for task in batches},
             examples_per_second=speed["speed/examples_per_second"],
         )
@@ -301,19 +297,8 @@ class Trainer:
             return stop
         return self._due(self.config.train.log_every) and any(gather_object([stop]))
 
-    def _rate(self, step: int | None = None) -> float:
-        """Factor of the peak learning rate, of the coming update unless said."""
-        step = self.step if step is None else step
-        return schedule(step, self.total_steps, self.config.optim)
-
     def _due(self, every: int | None) -> bool:
-        """Whether what is done every so many updates (None: once an epoch) is due now."""
-        at_end = self.step == self.total_steps
-        return at_end or (self.step % every == 0 if every else self.step in self.epoch_ends)
-
-    def _epoch(self) -> int:
-        """Counted from 1."""
-        return int(np.searchsorted(self.epoch_ends, self.step)) + 1
+        return self.timeline.due(self.step, every)
 
     def _out_of_patience(self) -> bool:
         patience = self.config.train.patience

@@ -412,7 +412,7 @@ def test_updates_evaluations_and_checkpoints_come_when_asked_for(tiny_config):
 
 def test_without_being_asked_once_an_epoch(tiny_config):
     trainer = run(tiny_config(batch={"accumulate": 2}, train={"log_every": 50, "keep": 9}))
-    assert trainer.epoch_ends == [7, 14]  # 13 batches
+    assert trainer.timeline.epoch_ends == [7, 14]  # 13 batches
     assert list(logged(trainer, "eval/average")) == [7, 14]
     assert len(list((trainer.run_dir / "checkpoints").iterdir())) == 2
 

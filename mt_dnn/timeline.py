@@ -1,0 +1,38 @@
+"""When what happens in a run, counted in optimizer updates."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import accumulate
+
+from data_utils.sampler import MultiTaskSampler
+from mt_dnn.config import RunConfig
+from mt_dnn.optim import schedule
+
+
+class Timeline:
+    """The updates of a run, known before it starts because the sampler's epochs are."""
+
+    def __init__(self, config: RunConfig, sampler: MultiTaskSampler) -> None:
+        self.config = config
+        per_epoch = [
+            -(-sampler.num_batches(epoch) // config.batch.accumulate)
+            for epoch in range(config.train.epochs)
+        ]
+        self.epoch_ends = list(accumulate(per_epoch))
+        """Updates done at the end of each epoch."""
+        self.total = min(self.epoch_ends[-1], config.train.max_steps or self.epoch_ends[-1])
+        """Updates of the whole run."""
+
+    def due(self, step: int, every: int | None) -> bool:
+        """Whether what is done every so many updates (None: once an epoch) is due after ``step``."""
+        at_end = step == self.total
+        return at_end or (step % every == 0 if every else step in self.epoch_ends)
+
+    def epoch(self, step: int) -> int:
+        """The epoch of update ``step``, both counted from 1."""
+        return bisect_left(self.epoch_ends, step) + 1
+
+    def rate(self, step: int) -> float:
+        """Factor of the peak learning rate for update ``step``, counted from 0."""
+        return schedule(step, self.total, self.config.optim)
