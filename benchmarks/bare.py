@@ -7,10 +7,9 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
-from transformers.utils import logging as transformers_logging
 
 from data_utils.collator import Batch
-from mt_dnn.hub import resolve_encoder
+from mt_dnn.hub import quiet, resolve_encoder
 
 
 class BareLoop:
@@ -31,12 +30,11 @@ class BareLoop:
         total: int,
         compiled: bool = False,
     ) -> None:
-        transformers_logging.set_verbosity_error()  # it would tell that the output layer is new
-        transformers_logging.disable_progress_bar()
         self.device = device
-        self.model = AutoModelForSequenceClassification.from_pretrained(
-            resolve_encoder(encoder), num_labels=n_class, dtype=torch.float32
-        )
+        with quiet():  # it would tell that the output layer is new
+            self.model = AutoModelForSequenceClassification.from_pretrained(
+                resolve_encoder(encoder), num_labels=n_class, dtype=torch.float32
+            )
         self.model.to(device).train()
         if compiled:
             self.model.compile()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +160,12 @@ class Encoder(nn.Module):
             raise UserError(
                 f"{type(self.model).__name__} does not support gradient checkpointing; switch it off"
             )
-        self.model.activation_checkpointing_enable(
-            activation_checkpointing_kwargs={"use_reentrant": False}
-        )
+        with warnings.catch_warnings():
+            # Newer releases have another name for it, which older ones lack, and say so.
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
         # Set by the call above for re-entrant checkpointing: it would make frozen embeddings
         # require gradients.
         self.model.disable_input_require_grads()
