@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -210,6 +211,15 @@ def print_next(
     for purpose, command in commands.items():
         _line(console, f"  # {purpose}", style="dim")
         _line(console, f"  {command}", style="cyan")
+
+
+def python() -> str:
+    """How to call the interpreter that runs: by its path where it lies below this folder.
+
+    ``make demo`` runs a virtual environment that nobody has activated.
+    """
+    executable, here = Path(sys.executable), Path.cwd()
+    return str(executable.relative_to(here)) if executable.is_relative_to(here) else "python"
 
 
 def _line(console: Console, line: str, style: str | None = None) -> None:

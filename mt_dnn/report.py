@@ -169,10 +169,11 @@ def show_results(
     if health.dropped:
         print(health.line())
     first = next(iter(parts.tasks))
+    python = console.python()
     commands = {
-        "watch the curves": f"tensorboard --logdir {config.output_dir}",
+        "watch the curves": f"{python} -m tensorboard.main --logdir {config.output_dir}",
         "predict your own rows (TSV on standard input)": (
-            f"python predict.py --run {run_dir} --task {first} --input -"
+            f"{python} predict.py --run {run_dir} --task {first} --input -"
         ),
     }
     console.print_next(run_dir, commands)

@@ -17,7 +17,7 @@ from data_utils.store import TaskStore
 from mt_dnn import checkpoint, report
 from mt_dnn.assemble import assemble, build_loader, create_run_dir
 from mt_dnn.config import RunConfig
-from mt_dnn.console import Progress
+from mt_dnn.console import Progress, python
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.encoder import load_encoder
 from mt_dnn.evaluate import Evaluation, average, evaluate, write_predictions
@@ -287,7 +287,7 @@ class Trainer:
     def _how_to_resume(self) -> str:
         return (
             f"stopped at update {self.step} of {self.total_steps}, saved; go on with: "
-            f"python train.py --config {self.run_dir / 'config.yml'} --resume true"
+            f"{python()} train.py --config {self.run_dir / 'config.yml'} --resume true"
         )
 
     def _agree(self, stop: bool) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+from mt_dnn import console
 from mt_dnn.config import RunConfig
 from mt_dnn.presets import ProximalConfig
 from mt_dnn.report import slow_teacher
@@ -27,3 +30,11 @@ def test_a_teacher_slower_than_the_run_is_told(smart, proximal, total, warns):
     assert (notice is not None) == warns
     if notice is not None:
         assert "1000 updates and the run has 252" in notice
+
+
+def test_commands_call_the_interpreter_that_runs(monkeypatch, tmp_path):
+    """``make demo`` uses an environment that nobody has activated."""
+    monkeypatch.chdir(tmp_path)
+    assert console.python() == "python"
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    assert console.python() == ".venv/bin/python"
