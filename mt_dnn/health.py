@@ -26,7 +26,7 @@ class Health:
                 self.gains.setdefault(task, []).append(values[f"smart/{task}/gain"])
 
     def line(self) -> str:
-        """The geometric mean of the gains would hide a term that died, so: first and last."""
+        """One line for the end of a run. First and last gain: a mean would hide a term that died."""
         parts = []
         for task, dropped in self.dropped.items():
             gains = self.gains.get(task)
