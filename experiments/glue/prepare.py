@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from data_utils.canonical import write_rows
 from data_utils.cli import run_cli
-from data_utils.registry import UserError, choices_hint
+from data_utils.registry import UserError
 from data_utils.task_def import TaskDef, split_role
+from experiments.suite import (
+    Skipped,
+    Splits,
+    check_source,
+    checked_label,
+    choose_tasks,
+    load_hub,
+    numbered_lines,
+    write_tasks,
+)
 
 TASK_FILE = Path(__file__).parent / "tasks.yml"
 HUB = "nyu-mll/glue"
 NO_GOLD = "-"
 """MNLI's mark for a pair whose annotators did not agree."""
-SKIPS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ Row = tuple[str, ...]
 """uid, label (empty: none), text, and a second text in a pair task."""
 
 
-def read_file(path: Path, task: TaskDef, split: str, skipped: list[str]) -> Iterator[Row]:
+def read_file(path: Path, task: TaskDef, split: str, skipped: Skipped) -> Iterator[Row]:
     """The rows of one file of the download; uid is its index column, else the row number from 0.
 
     A line that cannot be a row is left out, and ``skipped`` gets its place and why.
@@ -75,28 +82,22 @@ def read_file(path: Path, task: TaskDef, split: str, skipped: list[str]) -> Iter
         UserError: a column is missing, a label is not one of the task's, not UTF-8.
     """
     layout, is_test = LAYOUTS[task.name], split_role(split) == "test"
-    # Lines end at \n alone: a text may hold \r.
-    with path.open(encoding="utf-8-sig", newline="\n") as stream:
-        try:
-            lines = ((n, line.rstrip("\r\n").split("\t")) for n, line in enumerate(stream, start=1))
-            header = layout.headerless.get(split) or tuple(next(lines, (1, []))[1])
-            labelled = _check_columns(path, header, layout, is_test=is_test)
-            for row_number, (line_number, cells) in enumerate(lines):
-                where = f"{path}:{line_number}"
-                if len(cells) != len(header):
-                    skipped.append(f"{where}: {len(cells)} columns instead of {len(header)}")
-                    continue
-                row = dict(zip(header, cells, strict=True))
-                label = row[layout.label].strip() if labelled else ""
-                label = "" if label == NO_GOLD else label
-                if label:
-                    _check_label(label, task, where)
-                elif not is_test:
-                    skipped.append(f"{where}: no gold label")
-                    continue
-                yield row.get(layout.index, str(row_number)), label, *(row[t] for t in layout.texts)
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not UTF-8: {error}") from None
+    lines = ((where, line.split("\t")) for where, line in numbered_lines(path))
+    header = layout.headerless.get(split) or tuple(next(lines, ("", []))[1])
+    labelled = _check_columns(path, header, layout, is_test=is_test)
+    for row_number, (where, cells) in enumerate(lines):
+        if len(cells) != len(header):
+            skipped.append(f"{where}: {len(cells)} columns instead of {len(header)}")
+            continue
+        row = dict(zip(header, cells, strict=True))
+        label = row[layout.label].strip() if labelled else ""
+        label = "" if label == NO_GOLD else label
+        if label:
+            checked_label(label, task, where)
+        elif not is_test:
+            skipped.append(f"{where}: no gold label")
+            continue
+        yield row.get(layout.index, str(row_number)), label, *(row[t] for t in layout.texts)
 
 
 def _check_columns(path: Path, header: Row, layout: Layout, *, is_test: bool) -> bool:
@@ -112,26 +113,13 @@ def _check_columns(path: Path, header: Row, layout: Layout, *, is_test: bool) ->
     return labelled
 
 
-def _check_label(label: str, task: TaskDef, where: str) -> None:
-    try:
-        task.encode_label(label)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-
-
-def read_hub(task: TaskDef) -> dict[str, Iterator[Row]]:
+def read_hub(task: TaskDef) -> Splits:
     """The rows of every split of the hub's dataset; uid is its idx.
 
     Raises:
         UserError: the hub cannot be reached or lacks the dataset.
     """
-    from datasets import load_dataset
-
-    try:
-        dataset = load_dataset(HUB, task.name)
-    except Exception as error:  # the library raises many kinds; all mean: not loadable
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise UserError(f"{HUB} ({task.name}) cannot be loaded from the hub: {reason}") from None
+    dataset = load_hub(HUB, task.name)
     hub_texts = LAYOUTS[task.name].hub_texts
 
     def rows(split: str) -> Iterator[Row]:
@@ -149,19 +137,19 @@ def hub_label(label: float, task: TaskDef) -> str:
     return f"{label:.3f}" if task.label_is_number else task.labels[int(label)]
 
 
-def read_download(source: Path, task: TaskDef, skipped: list[str]) -> dict[str, Iterator[Row]]:
+def read_download(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
     """The rows of every split whose file is there; says which are not."""
     layout = LAYOUTS[task.name]
     if not (source / layout.folder).is_dir():
-        print(f"{task.name:5} skipped: no folder {source / layout.folder}")
+        print(f"{task.name} skipped: no folder {source / layout.folder}")
         return {}
-    splits = {}
+    splits: Splits = {}
     for split in task.split_names:
         path = source / layout.file(split)
         if path.is_file():
             splits[split] = read_file(path, task, split, skipped)
         else:
-            print(f"{task.name:5} {split}: no file {path}")
+            print(f"{task.name} {split}: no file {path}")
     return splits
 
 
@@ -176,36 +164,13 @@ def prepare(source: str, out: str = "data/glue", tasks: str = "") -> None:
     Raises:
         UserError: unknown task, nothing found, a file that is not as GLUE's.
     """
-    from data_utils.task_file import load_task_file
+    task_defs = choose_tasks(TASK_FILE, tasks)
+    check_source(source)
 
-    task_defs = load_task_file(TASK_FILE)
-    names = [name.strip() for name in tasks.split(",") if name.strip()] or list(task_defs)
-    for name in names:
-        if name not in task_defs:
-            raise UserError(f"unknown task {name!r}.{choices_hint(name, task_defs)}")
-    if source != "hub" and not Path(source).is_dir():
-        raise UserError(f"--source {source}: no such folder (or give `hub`)")
+    def read(task: TaskDef, skipped: Skipped) -> Splits:
+        return read_hub(task) if source == "hub" else read_download(Path(source), task, skipped)
 
-    written = 0
-    for name in names:
-        task, skipped = task_defs[name], list[str]()
-        splits = read_hub(task) if source == "hub" else read_download(Path(source), task, skipped)
-        for split, rows in splits.items():
-            path = Path(out) / f"{name}_{split}.tsv"
-            all_rows = list(rows)  # read to the end first: a bad file leaves no half-written one
-            if not all_rows:
-                raise UserError(f"{name} {split}: no rows in {source}; {len(skipped)} skipped")
-            print(f"{name:5} {split}: {write_rows(path, all_rows)} rows -> {path}")
-            written += 1
-        if skipped:
-            print(f"{name:5} skipped {len(skipped)} lines:")
-            for line in islice(skipped, SKIPS_SHOWN):
-                print(f"        {line}")
-            if len(skipped) > SKIPS_SHOWN:
-                print(f"        and {len(skipped) - SKIPS_SHOWN} more")
-    if not written:
-        folders = ", ".join(LAYOUTS[name].folder for name in names)
-        raise UserError(f"nothing found in {source}; looked for the folders {folders}")
+    write_tasks(task_defs, read, source=source, out=out)
 
 
 def main() -> None:

@@ -80,8 +80,8 @@ def test_pair_task_with_and_without_labels(raw, out, capsys):
     assert rows(out, "rte_dev.tsv") == [["3", "not_entailment", 'He said "no.', "Yes ?"]]
     assert rows(out, "rte_test.tsv") == [["0", "", "A", "B"], ["1", "", "C", "D"]]
     printed = capsys.readouterr().out
-    assert "rte   test: 2 rows" in printed
-    assert f"mnli  skipped: no folder {raw / 'MNLI'}" in printed
+    assert "rte test: 2 rows" in printed
+    assert f"mnli skipped: no folder {raw / 'MNLI'}" in printed
 
 
 def test_columns_are_found_by_name_behind_a_bom(raw, out):
@@ -126,7 +126,7 @@ def test_mnli_and_qqp_by_the_downloads_own_columns(raw, out, capsys):
     printed = capsys.readouterr().out
     assert f"{raw}/MNLI/dev_matched.tsv:3: no gold label" in printed
     assert f"{raw}/QQP/train.tsv:3: 4 columns instead of 6" in printed
-    assert f"mnli  train: no file {raw}/MNLI/train.tsv" in printed
+    assert f"mnli train: no file {raw}/MNLI/train.tsv" in printed
 
 
 def test_missing_column_names_file_and_columns_and_writes_nothing(raw, out):
@@ -174,7 +174,7 @@ def test_many_skipped_lines_are_counted_and_some_shown(raw, out, capsys):
     write(raw, "SST-2/train.tsv", "sentence\tlabel", "good\t1", *["broken"] * 30)
     prepare(str(raw), str(out))
     printed = capsys.readouterr().out
-    assert "sst2  skipped 30 lines" in printed
+    assert "sst2 skipped 30 lines" in printed
     assert printed.count("1 columns instead of 2") == 20
     assert "and 10 more" in printed
 
