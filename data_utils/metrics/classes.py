@@ -1,0 +1,95 @@
+"""Scores of classes, compared one decision at a time: ACC, F1 in three averages, MCC, CMAT.
+
+A decision is an example, a candidate or a word; for sets of labels, each label of each example.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from data_utils.metrics.base import Results, Undefined, metric
+
+
+@metric("ACC")
+def accuracy(results: Results) -> float:
+    """Share of right decisions; of label sets, the share that is right as a whole."""
+    gold, predicted = results.classes()
+    right = gold == predicted
+    return 100.0 * float(np.mean(right.all(axis=-1) if results.has_sets else right))
+
+
+@metric("F1")
+def f1(results: Results) -> float:
+    """F1 of class 1; of label sets, the micro average. Undefined where nothing is positive."""
+    if results.has_sets:
+        return f1_micro(results)
+    classes, agreed, named = _counts(results)
+    if 1 not in classes:
+        raise Undefined("labels and predictions without class 1")
+    return 100.0 * float((2 * agreed / named)[classes == 1].item())
+
+
+@metric("F1MAC")
+def f1_macro(results: Results) -> float:
+    """Mean of the classes' F1, over the classes that occur in gold or predictions.
+
+    Of label sets: over all labels, one that occurs nowhere counting 0, as in scikit-learn.
+    """
+    _, agreed, named = _counts(results)
+    return 100.0 * float(np.mean(2 * agreed / np.maximum(named, 1)))
+
+
+@metric("F1MIC")
+def f1_micro(results: Results) -> float:
+    """F1 of the decisions of all classes together; of single labels, the accuracy."""
+    _, agreed, named = _counts(results)
+    return 100.0 * float(2 * agreed.sum() / named.sum())
+
+
+def _counts(results: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per class (C,): its id, how often both sides name it, and how often the two sides name it.
+
+    F1 is 2 agreed / named: the harmonic mean of agreed / predicted and agreed / gold.
+    """
+    gold, predicted = results.classes()
+    if results.has_sets:
+        agreed, named = (gold & predicted).sum(axis=0), (gold + predicted).sum(axis=0)
+        if not named.any():
+            raise Undefined("label sets that are all empty")
+        return np.arange(len(named)), agreed, named
+    classes, codes = np.unique(np.concatenate([gold, predicted]), return_inverse=True)
+    gold, predicted = np.split(codes, 2)
+    agreed = np.bincount(gold[gold == predicted], minlength=len(classes))
+    return classes, agreed, np.bincount(codes, minlength=len(classes))
+
+
+@metric("MCC", constant=0.0)
+def matthews(results: Results) -> float:
+    """Matthews correlation of the decisions; undefined where one side has one class only.
+
+    0 is the limit there.
+    """
+    from sklearn.metrics import matthews_corrcoef
+
+    gold, predicted = (side.ravel() for side in results.classes())
+    if len(np.unique(gold)) < 2 or len(np.unique(predicted)) < 2:
+        raise Undefined("one class only")
+    return 100.0 * float(matthews_corrcoef(gold, predicted))
+
+
+@metric("CMAT", is_number=False, undefined=())
+def confusion(results: Results) -> list:
+    """Counts (C, C); rows are gold classes, columns predicted ones.
+
+    Of label sets: (C, 2, 2), for each label absent and present.
+    """
+    gold, predicted = results.classes()
+    if results.has_sets:
+        return [_matrix(g, p, 2) for g, p in zip(gold.T, predicted.T, strict=True)]
+    return _matrix(gold, predicted, results.class_count)
+
+
+def _matrix(gold: np.ndarray, predicted: np.ndarray, size: int) -> list[list[int]]:
+    counts = np.zeros((size, size), dtype=int)
+    np.add.at(counts, (gold.astype(int), predicted.astype(int)), 1)
+    return counts.tolist()

@@ -1,0 +1,34 @@
+"""Scores of numbers: how they rise and fall together."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+from data_utils.metrics.base import Results, Undefined, metric
+
+
+@metric("Pearson", constant=0.0)
+def pearson(results: Results) -> float:
+    """Of the values; undefined where either side is constant."""
+    return _correlation("pearsonr", results)
+
+
+@metric("Spearman", constant=0.0)
+def spearman(results: Results) -> float:
+    """Of the ranks, ties sharing their mean; undefined where either side is constant."""
+    return _correlation("spearmanr", results)
+
+
+def _correlation(name: str, results: Results) -> float:
+    from scipy import stats
+
+    gold, predicted = results.numbers()
+    if len(gold) < 2:
+        raise Undefined("fewer than two examples")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constant values, which the result tells too
+        value = float(getattr(stats, name)(gold, predicted).statistic)
+    if not math.isfinite(value):
+        raise Undefined("constant values")
+    return 100.0 * value

@@ -1,0 +1,85 @@
+"""Scores of probabilities: how well they rank (AUC), how honest they are (ECE), what they cost."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.registry import UserError
+
+BINS = 15
+
+
+@metric("AUC", needs=("scores",), undefined=50.0, constant=50.0)
+def auc(results: Results) -> float:
+    """Area under the ROC curve; undefined where only one class occurs.
+
+    Beyond two classes each against the rest, and of label sets each label: the mean over those
+    that occur and do not always occur.
+
+    Raises:
+        UserError: one score per entry, where a class each is needed.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    gold, _ = results.classes()
+    p = results.probabilities()
+    if results.has_sets:
+        columns = list(zip(gold.T, p.T, strict=True))
+    elif results.class_count <= 2:
+        columns = [(gold == 1, p[:, -1] if p.ndim == 2 else p)]
+    elif p.ndim == 2:
+        columns = [(gold == c, p[:, c]) for c in np.unique(gold)]
+    else:
+        raise UserError("it takes a score per class, not of the predicted one alone")
+    areas = [roc_auc_score(truth, score) for truth, score in columns if len(np.unique(truth)) > 1]
+    if not areas:
+        raise Undefined("one class only")
+    return 100.0 * float(np.mean(areas))
+
+
+@metric("ECE", needs=("scores",), greater_is_better=False, undefined=100.0)
+def calibration_error(results: Results) -> float:
+    """Expected calibration error: sum over bins of |B| / n |accuracy(B) - confidence(B)|.
+
+    15 bins of equal width, (lower, upper], of the probability of what is predicted: the top
+    class's; of a candidate or a label in a set, which is a yes or no, p or 1 - p. Guo et al. 2017
+    (arXiv 1706.04599), eq. 3.
+
+    Raises:
+        UserError: scores outside 0..1.
+    """
+    gold, predicted = results.classes()
+    p = results.probabilities()
+    if p.min() < 0 or p.max() > 1 + 1e-6:
+        raise UserError("it takes probabilities, and the scores lie outside 0..1")
+    if p.ndim > gold.ndim:
+        confidence = p.max(axis=-1)
+    elif results.class_count > 2 and not results.has_sets:  # words: of the predicted label alone
+        confidence = p
+    else:
+        confidence = np.where(predicted == 1, p, 1 - p)
+    inner_edges = np.arange(1, BINS) / BINS
+    bins = np.digitize(confidence, inner_edges, right=True).ravel()
+    surplus = ((gold == predicted) - confidence).ravel()  # summed in a bin: |B| (acc - conf)
+    return 100.0 * float(np.abs(np.bincount(bins, surplus)).sum() / len(bins))
+
+
+@metric("Perplexity", needs=("scores",), greater_is_better=False, undefined=math.inf)
+def perplexity(results: Results) -> float:
+    """exp of the mean negative log-likelihood of all predicted tokens.
+
+    An entry of ``scores`` is a pair: the sum of the example's negative log-likelihoods in nats,
+    and of how many tokens. Gold and predicted are not looked at.
+    """
+    assert results.scores is not None
+    pairs = np.asarray(results.scores, dtype=float).reshape(-1, 2)
+    nats, tokens = pairs.sum(axis=0)
+    if not tokens:
+        raise Undefined("no predicted tokens")
+    if not math.isfinite(nats):
+        raise Undefined("likelihoods that are not finite")
+    with np.errstate(over="ignore"):
+        return float(np.exp(nats / tokens))
