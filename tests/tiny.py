@@ -78,6 +78,7 @@ ARCHITECTURES: dict[str, Callable[[], PreTrainedConfig]] = {
         embedding_dropout=0.1,
         mlp_dropout=0.1,
     ),
+    "nezha": lambda: _config("nezha", **_SIZES, max_relative_position=4),
     "t5": lambda: _config(
         "t5", vocab_size=VOCAB, d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2
     ),
