@@ -72,7 +72,8 @@ def predict(
             chunk=batch_size if input == "-" else 16 * batch_size,
         )
     if scored:
-        print(metrics_line(definition, scored), file=sys.stderr)
+        kind = predictor.model.task_types[definition.name]
+        print(metrics_line(kind, scored), file=sys.stderr)
 
 
 @contextmanager

@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data_utils.formats import IGNORE as IGNORE
 from data_utils.store import TaskStore
-
-IGNORE = -100
-"""Label value of positions that carry none."""
 
 
 @dataclass

@@ -15,7 +15,10 @@ _ID_TYPES = {"input_ids": pa.int32(), "token_type_ids": pa.int8()}
 def to_arrow(name: str, rows: list) -> pa.Array:
     """One column of the store."""
     if name not in _ID_TYPES:
-        return pa.array(rows)
+        array = pa.array(rows)
+        # Nothing but empty lists has no type of its own; the next chunk's would not fit it.
+        empty = pa.types.is_list(array.type) and pa.types.is_null(array.type.value_type)
+        return array.cast(pa.list_(pa.string())) if empty else array
     kind = pa.list_(_ID_TYPES[name])
     nested = bool(rows) and bool(rows[0]) and isinstance(rows[0][0], list)
     return pa.array(rows, type=pa.list_(kind) if nested else kind)

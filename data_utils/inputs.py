@@ -13,7 +13,7 @@ from data_utils.registry import UserError
 from data_utils.sources import FileSource, by_position, complete, spelled
 from data_utils.task_def import TaskDef
 
-NOT_TEXT = ("uid", "ruid", "label")
+NOT_TEXT = ("uid", "ruid", "label", "choice", "answer")
 
 
 def text_columns(task: TaskDef) -> tuple[str, ...]:

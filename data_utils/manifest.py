@@ -11,10 +11,11 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.formats import FORMATS
 from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Manifest:
     data_format: str
     labels: list[str]
     n_class: int
+    label_form: str
+    options: dict[str, Any]
+    """Of the data format."""
     max_seq_len: int
     tokenizer_hash: str
     source_hash: str
@@ -36,6 +40,11 @@ class Manifest:
     source: str
     pad_token_id: int
     rows: int = 0
+    """As read."""
+    examples: int = 0
+    """Kept of them."""
+    sequences: int = 0
+    """Stored: as many as examples, unless long texts were cut into windows."""
     truncated: int = 0
     tokens: int = 0
     longest: int = 0
@@ -45,7 +54,7 @@ class Manifest:
 
 
 IDENTITY = (
-    *("version", "task", "split", "data_format", "labels", "n_class"),
+    *("version", "task", "split", "data_format", "labels", "n_class", "label_form", "options"),
     *("max_seq_len", "tokenizer_hash", "source_hash"),
 )
 
@@ -69,6 +78,7 @@ def expected_manifest(
     max_seq_len: int,
 ) -> Manifest:
     """What the manifest of a fresh store would say, before its rows are counted."""
+    own = FORMATS.get(task.data_format).options
     return Manifest(
         version=VERSION,
         task=task.name,
@@ -76,6 +86,8 @@ def expected_manifest(
         data_format=task.data_format,
         labels=list(task.labels),
         n_class=task.n_class,
+        label_form=task.label_form,
+        options={name: task.options.get(name, default) for name, default in own.items()},
         max_seq_len=task.max_seq_len or max_seq_len,
         tokenizer_hash=tokenizer_hash(tokenizer),
         source_hash=source_hash,
@@ -87,10 +99,12 @@ def expected_manifest(
 
 def describe(manifest: Manifest) -> str:
     """One line: what was read, kept, cut and left out."""
-    kept = manifest.rows - sum(manifest.dropped.values())
+    windows = ""
+    if manifest.sequences != manifest.examples:
+        windows = f"in {manifest.sequences} windows, "
     line = (
-        f"{manifest.task}_{manifest.split}: {kept} examples of {manifest.rows} rows, "
-        f"{manifest.tokens / max(kept, 1):.1f} tokens on average, longest {manifest.longest}, "
+        f"{manifest.task}_{manifest.split}: {manifest.examples} examples of {manifest.rows} rows, "
+        f"{windows}{manifest.tokens / max(manifest.sequences, 1):.1f} tokens on average, longest {manifest.longest}, "
         f"{manifest.truncated} truncated at {manifest.max_seq_len}"
     )
     dropped = ", ".join(f"{count} {reason}" for reason, count in manifest.dropped.items())

@@ -116,7 +116,6 @@ def _write_rows(
     tokenizer: PreTrainedTokenizerBase,
 ) -> Manifest:
     """The Arrow file; returns the manifest with what was counted on the way."""
-    data_format = FORMATS.get(task.data_format)
     counts: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     longest = 0
@@ -125,9 +124,9 @@ def _write_rows(
     try:
         for examples in _chunks(_parse(source, task, counts, dropped)):
             labelled = _check_labels(examples, labelled, manifest)
-            table, truncated = tokenize(
-                examples, data_format, tokenizer, max_seq_len=manifest.max_seq_len
-            )
+            table, truncated = tokenize(examples, task, tokenizer, max_seq_len=manifest.max_seq_len)
+            counts["examples"] += len(examples)
+            counts["sequences"] += len(table)
             counts["truncated"] += truncated
             widths = TokenTable(table).lengths
             counts["tokens"] += int(widths.sum())
@@ -145,6 +144,8 @@ def _write_rows(
     return dataclasses.replace(
         manifest,
         rows=counts["rows"],
+        examples=counts["examples"],
+        sequences=counts["sequences"],
         truncated=counts["truncated"],
         tokens=counts["tokens"],
         longest=longest,

@@ -38,7 +38,7 @@ class TaskDef:
     data_format: str
     task_type: str
     n_class: int
-    """Size of the head's output; 1 for a number."""
+    """Size of the head's output; 1 for a number; 0 where the file does not say."""
     metrics: tuple[str, ...]
     """Names in :data:`data_utils.metrics.METRICS` [metric_meta]."""
     metric_for_best: str
@@ -66,7 +66,12 @@ class TaskDef:
     """Factor of this task's loss."""
     head: str | None = None
     """Name of a head to share with the tasks that name the same; None: the task's own."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Settings of the data format and the task type, by the names that those declare."""
     source: SourceDef | None = None
+    label_form: str = "single"
+    """What a row's label is, which the task type says and no file: ``single`` (a label word, an
+    integer or a number), ``set`` (of labels), or ``text``."""
     where: str = ""
     """File and line of the entry, for error messages."""
 
@@ -86,12 +91,7 @@ class TaskDef:
         """
         text = str(label).strip()
         if self.labels:
-            if text in self.labels:
-                return self.labels.index(text)
-            raise UserError(
-                f"label {text!r} is not a label of task {self.name!r}."
-                f"{choices_hint(text, self.labels)}"
-            )
+            return self.labels.index(self.checked_word(text))
         if self.label_is_number:
             try:
                 number = float(text)
@@ -114,8 +114,23 @@ class TaskDef:
             )
         return index
 
+    def checked_word(self, text: str) -> str:
+        """The text, if it is a label word or the task has none.
+
+        Raises:
+            UserError: not one of the task's labels; lists them.
+        """
+        if self.labels and text not in self.labels:
+            raise UserError(
+                f"label {text!r} is not a label of task {self.name!r}."
+                f"{choices_hint(text, self.labels)}"
+            )
+        return text
+
     def decode_label(self, value: Any) -> Any:
-        """The label word of an id, of each id in a list; a number stays what it is."""
+        """The label word of an id, of each id in a list or set; a number stays what it is."""
+        if isinstance(value, set):
+            value = sorted(value)
         if isinstance(value, list):
             return [self.decode_label(item) for item in value]
         return self.labels[value] if self.labels else value

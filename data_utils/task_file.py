@@ -32,6 +32,7 @@ KEYS = {
     "max_seq_len": "max_seq_len",
     "weight": "weight",
     "head": "head",
+    "options": "options",
     "source": "source",
 }
 REQUIRED = ("data_format", "task_type", "metric_meta")
@@ -107,14 +108,15 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
 
     labels = _labels(keys.get("labels"), where)
     n_class = keys.get("n_class")
-    n_class = len(labels) if n_class is None and labels else n_class
-    if n_class is None:
-        raise UserError(f"{where}: give n_class (1 for a number) or labels")
-    if n_class < 1:
+    n_class = len(labels) if n_class is None else n_class
+    if keys.get("n_class") is not None and n_class < 1:
         raise UserError(f"{where}: n_class: {n_class} is not positive")
     metrics = tuple(METRICS.canonical(m, where) for m in _strings(keys, "metric_meta", where))
     if not metrics:
         raise UserError(f"{where}: metric_meta is empty.{choices_hint('', METRICS.names())}")
+    for metric in metrics:
+        if "labels" in METRICS.get(metric).needs and not labels:
+            raise UserError(f"{where}: metric_meta: {metric} needs labels, and the task names none")
     data_format = FORMATS.canonical(keys["data_format"], where)
     split_names = _split_names(keys, where)
     best = keys.get("metric_for_best") or next(
@@ -133,6 +135,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         "metrics": metrics,
         "metric_for_best": best,
         "split_names": split_names,
+        "options": _options(keys.get("options"), where),
         "source": _source(keys.get("source"), data_format, split_names, where),
     }
     if values.get("dropout") is not None and not 0 <= values["dropout"] < 1:
@@ -169,6 +172,14 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
     if len(set(labels)) < len(labels):
         raise UserError(f"{where}: labels: {list(labels)} has one label twice")
     return labels
+
+
+def _options(value: Any, where: str) -> dict[str, Any]:
+    """Names are checked where format and type are known: mt_dnn.task_types."""
+    value = {} if value is None else value
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise UserError(f"{where}: options: {value!r} is not a mapping, such as {{stride: 64}}")
+    return value
 
 
 def _split_names(keys: dict, where: str) -> tuple[str, ...]:

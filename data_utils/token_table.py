@@ -9,24 +9,36 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.columns import to_arrow, view
-from data_utils.formats import DataFormat, Example
+from data_utils.formats import FORMATS, Example
+from data_utils.task_def import TaskDef
+
+MAX_TARGET_LEN = 64
+"""Tokens of a label that is a text, where the task's options do not say."""
 
 
 def tokenize(
     examples: list[Example],
-    data_format: DataFormat,
+    task: TaskDef,
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_seq_len: int,
 ) -> tuple[pa.Table, int]:
     """The examples' columns, and how many of them were truncated.
 
-    Either all examples carry a label, or none does and there is no column ``labels``.
+    Either all examples carry a label, or none does and there is no column ``labels``. A label that is
+    a text becomes its tokens, and the text itself stands in ``target``.
     """
-    columns = data_format.encode(examples, tokenizer, max_seq_len)
+    columns = FORMATS.get(task.data_format).encode(
+        examples, tokenizer, task, max_seq_len=task.max_seq_len or max_seq_len
+    )
     truncated = sum(columns.pop("truncated"))
     if examples[0].label is None:
-        columns.pop("labels")
+        columns.pop("labels", None)
+    elif task.label_form == "text":
+        columns["target"] = columns["labels"]
+        longest = task.options.get("max_target_len", MAX_TARGET_LEN)
+        encoded = tokenizer(text_target=columns["target"], truncation=True, max_length=longest)
+        columns["labels"] = encoded["input_ids"]
     return pa.table({name: to_arrow(name, rows) for name, rows in columns.items()}), truncated
 
 

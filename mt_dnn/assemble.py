@@ -53,9 +53,6 @@ def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
         UserError: anything the user can mend: task file, rows, stores, encoder.
     """
     tasks = select_tasks(config.data)
-    for task in tasks.values():
-        if task.enable_san:
-            report(f"task {task.name}: enable_san is not built yet; it gets a linear head")
     tokenizer = load_tokenizer(config.model.encoder)
     stores = prepare_stores(tasks, config, tokenizer, report=report)
     train = training_stores(tasks, stores["train"], config)
@@ -68,12 +65,15 @@ def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
         train=train,
         dev=stores["dev"],
         test=stores["test"],
-        model=build_model(config, tasks, report),
+        model=build_model(config, tasks, tokenizer, report),
     )
 
 
 def build_model(
-    config: RunConfig, tasks: dict[str, TaskDef], report: Callable[[str], None]
+    config: RunConfig,
+    tasks: dict[str, TaskDef],
+    tokenizer: PreTrainedTokenizerBase,
+    report: Callable[[str], None],
 ) -> MTDNN:
     """Encoder and heads; heads are drawn by the seed, or taken over from ``init_from``."""
     torch.manual_seed(config.seed)
@@ -83,7 +83,7 @@ def build_model(
     encoder = load_encoder(
         str(start) if start else config.model.encoder, attention=config.model.attention
     )
-    model = MTDNN(encoder, tasks, config.model)
+    model = MTDNN(encoder, tasks, config.model, tokenizer)
     if start:
         taken, fresh = load_heads(start, model, strict=False)
         report(

@@ -34,8 +34,8 @@ class ModelConfig:
 
     encoder: str = "bert-base-uncased"
     """Hub name, local folder, or package:NAME for weights that a Python package carries."""
-    pooling: Literal["cls", "mean", "max", "pair"] = "cls"
-    """How hidden states become one vector; pair compares the means of the two sentences."""
+    pooling: Literal["cls", "mean", "max", "attention", "pair"] = "cls"
+    """How hidden states become one vector; attention learns the weights of a mean; pair compares the means of the two sentences."""
     activation: Literal["tanh", "gelu", "relu", "none"] = "tanh"
     """Of the pooler layer between pooling and output; none removes the layer."""
     dropout: float = 0.1

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +20,9 @@ from data_utils.store import TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.model import MTDNN
 from mt_dnn.randomness import dropout_off
-from mt_dnn.task_types import Prediction
+from mt_dnn.task_types import Prediction, TaskType
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -47,10 +48,11 @@ def forward_batches(
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Each batch with its logits, both on the CPU; dropout off."""
     with dropout_off(model):
-        for batch in batches:
+        for index, batch in enumerate(batches):
+            batch = model.task_types[batch.task].prepare(batch.to(accelerator.device), index)
             with accelerator.autocast():
-                logits = model(batch.to(accelerator.device))
-            yield batch, logits.float().cpu()
+                logits = model.infer(batch)
+            yield batch.to("cpu"), logits.float().cpu()
 
 
 def evaluate(
@@ -68,33 +70,41 @@ def evaluate(
     ):
         found += zip(chunk, kind.decode(logits, batch), strict=True)
     found = gather_object(found)  # this process's alone where there is only one
-    predictions = [prediction for _, prediction in sorted(found, key=lambda pair: pair[0])]
-    return Evaluation(task, predictions, *score(task, predictions))
+    pieces = [prediction for _, prediction in sorted(found, key=lambda pair: pair[0])]
+    groups = by_example(pieces, store.columns.get("window"))
+    predictions = [kind.merge(group) for group in groups]
+    return Evaluation(task, predictions, *score(kind, predictions))
 
 
-def score(task: TaskDef, predictions: list[Prediction]) -> tuple[dict[str, Any], dict[str, float]]:
+def by_example(pieces: list[T], windows: Sequence[int] | None) -> list[list[T]]:
+    """What belongs to one example each: ``windows`` counts from 0 in every example; None: all single."""
+    if windows is None:
+        return [[piece] for piece in pieces]
+    groups: list[list[T]] = []
+    for piece, window in zip(pieces, windows, strict=True):
+        if window == 0:
+            groups.append([])
+        groups[-1].append(piece)
+    return groups
+
+
+def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any], dict[str, float]]:
     """The task's metrics of the predictions, and of a constant guess."""
     gold = [prediction.gold for prediction in predictions]
     if any(label is None for label in gold):
         return {}, {}
     values = [prediction.value for prediction in predictions]
     scores = [prediction.scores for prediction in predictions]
-    metrics = {name: METRICS.get(name)(gold, values, scores) for name in task.metrics}
-    return metrics, _baseline(task, gold)
-
-
-def _baseline(task: TaskDef, gold: list[Any]) -> dict[str, float]:
-    """Scores of the mean (float labels) or the most frequent label; correlations of it are 0."""
-    flat = [x for label in gold for x in (label if isinstance(label, list) else [label])]
-    is_float = isinstance(flat[0], float)
-    guess = float(np.mean(flat)) if is_float else Counter(flat).most_common(1)[0][0]
-    constant = [guess] * len(flat)
-    metrics = {name: METRICS.get(name) for name in task.metrics}
-    return {
-        name: metric(flat, constant) if metric.constant is None else metric.constant
+    facts = {"labels": kind.task.labels, "uids": [prediction.uid for prediction in predictions]}
+    metrics = {name: METRICS.get(name) for name in kind.task.metrics}
+    guess = kind.guess(gold)
+    found = {name: metric(gold, values, scores, **facts) for name, metric in metrics.items()}
+    baseline = {
+        name: metric(gold, guess, **facts) if metric.constant is None else metric.constant
         for name, metric in metrics.items()
-        if metric.is_number
+        if metric.is_number and (metric.constant is not None or "scores" not in metric.needs)
     }
+    return found, baseline
 
 
 def average(evaluations: dict[str, Evaluation]) -> float | None:
@@ -112,23 +122,22 @@ def average(evaluations: dict[str, Evaluation]) -> float | None:
     return float(np.mean([np.mean(v) for v in per_task.values()])) if per_task else None
 
 
-def prediction_record(task: TaskDef, prediction: Prediction) -> dict[str, Any]:
+def prediction_record(kind: TaskType, prediction: Prediction) -> dict[str, Any]:
     """One line of a predictions file: uid, prediction, scores, and gold where there is one."""
     record = {
         "uid": prediction.uid,
-        "prediction": task.decode_label(prediction.value),
+        "prediction": kind.in_words(prediction.value),
         "scores": prediction.scores,
     }
     if prediction.gold is not None:
-        record["gold"] = task.decode_label(prediction.gold)
+        record["gold"] = kind.in_words(prediction.gold)
     return record
 
 
-def write_predictions(path: Path, evaluation: Evaluation) -> None:
+def write_predictions(path: Path, kind: TaskType, evaluation: Evaluation) -> None:
     """JSON lines: uid, prediction (a label word where the task has words), scores, gold."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    task = evaluation.task
     with path.open("w", encoding="utf-8") as lines:
         for prediction in evaluation.predictions:
-            record = prediction_record(task, prediction)
+            record = prediction_record(kind, prediction)
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")

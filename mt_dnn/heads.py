@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
+from mt_dnn.encoder import Encoder
+from mt_dnn.san import SANHead
 
-POOLINGS = ("cls", "mean", "max", "pair")
+POOLINGS = ("cls", "mean", "max", "attention", "pair")
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
 
 
@@ -55,6 +57,39 @@ def pool_pair(hidden: Tensor, batch: Batch) -> Tensor:
     return torch.cat([u, v, (u - v).abs(), u * v], dim=-1)
 
 
+class AttentionPooling(nn.Module):
+    """sum_t a_t h_t with a = softmax_t(w . h_t) over real tokens: (N, T, H) -> (N, H).
+
+    The word attention of Yang et al. 2016 (N16-1174) without its hidden layer; w starts at 0, where
+    it is the mean.
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(hidden_size, 1, bias=False)
+        nn.init.zeros_(self.score.weight)
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        scores = self.score(hidden).squeeze(-1)  # (N, T)
+        lowest = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(attention_mask == 0, lowest).softmax(-1)
+        return (weights.unsqueeze(1) @ hidden).squeeze(1)
+
+
+def initialize(head: nn.Module) -> None:
+    """BERT's: dense weights from N(0, 0.02^2), biases 0."""
+    for layer in head.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def task_dropout(task: TaskDef, config: ModelConfig) -> float:
+    """The task's own rate, and the run's where the task has none."""
+    return config.dropout if task.dropout is None else task.dropout
+
+
 class PooledHead(nn.Module):
     """pool -> dense -> activation -> dropout -> output: BERT's classifier, and its initialization.
 
@@ -80,21 +115,23 @@ class PooledHead(nn.Module):
             self.pooler.append(ACTIVATIONS[activation]())
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(width, n_out)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
+        initialize(self)
+        if pooling == "attention":
+            self.attention = AttentionPooling(hidden_size)
 
     @classmethod
-    def for_task(cls, hidden_size: int, n_out: int, *, task: TaskDef, config: ModelConfig) -> Self:
-        """With the task's settings, and the run's where the task has none."""
-        return cls(
-            hidden_size,
+    def for_task(cls, encoder: Encoder, n_out: int, *, task: TaskDef, config: ModelConfig) -> Self:
+        """With the task's settings and the run's where the task has none, and the encoder's pooler."""
+        head = cls(
+            encoder.hidden_size,
             n_out,
             pooling=task.pooling or config.pooling,
             activation=task.activation or config.activation,
-            dropout=config.dropout if task.dropout is None else task.dropout,
+            dropout=task_dropout(task, config),
         )
+        if pooler := encoder.pooler_weights():
+            head.start_from_pooler(*pooler)
+        return head
 
     @torch.no_grad()
     def start_from_pooler(self, weight: Tensor, bias: Tensor) -> None:
@@ -110,17 +147,53 @@ class PooledHead(nn.Module):
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
         if self.pooling == "pair":
             pooled = pool_pair(hidden, batch)  # (N, 4 H)
+        elif self.pooling == "attention":
+            pooled = self.attention(hidden, batch.attention_mask)  # (N, H)
         else:
             pooled = pool(hidden, batch.attention_mask, self.pooling)  # (N, H)
         pooled = self.pooler(pooled)  # (N, H), or as it is where activation is none
         return self.output(self.dropout(pooled))  # (N, n_out)
 
 
-class CandidateHead(PooledHead):
-    """One score per candidate, put in a row per example: (B, K), 0 where a candidate is absent."""
+def sequence_head(
+    encoder: Encoder, n_out: int, *, task: TaskDef, config: ModelConfig
+) -> PooledHead | SANHead:
+    """(N, T, H) -> (N, n_out): the task's way to answer for a sentence or a pair as a whole."""
+    if task.enable_san:
+        return SANHead(encoder.hidden_size, n_out, dropout=task_dropout(task, config))
+    return PooledHead.for_task(encoder, n_out, task=task, config=config)
+
+
+class CandidateHead(nn.Module):
+    """One score per candidate, put in a row per example: (B, K), 0 where a candidate is absent.
+
+    Args:
+        scorer: (N, T, H) -> (N, 1).
+    """
+
+    def __init__(self, scorer: nn.Module) -> None:
+        super().__init__()
+        self.scorer = scorer
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
-        scores = super().forward(hidden, batch)  # (N, 1)
+        scores = self.scorer(hidden, batch)  # (N, 1)
         assert batch.candidate_mask is not None
         rows = scores.new_zeros(batch.candidate_mask.shape)  # (B, K)
         return rows.masked_scatter(batch.candidate_mask, scores)
+
+
+class TokenHead(nn.Module):
+    """dropout -> output at every token: (N, T, H) -> (N, T, n_out)."""
+
+    def __init__(self, hidden_size: int, n_out: int, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden_size, n_out)
+        initialize(self)
+
+    @classmethod
+    def for_task(cls, encoder: Encoder, n_out: int, *, task: TaskDef, config: ModelConfig) -> Self:
+        return cls(encoder.hidden_size, n_out, dropout=task_dropout(task, config))
+
+    def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        return self.output(self.dropout(hidden))

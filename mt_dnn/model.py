@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.encoder import Encoder
-from mt_dnn.heads import PooledHead
 from mt_dnn.task_types import TASK_TYPES, TaskType
 
 
@@ -17,24 +17,26 @@ class MTDNN(nn.Module):
     encoder: the shared encoder.
     tasks: by name; tasks with the same ``head`` share one.
     config: defaults of the heads.
+    tokenizer: the encoder's; only types that write text or hide tokens need it.
     """
 
-    def __init__(self, encoder: Encoder, tasks: dict[str, TaskDef], config: ModelConfig) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        tasks: dict[str, TaskDef],
+        config: ModelConfig,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.tasks = tasks
         self.task_types: dict[str, TaskType] = {
-            name: TASK_TYPES.get(task.task_type)(task) for name, task in tasks.items()
+            name: TASK_TYPES.get(task.task_type)(task, tokenizer) for name, task in tasks.items()
         }
         self.heads = nn.ModuleDict()
-        pooler = encoder.pooler_weights()
         for name, task in tasks.items():
-            if task.head_name in self.heads:
-                continue
-            head = self.task_types[name].build_head(encoder.hidden_size, config)
-            if pooler is not None and isinstance(head, PooledHead):
-                head.start_from_pooler(*pooler)
-            self.heads[task.head_name] = head
+            if task.head_name not in self.heads:
+                self.heads[task.head_name] = self.task_types[name].build_head(encoder, config)
 
     def embed(self, batch: Batch) -> Tensor:
         """Word embeddings (N, T, E): what SMART perturbs."""
@@ -47,8 +49,15 @@ class MTDNN(nn.Module):
 
     def logits(self, embeds: Tensor, batch: Batch) -> Tensor:
         """From word embeddings to the output of the batch's task, shaped as its type states."""
-        head = self.heads[self.tasks[batch.task].head_name]
-        return head(self.encode(embeds, batch), batch)
+        return self.head(batch)(self.encode(embeds, batch), batch)
+
+    def head(self, batch: Batch) -> nn.Module:
+        return self.heads[self.tasks[batch.task].head_name]
 
     def forward(self, batch: Batch) -> Tensor:
         return self.logits(self.embed(batch), batch)
+
+    def infer(self, batch: Batch) -> Tensor:
+        """Logits to decode, which do not depend on the labels."""
+        hidden = self.encode(self.embed(batch), batch)
+        return self.task_types[batch.task].infer(self.head(batch), hidden, batch)

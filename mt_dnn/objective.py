@@ -77,6 +77,7 @@ class Objective(nn.Module):
         measure_gain: also compare the perturbation with random signs of its size.
         """
         kind = self.model.task_types[batch.task]
+        batch = kind.prepare(batch, step_seed(seed, 2))  # not dropout's, and not the noise's
         embeds = self.model.embed(batch)  # (N, T, E)
         with replay(seed, embeds.device):
             logits = self.model.logits(embeds, batch)

@@ -21,12 +21,12 @@ from data_utils.task_file import check_shared_heads
 from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.devices import choose_device
 from mt_dnn.encoder import load_encoder
-from mt_dnn.evaluate import ordered_batches
+from mt_dnn.evaluate import by_example, ordered_batches
 from mt_dnn.heads import pool
 from mt_dnn.hub import load_tokenizer
 from mt_dnn.model import MTDNN
 from mt_dnn.run_dir import load_heads, model_folder, read_model_facts
-from mt_dnn.task_types import TASK_TYPES, Prediction, load_tasks
+from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, load_tasks
 
 T = TypeVar("T")
 Rows = Iterable[Any]
@@ -64,9 +64,11 @@ def load(run: str | Path, device: Literal["auto", "cuda", "mps", "cpu"] = "cpu")
     folder = model_folder(run)
     config, max_seq_len = read_model_facts(folder)
     with torch.random.fork_rng(devices=[]):  # heads are drawn before they are read
-        model = MTDNN(load_encoder(str(folder)), load_tasks(folder / "tasks.yml"), config)
+        tokenizer = load_tokenizer(str(folder))
+        tasks = load_tasks(folder / "tasks.yml")
+        model = MTDNN(load_encoder(str(folder)), tasks, config, tokenizer)
     load_heads(folder, model, strict=True)
-    return Predictor(model.to(where).eval(), load_tokenizer(str(folder)), max_seq_len)
+    return Predictor(model.to(where).eval(), tokenizer, max_seq_len)
 
 
 class Predictor:
@@ -107,7 +109,7 @@ class Predictor:
             )
         check_shared_heads({**self.tasks, task.name: task})
         self.tasks[task.name] = task
-        self.model.task_types[task.name] = TASK_TYPES.get(task.task_type)(task)
+        self.model.task_types[task.name] = TASK_TYPES.get(task.task_type)(task, self.tokenizer)
 
     def predict(self, task: str, rows: Rows, batch_size: int = 64) -> list[Answer]:
         """Each row's label and its probabilities.
@@ -116,7 +118,8 @@ class Predictor:
             UserError: unknown task, or a malformed row; says which.
         """
         definition = self.task(task)
-        return [answer(definition, p) for p in self.decode(task, rows, batch_size)]
+        kind = self.model.task_types[definition.name]
+        return [answer(kind, p) for p in self.decode(task, rows, batch_size)]
 
     def decode(self, task: str, rows: Rows, batch_size: int = 64) -> list[Prediction]:
         """As :meth:`predict`, with class ids instead of words: what metrics take."""
@@ -125,25 +128,26 @@ class Predictor:
         def compute(batch: Batch) -> list[Prediction]:
             return kind.decode(self._logits(batch), batch.to("cpu"))
 
-        return self._each(self.examples(task, rows), self.task(task), compute, batch_size)
+        found = self._each(self.examples(task, rows), self.task(task), compute, batch_size)
+        return [kind.merge(windows) for windows in found]
 
     def logits(self, task: str, rows: Rows, batch_size: int = 64) -> np.ndarray | list[np.ndarray]:
         """What the task's head gives: (n, C) float32, such as a student can be distilled from.
 
-        Rows with candidates give one array (K,) each, as K differs.
+        Rows with candidates give one array (K,) each, as K differs, and rows of words (words, C). Rows
+        that were cut into windows give theirs one under the other.
         """
+        definition = self.task(task)
+        kind = self.model.task_types[definition.name]
 
         def compute(batch: Batch) -> list[np.ndarray]:
-            logits, mask = self._logits(batch), batch.candidate_mask
-            if mask is None:
-                return list(logits.numpy())
-            return [row[own].numpy() for row, own in zip(logits, mask.cpu(), strict=True)]
+            return [row.numpy() for row in kind.unpadded(self._logits(batch), batch.to("cpu"))]
 
-        definition = self.task(task)
         found = self._each(self.examples(task, rows), definition, compute, batch_size)
-        if FORMATS.get(definition.data_format).label_per == "candidate":
-            return found
-        return np.stack(found) if found else np.empty((0, definition.n_class), np.float32)
+        arrays = [own[0] if len(own) == 1 else np.concatenate(own) for own in found]
+        if FORMATS.get(definition.data_format).label_per != "example":
+            return arrays
+        return np.stack(arrays) if arrays else np.empty((0, definition.n_class), np.float32)
 
     def embeddings(
         self,
@@ -165,7 +169,7 @@ class Predictor:
         examples = [parse_row(without_label(row), TEXT) for row in rows]
         found = self._each(examples, TEXT, compute, batch_size)
         width = self.model.encoder.hidden_size
-        return np.stack(found) if found else np.empty((0, width), np.float32)
+        return np.concatenate(found) if found else np.empty((0, width), np.float32)
 
     def examples(self, task: str, rows: Rows) -> list[Example]:
         """The rows parsed by the task's data format, which the other methods do first."""
@@ -176,7 +180,7 @@ class Predictor:
         ]
 
     def _logits(self, batch: Batch) -> Tensor:
-        return self.model(batch).float().cpu()
+        return self.model.infer(batch).float().cpu()
 
     @torch.inference_mode()
     def _each(
@@ -185,44 +189,42 @@ class Predictor:
         task: TaskDef,
         compute: Callable[[Batch], list[T]],
         batch_size: int,
-    ) -> list[T]:
-        """``compute`` of batches of like length, its entries put back in the examples' order."""
+    ) -> list[list[T]]:
+        """``compute`` of batches of like length: each example's entries, one for each of its windows."""
         if batch_size < 1:
             raise UserError(f"batch_size: {batch_size}; it must be at least 1")
         device = next(self.model.parameters()).device
-        found: dict[int, T] = {}
+        found: dict[int, list[T]] = {}
         for labelled in (True, False):  # a batch has labels or has none
             own = [i for i, e in enumerate(examples) if (e.label is not None) == labelled]
             if not own:
                 continue
             table, _ = tokenize(
-                [examples[i] for i in own],
-                FORMATS.get(task.data_format),
-                self.tokenizer,
-                max_seq_len=task.max_seq_len or self.max_seq_len,
+                [examples[i] for i in own], task, self.tokenizer, max_seq_len=self.max_seq_len
             )
             tokens = TokenTable(table)
+            pieces: dict[int, T] = {}
             for chunk in ordered_batches(tokens.lengths, batch_size):
                 batch = make_batch(
                     tokens.take(chunk),
                     task=task.name,
                     pad_token_id=int(self.tokenizer.pad_token_id or 0),
                 )
-                results = compute(batch.to(device))
-                found |= zip((own[i] for i in chunk), results, strict=True)
+                if task.name in self.model.task_types:
+                    batch = self.model.task_types[task.name].prepare(batch, 0)
+                pieces |= zip(chunk, compute(batch.to(device)), strict=True)
+            ordered = [pieces[i] for i in range(len(tokens))]
+            found |= zip(own, by_example(ordered, tokens.columns.get("window")), strict=True)
         return [found[i] for i in range(len(examples))]
 
 
-def answer(task: TaskDef, prediction: Prediction) -> Answer:
+def answer(kind: TaskType, prediction: Prediction) -> Answer:
     """A prediction in the task's own words."""
-    scores = prediction.scores
-    if isinstance(scores, list) and not isinstance(prediction.value, list):
-        scores = dict(zip(task.labels or range(task.n_class), scores, strict=True))
     label, gold = (
-        None if value is None else task.decode_label(value)
+        None if value is None else kind.in_words(value)
         for value in (prediction.value, prediction.gold)
     )
-    return Answer(prediction.uid, label, scores, gold)
+    return Answer(prediction.uid, label, kind.named_scores(prediction.scores), gold)
 
 
 def _listed(rows: Rows) -> Rows:

@@ -13,7 +13,7 @@ from data_utils.registry import UserError, choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.evaluate import prediction_record, score
 from mt_dnn.predict import TEXT, Predictor
-from mt_dnn.task_types import Prediction, load_tasks
+from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 What = Literal["predictions", "logits", "embeddings"]
 
@@ -71,14 +71,14 @@ def predict_lines(
     return scored
 
 
-def metrics_line(task: TaskDef, scored: list[Prediction]) -> str:
+def metrics_line(kind: TaskType, scored: list[Prediction]) -> str:
     """Such as ``rte: ACC 71.84, 277 labelled rows``."""
-    metrics, _ = score(task, scored)
+    metrics, _ = score(kind, scored)
     values = [
         f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}"
         for name, value in metrics.items()
     ]
-    return f"{task.name}: {', '.join(values)}, {len(scored)} labelled rows"
+    return f"{kind.task.name}: {', '.join(values)}, {len(scored)} labelled rows"
 
 
 def _predictions(
@@ -90,7 +90,8 @@ def _predictions(
 ) -> Iterator[dict[str, Any]]:
     predictions = predictor.decode(task.name, rows, batch_size)
     scored += (p for p in predictions if p.gold is not None)
-    return (prediction_record(task, prediction) for prediction in predictions)
+    kind = predictor.model.task_types[task.name]
+    return (prediction_record(kind, prediction) for prediction in predictions)
 
 
 def _logits(

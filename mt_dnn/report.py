@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Acceler
         "device": f"{device_name(accelerator)}, {config.system.precision}, attention {parts.model.encoder.attention}",
     }
     for name, store in parts.train.items():
-        whole = store.manifest.rows - sum(store.manifest.dropped.values())
+        whole = store.manifest.sequences
         part = f" (a subset of {whole}: data.train_limit)" if len(store) < whole else ""
         sets = ", ".join(
             f"{len(dev)} {dataset}"
@@ -126,6 +127,8 @@ def log_evaluation(
         values = [prediction.value for prediction in evaluation.predictions]
         picture = kinds[task.name].picture
         if picture == "confusion":
+            if isinstance(gold[0], list):  # of words
+                gold, values = (list(chain.from_iterable(rows)) for rows in (gold, values))
             labels = task.labels or [str(i) for i in range(task.n_class)]
             figure = confusion_matrix_figure(gold, values, labels, title=dataset)
         elif picture == "scatter":

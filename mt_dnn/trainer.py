@@ -240,7 +240,8 @@ class Trainer:
     def _write_predictions(self, evaluations: dict[str, Evaluation]) -> None:
         if self.is_main and self.config.train.predictions:
             for name, evaluation in evaluations.items():
-                write_predictions(self.run_dir / "predictions" / f"{name}.jsonl", evaluation)
+                kind = self.model.task_types[evaluation.task.name]
+                write_predictions(self.run_dir / "predictions" / f"{name}.jsonl", kind, evaluation)
 
     def _save(self) -> None:
         self.guard.check()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+import ast
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
@@ -36,6 +39,30 @@ class Row:
             )
         return str(value)
 
+    def items(self, column: str, *, separator: str | None = None) -> list[Any]:
+        """The column as a list: JSON's or Python's literal, else what ``separator`` (blanks) parts.
+
+        Raises:
+            UserError: the row lacks it, or what begins like a literal is none.
+        """
+        value = self.values.get(column)
+        if isinstance(value, (list, tuple)):
+            return list(value)
+        text = self.text(column).strip()
+        if not text.startswith("["):
+            return [part.strip() for part in text.split(separator)] if text else []
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                found = parse(text)
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                continue
+            if isinstance(found, list):
+                return found
+        raise UserError(
+            f"{self.where}: column {column!r} is not a list: {text[:60]!r}; expected a literal such as "
+            f"['a', 'b']"
+        )
+
 
 class DroppedRow(Exception):
     """Raised by ``parse`` for a row to leave out; the message is the reason, which is counted."""
@@ -50,15 +77,21 @@ class Example:
     """Premise; or premise and hypothesis; or premise and every candidate hypothesis."""
     label: Any = None
     """Encoded: id, number, or a list of them; None where the row has no label."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """What else of the row a format stores, by the name of the column."""
 
 
 class DataFormat(Protocol):
     """How text becomes ids and labels. Stateless."""
 
     label_per: str
-    """What carries a label, ``example`` or ``candidate``; a task type takes one of them."""
+    """What carries a label: ``example``, ``candidate``, ``choice``, ``word``, ``span`` or ``text``;
+    a task type takes formats of some of them."""
     columns: tuple[str, ...]
     """Of the canonical TSV, in order; a last name ending in * takes all remaining columns."""
+
+    options: ClassVar[dict[str, Any]]
+    """Settings that a task may give under ``options``, with their defaults."""
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         """Raises UserError naming the row's place where it is malformed."""
@@ -67,30 +100,75 @@ class DataFormat(Protocol):
         self,
         examples: list[Example],
         tokenizer: PreTrainedTokenizerBase,
+        task: TaskDef,
+        *,
         max_seq_len: int,
     ) -> dict[str, list]:
         """Columns of the store: ``uid``, ``input_ids``, ``token_type_ids`` where the encoder has
-        them, ``labels`` (None where unlabelled), and ``truncated`` (bool), which is counted and
-        not stored. One entry per example; lists of lists where examples have candidates."""
+        them, ``labels`` (left out where unlabelled), and ``truncated`` (bool), which is counted and
+        not stored. Any other column rides along in ``Batch.extras``.
+
+        One entry per example; lists of lists where examples have candidates. A format that cuts
+        long texts into windows stores one entry per window and their number within the example
+        in ``window``, from 0."""
 
 
 FORMATS: Registry[DataFormat] = Registry("data_format")
 
+IGNORE = -100
+"""Label value of positions that carry none."""
 
-def parse_label(row: Row, task: TaskDef, text: str | None = None) -> int | float | None:
-    """The row's label encoded by the task; None for an empty cell, which a test split has.
+
+def parse_label(row: Row, task: TaskDef) -> Any:
+    """The row's label in the form that the task's type takes; None for an empty cell, which a test split has.
 
     Raises:
         UserError: not a label of the task.
         DroppedRow: the label is ``-``, which the NLI corpora write where annotators disagree.
     """
-    text = row.text("label") if text is None else text
+    if task.label_form == "set":
+        return _label_set(row, task)
+    text = row.text("label")
     if text.strip() == "":
         return None
     if text.strip() == "-" and "-" not in task.labels:
         raise DroppedRow("without gold label")  # SNLI, MNLI, OCNLI: the annotators disagreed
+    if task.label_form == "text":
+        return _encoded(row, task.checked_word, text)
+    return _encoded(row, task.encode_label, text)
+
+
+def parse_labels(
+    row: Row, task: TaskDef, *, count: int, what: str, separator: str | None = None
+) -> list | None:
+    """One label for each of ``count`` candidates or words; None for an empty cell.
+
+    Raises:
+        UserError: not labels of the task, or another number of them.
+    """
+    cells = row.items("label", separator=separator)
+    if not cells and count:
+        return None
+    if len(cells) != count or not all(str(cell).strip() for cell in cells):
+        raise UserError(
+            f"{row.where}: {len(cells)} labels for {count} {what}; give one for each, "
+            f"{'by commas' if separator else 'by blanks'} or as a list"
+        )
+    return [_encoded(row, task.encode_label, str(cell)) for cell in cells]
+
+
+def _label_set(row: Row, task: TaskDef) -> list[float] | None:
+    """1 for each label of the row and 0 for the others; ``[]`` is the row without any."""
+    value = row.values.get("label")
+    if value is None or (isinstance(value, str) and value.strip() == ""):
+        return None
+    ids = {_encoded(row, task.encode_label, str(c)) for c in row.items("label", separator=",")}
+    return [float(i in ids) for i in range(task.n_class)]
+
+
+def _encoded(row: Row, encode: Callable[[str], Any], text: str) -> Any:
     try:
-        return task.encode_label(text)
+        return encode(text)
     except UserError as error:
         raise UserError(f"{row.where}: {error}") from None
 

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 from itertools import accumulate, chain, pairwise
+from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.formats.base import FORMATS, Example, Row, encode_pairs, parse_label
+from data_utils.formats.base import FORMATS, Example, Row, encode_pairs, parse_labels
 from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
 
 class PremiseAndMultiHypothesis:
     label_per = "candidate"
+    options: ClassVar[dict[str, Any]] = {}
     columns: tuple[str, ...] = ("uid", "ruid", "label", "premise", "hypothesis*")
 
     def parse(self, row: Row, task: TaskDef) -> Example:
-        candidates = row.values.get("hypothesis")
-        if isinstance(candidates, str) or not candidates:
-            raise UserError(f"{row.where}: no candidates; 'hypothesis' must be a list of texts")
-        label = self._labels(row, task, len(candidates))
-        return Example(row.text("uid"), (row.text("premise"), *map(str, candidates)), label)
-
-    def _labels(self, row: Row, task: TaskDef, n_candidates: int) -> list | None:
-        raw = row.values.get("label")
-        cells = raw if isinstance(raw, list) else row.text("label").split(",")
-        labels = [parse_label(row, task, str(cell)) for cell in cells]
-        if labels == [None]:
-            return None
-        if len(labels) != n_candidates or None in labels:
-            raise UserError(
-                f"{row.where}: {n_candidates} candidates but labels {row.values.get('label')!r}; "
-                f"give one per candidate, separated by commas"
-            )
-        return labels
+        hypotheses = candidates(row)
+        label = parse_labels(row, task, count=len(hypotheses), what="candidates", separator=",")
+        return Example(row.text("uid"), (row.text("premise"), *hypotheses), label)
 
     def encode(
-        self, examples: list[Example], tokenizer: PreTrainedTokenizerBase, max_seq_len: int
+        self,
+        examples: list[Example],
+        tokenizer: PreTrainedTokenizerBase,
+        task: TaskDef,
+        *,
+        max_seq_len: int,
     ) -> dict[str, list]:
         """``input_ids`` and ``token_type_ids`` hold one list per candidate of each example."""
         second = list(chain.from_iterable(e.texts[1:] for e in examples))
@@ -48,6 +40,18 @@ class PremiseAndMultiHypothesis:
         }
         columns["truncated"] = [any(cut) for cut in columns["truncated"]]
         return columns | {"uid": [e.uid for e in examples], "labels": [e.label for e in examples]}
+
+
+def candidates(row: Row) -> list[str]:
+    """The texts of column ``hypothesis``.
+
+    Raises:
+        UserError: none, or one text that is not in a list.
+    """
+    found = row.values.get("hypothesis")
+    if isinstance(found, str) or not found:
+        raise UserError(f"{row.where}: no candidates; 'hypothesis' must be a list of texts")
+    return [str(text) for text in found]
 
 
 FORMATS.register("PremiseAndMultiHypothesis")(PremiseAndMultiHypothesis())

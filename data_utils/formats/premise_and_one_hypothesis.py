@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.formats.base import FORMATS, Example, Row, encode_pairs, parse_label
@@ -10,6 +12,7 @@ from data_utils.task_def import TaskDef
 
 class PremiseAndOneHypothesis:
     label_per = "example"
+    options: ClassVar[dict[str, Any]] = {}
     columns: tuple[str, ...] = ("uid", "label", "premise", "hypothesis")
 
     def parse(self, row: Row, task: TaskDef) -> Example:
@@ -17,7 +20,12 @@ class PremiseAndOneHypothesis:
         return Example(row.text("uid"), texts, parse_label(row, task))
 
     def encode(
-        self, examples: list[Example], tokenizer: PreTrainedTokenizerBase, max_seq_len: int
+        self,
+        examples: list[Example],
+        tokenizer: PreTrainedTokenizerBase,
+        task: TaskDef,
+        *,
+        max_seq_len: int,
     ) -> dict[str, list]:
         first, second = ([e.texts[i] for e in examples] for i in (0, 1))
         columns = encode_pairs(first, second, tokenizer, max_seq_len)

@@ -6,8 +6,13 @@ from pathlib import Path
 from data_utils.task_def import TaskDef
 from data_utils.task_file import load_task_file
 from mt_dnn.task_types import classification as classification
+from mt_dnn.task_types import cloze_choice as cloze_choice
+from mt_dnn.task_types import multi_label as multi_label
+from mt_dnn.task_types import multiple_choice as multiple_choice
 from mt_dnn.task_types import ranking as ranking
 from mt_dnn.task_types import regression as regression
+from mt_dnn.task_types import sequence_labeling as sequence_labeling
+from mt_dnn.task_types import span as span
 from mt_dnn.task_types.base import TASK_TYPES as TASK_TYPES
 from mt_dnn.task_types.base import Prediction as Prediction
 from mt_dnn.task_types.base import TaskType as TaskType

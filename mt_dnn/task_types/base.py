@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.formats import FORMATS
@@ -15,6 +17,7 @@ from data_utils.registry import Registry, UserError, choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.encoder import Encoder
 from mt_dnn.heads import ACTIVATIONS, POOLINGS
 
 
@@ -24,19 +27,25 @@ class Prediction:
 
     uid: str
     value: Any
-    """Class id, number, or one entry per candidate."""
+    """Class id, number, text, set of class ids, or a list: one entry per candidate or word."""
     scores: Any
-    """Probabilities of the classes or candidates; the number itself for regression."""
+    """What the value was chosen by, such as the probabilities of the classes; a metric may need it."""
     gold: Any = None
-    """The label in the form of ``value``; None where the row had none."""
+    """The label in the form of ``value``, or all accepted texts; None where the row had none."""
 
 
 class TaskType(Protocol):
     """How hidden states become a loss, a divergence and a prediction; one instance per task."""
 
     task: TaskDef
-    label_per: ClassVar[str]
+    tokenizer: PreTrainedTokenizerBase | None
+    """The encoder's, for types that write text or hide tokens."""
+    label_per: ClassVar[tuple[str, ...]]
     """What carries a label: ``label_per`` of the data formats that this type takes."""
+    label_form: ClassVar[str]
+    """What a label is: see :attr:`data_utils.task_def.TaskDef.label_form`."""
+    options: ClassVar[dict[str, Any]]
+    """Settings that a task may give under ``options``, with their defaults."""
     losses: ClassVar[tuple[str, ...]]
     """MT-DNN's names of this type's supervised loss: accepted, and all the same loss."""
     divergences: ClassVar[tuple[str, ...]]
@@ -44,7 +53,7 @@ class TaskType(Protocol):
     picture: ClassVar[str | None]
     """What evaluation draws: ``confusion``, ``scatter`` or None."""
 
-    def __init__(self, task: TaskDef) -> None: ...
+    def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None: ...
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
@@ -54,8 +63,14 @@ class TaskType(Protocol):
             UserError: data format, n_class, labels, loss or divergence do not fit this type.
         """
 
-    def build_head(self, hidden_size: int, config: ModelConfig) -> nn.Module:
+    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         """A module: ``head(hidden (N, T, H), batch) -> logits`` of the shape the type states."""
+
+    def prepare(self, batch: Batch, seed: int) -> Batch:
+        """The batch as the model is to see it; all randomness is a function of ``seed``."""
+
+    def infer(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
+        """Logits for :meth:`decode`, found without looking at the labels."""
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Scalar: the supervised loss, mean over what is labelled, in float32."""
@@ -70,7 +85,22 @@ class TaskType(Protocol):
         """
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
-        """One prediction per example; ``logits`` and ``batch`` are on the CPU."""
+        """One prediction per example of the batch; ``logits`` and ``batch`` are on the CPU."""
+
+    def merge(self, windows: list[Prediction]) -> Prediction:
+        """A row's prediction out of those of its windows, in their order; mostly there is one."""
+
+    def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
+        """Each example's own part of the logits; both on the CPU."""
+
+    def guess(self, gold: list[Any]) -> list[Any]:
+        """What predicts best without looking at the input, given all gold labels of a data set."""
+
+    def in_words(self, value: Any) -> Any:
+        """A prediction's value or gold label, as people read it."""
+
+    def named_scores(self, scores: Any) -> Any:
+        """A prediction's scores by label word, where they are those of classes."""
 
 
 TASK_TYPES: Registry[type[TaskType]] = Registry("task_type")
@@ -79,7 +109,11 @@ TASK_TYPES: Registry[type[TaskType]] = Registry("task_type")
 class BaseTaskType:
     """The part of :class:`TaskType` that is the same for all: names and their checks."""
 
-    label_per: ClassVar[str] = "example"
+    label_per: ClassVar[tuple[str, ...]] = ("example",)
+    label_form: ClassVar[str] = "single"
+    options: ClassVar[dict[str, Any]] = {}
+    takes_san: ClassVar[bool] = False
+    """Whether ``enable_san`` means anything: it answers for a sentence pair as a whole."""
     losses: ClassVar[tuple[str, ...]] = ()
     divergences: ClassVar[tuple[str, ...]] = (
         *("symmetric_kl", "kl", "js", "hellinger"),
@@ -87,18 +121,23 @@ class BaseTaskType:
     )
     picture: ClassVar[str | None] = None
 
-    def __init__(self, task: TaskDef) -> None:
+    def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         self.task = task
+        self.tokenizer = tokenizer
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
-        formats = [name for name in FORMATS.names() if FORMATS.get(name).label_per == cls.label_per]
+        formats = [name for name in FORMATS.names() if FORMATS.get(name).label_per in cls.label_per]
         _choose(task, "data_format", task.data_format, formats)
+        if task.enable_san and not cls.takes_san:
+            raise UserError(f"{task.where}: enable_san: {task.task_type} has no use for it")
         _choose(task, "loss", task.loss, cls.losses)
         _choose(task, "actf", task.activation, (*ACTIVATIONS, "none"))
         _choose(task, "pooling", task.pooling, POOLINGS)
         return dataclasses.replace(
             task,
+            label_form=cls.label_form,
+            options=_options(task, FORMATS.get(task.data_format).options | cls.options),
             kd_loss=cls._divergence(task, "kd_loss", task.kd_loss),
             adv_loss=cls._divergence(task, "adv_loss", task.adv_loss),
         )
@@ -123,6 +162,52 @@ class BaseTaskType:
             return str(name)
         return self.task.adv_loss or self.divergences[0]
 
+    def prepare(self, batch: Batch, seed: int) -> Batch:
+        return batch
+
+    def infer(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
+        return head(hidden, batch)
+
+    def merge(self, windows: list[Prediction]) -> Prediction:
+        (only,) = windows
+        return only
+
+    def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
+        return list(logits)
+
+    def guess(self, gold: list[Any]) -> list[Any]:
+        """The most frequent label, of each candidate or word where an example has several."""
+        lists = isinstance(gold[0], list)
+        flat = [label for row in gold for label in row] if lists else gold
+        common = Counter(flat).most_common(1)[0][0]
+        return [[common] * len(row) for row in gold] if lists else [common] * len(gold)
+
+    def in_words(self, value: Any) -> Any:
+        return self.task.decode_label(value)
+
+    def named_scores(self, scores: Any) -> Any:
+        return scores
+
+
+def _options(task: TaskDef, defaults: dict[str, Any]) -> dict[str, Any]:
+    """All options with the defaults filled in.
+
+    Raises:
+        UserError: an unknown name, or a value of another type than the default's.
+    """
+    for name, value in task.options.items():
+        where = f"{task.where}: options: {name}"
+        if name not in defaults:
+            raise UserError(
+                f"{where}: {task.task_type} on {task.data_format} has no such option."
+                f"{choices_hint(name, defaults) if defaults else ' It has none.'}"
+            )
+        wanted = type(defaults[name])
+        is_number = wanted is float and type(value) is int
+        if type(value) is not wanted and not is_number:
+            raise UserError(f"{where}: {value!r} is not a {wanted.__name__}")
+    return defaults | task.options
+
 
 def _choose(task: TaskDef, key: str, given: str | None, choices: Iterable[str]) -> None:
     if given is not None and given not in choices:
@@ -134,6 +219,8 @@ def _choose(task: TaskDef, key: str, given: str | None, choices: Iterable[str]) 
 
 def check_class_count(task: TaskDef, at_least: int) -> None:
     """n_class as big as the type needs, and equal to the number of labels where they are given."""
+    if not task.n_class:
+        raise UserError(f"{task.where}: {task.task_type} needs labels, or n_class")
     if task.n_class < at_least:
         raise UserError(
             f"{task.where}: n_class: {task.n_class}; {task.task_type} needs at least {at_least}"

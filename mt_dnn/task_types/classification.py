@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.heads import PooledHead
+from mt_dnn.encoder import Encoder
+from mt_dnn.heads import sequence_head
 from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction, check_class_count
 
 
@@ -19,6 +20,7 @@ from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction, check_c
 class Classification(BaseTaskType):
     """Cross-entropy; symmetric KL over the classes; arg max."""
 
+    takes_san: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("CeCriterion",)
     picture: ClassVar[str | None] = "confusion"
 
@@ -27,8 +29,8 @@ class Classification(BaseTaskType):
         check_class_count(task, at_least=2)
         return super().check(task)
 
-    def build_head(self, hidden_size: int, config: ModelConfig) -> PooledHead:
-        return PooledHead.for_task(hidden_size, self.task.n_class, task=self.task, config=config)
+    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
+        return sequence_head(encoder, self.task.n_class, task=self.task, config=config)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None
@@ -52,3 +54,6 @@ class Classification(BaseTaskType):
                 strict=True,
             )
         ]
+
+    def named_scores(self, scores: list[float]) -> dict[Any, float]:
+        return dict(zip(self.task.labels or range(self.task.n_class), scores, strict=True))

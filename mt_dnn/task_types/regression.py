@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.heads import PooledHead
+from mt_dnn.encoder import Encoder
+from mt_dnn.heads import sequence_head
 from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction
 
 
@@ -19,6 +20,7 @@ from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction
 class Regression(BaseTaskType):
     """Mean squared error; squared difference; the output itself."""
 
+    takes_san: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("MseCriterion",)
     divergences: ClassVar[tuple[str, ...]] = ("squared_error",)
     picture: ClassVar[str | None] = "scatter"
@@ -29,8 +31,8 @@ class Regression(BaseTaskType):
             raise UserError(f"{task.where}: Regression needs n_class: 1 and no labels")
         return super().check(task)
 
-    def build_head(self, hidden_size: int, config: ModelConfig) -> PooledHead:
-        return PooledHead.for_task(hidden_size, 1, task=self.task, config=config)
+    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
+        return sequence_head(encoder, 1, task=self.task, config=config)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None
@@ -50,3 +52,7 @@ class Regression(BaseTaskType):
             Prediction(uid, value, value, label)
             for uid, value, label in zip(batch.uids, values, gold, strict=True)
         ]
+
+    def guess(self, gold: list[float]) -> list[float]:
+        """The mean."""
+        return [sum(gold) / len(gold)] * len(gold)

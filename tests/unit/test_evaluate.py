@@ -15,7 +15,7 @@ from mt_dnn.config import SystemConfig
 from mt_dnn.devices import build_accelerator
 from mt_dnn.evaluate import Evaluation, average, evaluate, ordered_batches, score, write_predictions
 from mt_dnn.resolve import resolve_config
-from mt_dnn.task_types import Prediction
+from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType
 
 
 def task(name: str = "t", kind: str = "Classification", **options) -> TaskDef:
@@ -72,21 +72,25 @@ def test_dropout_is_off_and_the_mode_is_restored(parts, accelerator):
     assert not frozen.training
 
 
+def kind_of(definition: TaskDef) -> TaskType:
+    return TASK_TYPES.get(definition.task_type)(definition)
+
+
 def test_the_baseline_of_classes_is_the_most_frequent_one():
-    _, baseline = score(task(), guesses([1, 1, 1, 0], [0, 0, 0, 0]))
+    _, baseline = score(kind_of(task()), guesses([1, 1, 1, 0], [0, 0, 0, 0]))
     assert baseline == {"ACC": 75.0}
 
 
 def test_the_baseline_of_numbers_is_the_mean():
     numbers = task(kind="Regression", n_class=1, metrics=("Pearson",), metric_for_best="Pearson")
-    metrics, baseline = score(numbers, guesses([0.0, 1.0, 2.0], [0.0, 2.0, 4.0]))
+    metrics, baseline = score(kind_of(numbers), guesses([0.0, 1.0, 2.0], [0.0, 2.0, 4.0]))
     assert metrics == {"Pearson": pytest.approx(100.0)}
     assert baseline == {"Pearson": 0.0}
 
 
 def test_candidates_are_scored_one_by_one():
     gold, values = [[1, 0, 0], [0, 1]], [[1, 0, 0], [1, 0]]
-    metrics, baseline = score(task(kind="Ranking"), guesses(gold, values))
+    metrics, baseline = score(kind_of(task(kind="Ranking")), guesses(gold, values))
     assert metrics == {"ACC": pytest.approx(60.0)}
     assert baseline == {"ACC": pytest.approx(60.0)}
 
@@ -94,13 +98,13 @@ def test_candidates_are_scored_one_by_one():
 def test_what_is_no_number_has_no_baseline():
     two = task(metrics=("ACC", "CMAT"), n_class=2)
     predictions = [Prediction("u", 0, [0.9, 0.1], 0), Prediction("v", 1, [0.2, 0.8], 1)]
-    metrics, baseline = score(two, predictions)
+    metrics, baseline = score(kind_of(two), predictions)
     assert metrics == {"ACC": 100.0, "CMAT": [[1, 0], [0, 1]]}
     assert baseline.keys() == {"ACC"}
 
 
 def test_rows_without_labels_have_no_scores():
-    assert score(task(), guesses([None, None], [0, 1])) == ({}, {})
+    assert score(kind_of(task()), guesses([None, None], [0, 1])) == ({}, {})
 
 
 def evaluation(definition: TaskDef, **metrics: float) -> Evaluation:
@@ -132,7 +136,7 @@ def test_predictions_are_written_in_words(tmp_path):
     words = task(labels=("no", "yes"), n_class=2)
     predictions = [Prediction("u1", 1, [0.25, 0.75], 0), Prediction("ü2", 0, [1.0, 0.0])]
     path = tmp_path / "new" / "t.jsonl"
-    write_predictions(path, Evaluation(words, predictions, {}, {}))
+    write_predictions(path, kind_of(words), Evaluation(words, predictions, {}, {}))
     assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == [
         {"uid": "u1", "prediction": "yes", "scores": [0.25, 0.75], "gold": "no"},
         {"uid": "ü2", "prediction": "no", "scores": [1.0, 0.0]},

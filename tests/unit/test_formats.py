@@ -39,7 +39,7 @@ def test_every_format_declares_its_columns_and_labels():
     for name in FORMATS.names():
         data_format = FORMATS.get(name)
         assert data_format.columns[0] == "uid"
-        assert data_format.label_per in ("example", "candidate", "token", "span")
+        assert data_format.label_per in ("example", "candidate", "choice", "word", "span", "text")
         assert not any(column.endswith("*") for column in data_format.columns[:-1])
 
 
@@ -62,7 +62,7 @@ def test_parse_candidates_of_varying_number():
 
 @pytest.mark.parametrize("label", ["yes", "yes,no,yes", "yes,", ["yes"]])
 def test_one_label_for_each_candidate(label):
-    with pytest.raises(UserError, match=r"rows\.tsv:3: 2 candidates but labels"):
+    with pytest.raises(UserError, match=r"rows\.tsv:3: \d labels for 2 candidates"):
         parse("PremiseAndMultiHypothesis", row(hypothesis=["a", "b"], label=label))
 
 
@@ -99,7 +99,9 @@ def test_no_label_and_no_gold_label():
 
 def encode(data_format: str, tokenizer, *texts: tuple[str, ...], max_seq_len: int = 64):
     examples = [Example(str(i), t, None) for i, t in enumerate(texts)]
-    return FORMATS.get(data_format).encode(examples, tokenizer, max_seq_len)
+    return FORMATS.get(data_format).encode(
+        examples, tokenizer, make_task(data_format), max_seq_len=max_seq_len
+    )
 
 
 def test_encode_one_sentence(tokenizer):

@@ -9,7 +9,17 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
-from mt_dnn.heads import CandidateHead, PooledHead, pool, pool_pair
+from mt_dnn.heads import (
+    AttentionPooling,
+    CandidateHead,
+    PooledHead,
+    TokenHead,
+    pool,
+    pool_pair,
+    sequence_head,
+)
+from mt_dnn.san import SANHead
+from tests.tiny import tiny_encoder
 
 N, T, H = 3, 5, 4
 LENGTHS = [5, 2, 3]
@@ -101,13 +111,44 @@ def make_task(**keys) -> TaskDef:
 
 def test_the_tasks_settings_win_over_the_runs():
     config = ModelConfig(pooling="mean", activation="gelu", dropout=0.2)
-    head = PooledHead.for_task(H, 2, task=make_task(), config=config)
+    encoder = tiny_encoder()
+    head = PooledHead.for_task(encoder, 2, task=make_task(), config=config)
     assert (head.pooling, head.dropout.p) == ("mean", 0.2)
     assert isinstance(head.pooler[1], nn.GELU)
     own = make_task(pooling="max", activation="none", dropout=0.0)  # 0 is a setting, not none
-    head = PooledHead.for_task(H, 2, task=own, config=config)
+    head = PooledHead.for_task(encoder, 2, task=own, config=config)
     assert (head.pooling, head.dropout.p, len(head.pooler)) == ("max", 0.0, 0)
-    assert type(CandidateHead.for_task(H, 1, task=own, config=config)) is CandidateHead
+    assert TokenHead.for_task(encoder, 1, task=own, config=config).dropout.p == 0.0
+
+
+def test_a_task_asks_for_the_stochastic_answer_network():
+    encoder, config = tiny_encoder(), ModelConfig(dropout=0.3)
+    head = sequence_head(encoder, 2, task=make_task(enable_san=True), config=config)
+    assert isinstance(head, SANHead)
+    assert head.dropout.p == 0.3
+    assert isinstance(sequence_head(encoder, 2, task=make_task(), config=config), PooledHead)
+
+
+def test_attention_pooling_starts_as_the_mean_and_ignores_padding(hidden):
+    attention = AttentionPooling(H)
+    assert torch.allclose(attention(hidden, MASK), pool(hidden, MASK, "mean"), atol=1e-6)
+    nn.init.normal_(attention.score.weight)
+    changed = hidden.masked_fill(MASK.unsqueeze(-1) == 0, 7.0)
+    pooled = attention(hidden, MASK)
+    assert torch.allclose(attention(changed, MASK), pooled)
+    weights = torch.stack(
+        [
+            (h[m.bool()] @ attention.score.weight.squeeze()).softmax(0) @ h[m.bool()]
+            for h, m in zip(hidden, MASK)
+        ]
+    )
+    assert torch.allclose(pooled, weights, atol=1e-6)
+
+
+def test_the_head_learns_what_to_attend_to(hidden):
+    head = PooledHead(H, 2, pooling="attention", dropout=0.0)
+    head(hidden, make_batch()).sum().backward()
+    assert head.attention.score.weight.grad.abs().sum() > 0
 
 
 WEIGHT, BIAS = torch.full((H, H), 0.5), torch.full((H,), 0.25)
@@ -144,12 +185,12 @@ def test_a_pooler_of_another_size_is_left():
 
 def test_candidates_are_laid_in_a_row_per_example():
     torch.manual_seed(0)
-    head = CandidateHead(H, 1, dropout=0.0)
+    head = CandidateHead(PooledHead(H, 1, dropout=0.0))
     hidden = torch.randn(6, T, H)
     mask = torch.ones(6, T, dtype=torch.long)
     batch = make_batch(mask, candidates=[2, 1, 3])
     logits = head(hidden, batch)  # (B, K)
-    scores = PooledHead.forward(head, hidden, batch).squeeze(-1)  # (N,)
+    scores = head.scorer(hidden, batch).squeeze(-1)  # (N,)
     assert logits.shape == (3, 3)
     assert torch.equal(logits[0], torch.stack([scores[0], scores[1], torch.tensor(0.0)]))
     assert torch.equal(logits[1], torch.stack([scores[2], *torch.zeros(2)]))
@@ -157,7 +198,7 @@ def test_candidates_are_laid_in_a_row_per_example():
 
 
 def test_every_candidate_gets_its_own_gradient():
-    head = CandidateHead(H, 1, dropout=0.0)
+    head = CandidateHead(PooledHead(H, 1, dropout=0.0))
     hidden = torch.randn(3, T, H, requires_grad=True)
     batch = make_batch(torch.ones(3, T, dtype=torch.long), candidates=[1, 2])
     head(hidden, batch)[1, 1].backward()  # the third sequence

@@ -28,8 +28,10 @@ ORDER = [
     ["data_utils.loader"],
     ["mt_dnn.presets"],
     ["mt_dnn.config"],
+    ["mt_dnn.nezha"],
     ["mt_dnn.hub"],
-    ["mt_dnn.encoder", "mt_dnn.heads", "mt_dnn.divergences"],
+    ["mt_dnn.encoder", "mt_dnn.san", "mt_dnn.divergences"],
+    ["mt_dnn.heads"],
     ["mt_dnn.task_types"],
     ["mt_dnn.model"],
     ["mt_dnn.objective"],
@@ -37,7 +39,7 @@ ORDER = [
 ]
 KNOW_NO_MODEL = ["mt_dnn.smoothness", "mt_dnn.proximal", "mt_dnn.ball", "mt_dnn.divergences"]
 CLIS = [name for name in ("train.py", "prepro.py", "predict.py") if (ROOT / name).exists()]
-HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "accelerate", "pyarrow")
+HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "accelerate", "pyarrow", "seqeval")
 
 
 def module_name(path: Path) -> str:

@@ -143,7 +143,8 @@ def test_lines_of_an_untrained_model(model, batch):
     assert smart.inf_norm <= 1e-5 * (1 + 1e-6)
     assert smart.gain == pytest.approx(smart.adversarial / smart.random)
     assert smart.gain_float32 == pytest.approx(smart.gain, rel=0.1)
-    assert smart.gain_float64 == pytest.approx(smart.gain, rel=0.3)
+    # Rounding in the ascent can only cost; by how much depends on the machine's kernels.
+    assert smart.gain_float64 > 0.9 * smart.gain
     assert 0.05 < noise.gain < 20
     assert noise.over_noise is None
     assert by_name["mtdnn_release"].inf_norm == pytest.approx(1)

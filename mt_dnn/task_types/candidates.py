@@ -1,0 +1,67 @@
+"""What task types over the candidates of an example share; logits (B, K), absent candidates masked."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from data_utils.collator import Batch
+from mt_dnn.config import ModelConfig
+from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.encoder import Encoder
+from mt_dnn.heads import CandidateHead, sequence_head
+from mt_dnn.task_types.base import BaseTaskType
+
+
+class CandidateTaskType(BaseTaskType):
+    """Listwise cross-entropy (ListNet, Cao et al. 2007, top-one form) over one example's candidates.
+
+    The target distribution is the candidates' relevance divided by its sum: for one relevant
+    candidate the softmax loss of MT-DNN (arXiv 1901.11504, eq. 5). An example without a relevant
+    candidate carries no loss.
+    """
+
+    label_per: ClassVar[tuple[str, ...]] = ("candidate",)
+    takes_san: ClassVar[bool] = True
+
+    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
+        return CandidateHead(sequence_head(encoder, 1, task=self.task, config=config))
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.labels is not None
+        present = self.present(batch)
+        log_p = logits.float().masked_fill(~present, float("-inf")).log_softmax(-1)
+        log_p = log_p.masked_fill(~present, 0.0)  # absent: 0 * -inf would be NaN
+        relevance = batch.labels.float().clamp(min=0).masked_fill(~present, 0.0)  # (B, K)
+        total = relevance.sum(-1)  # (B,)
+        loss = -(relevance * log_p).sum(-1) / total.clamp(min=torch.finfo(total.dtype).tiny)
+        return loss.sum() / (total > 0).sum().clamp(min=1)
+
+    def divergence(
+        self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
+    ) -> Tensor:
+        function = DIVERGENCES.get(self.divergence_name(name))
+        return function(p_logits, q_logits, mask=self.present(batch)).mean()  # over B
+
+    def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
+        return [row[own] for row, own in zip(logits, self.present(batch), strict=True)]
+
+    def probabilities(self, logits: Tensor, batch: Batch) -> list[list[float]]:
+        """Of each example's own candidates."""
+        return [row.float().softmax(-1).tolist() for row in self.unpadded(logits, batch)]
+
+    def relevance(self, batch: Batch) -> list[list[int] | None]:
+        """1 for each of an example's own candidates that is relevant, else 0; None where unlabelled."""
+        if batch.labels is None:
+            return [None] * len(batch)
+        counts = self.present(batch).sum(-1).tolist()
+        relevant = (batch.labels > 0).long()
+        return [row[:k].tolist() for row, k in zip(relevant, counts, strict=True)]
+
+    @staticmethod
+    def present(batch: Batch) -> Tensor:
+        """(B, K) bool."""
+        assert batch.candidate_mask is not None
+        return batch.candidate_mask

@@ -1,0 +1,48 @@
+"""Which candidate fills the gap; logits (B, K). The prediction is its text."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from data_utils.collator import Batch
+from data_utils.task_def import TaskDef
+from mt_dnn.task_types.base import TASK_TYPES, Prediction
+from mt_dnn.task_types.candidates import CandidateTaskType
+
+
+@TASK_TYPES.register("ClozeChoice")
+class ClozeChoice(CandidateTaskType):
+    """Several candidates may be right, as mentions of one entity are in ReCoRD: the target spreads
+    over them, and scores compare the chosen text with all accepted ones."""
+
+    label_per: ClassVar[tuple[str, ...]] = ("choice",)
+    losses: ClassVar[tuple[str, ...]] = ("RankCeCriterion", "CeCriterion")
+
+    @classmethod
+    def check(cls, task: TaskDef) -> TaskDef:
+        return super().check(dataclasses.replace(task, n_class=task.n_class or 2))
+
+    def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
+        unlabelled = batch.labels is None
+        return [
+            Prediction(
+                uid, choice[scores.index(max(scores))], scores, None if unlabelled else answer
+            )
+            for uid, choice, answer, scores in zip(
+                batch.uids,
+                batch.extras["choice"],
+                batch.extras["answer"],
+                self.probabilities(logits, batch),
+                strict=True,
+            )
+        ]
+
+    def guess(self, gold: list[list[str]]) -> list[str]:
+        """Nothing: which texts there are to choose from is part of the input."""
+        return [""] * len(gold)
+
+    def in_words(self, value: Any) -> Any:
+        return value

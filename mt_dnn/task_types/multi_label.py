@@ -1,0 +1,78 @@
+"""Any number of C labels; logits (B, C), each the log-odds of one label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data_utils.collator import Batch
+from data_utils.task_def import TaskDef
+from mt_dnn.config import ModelConfig
+from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.encoder import Encoder
+from mt_dnn.heads import sequence_head
+from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction, check_class_count
+
+
+@TASK_TYPES.register("MultiLabel")
+class MultiLabel(BaseTaskType):
+    """Binary cross-entropy, summed over labels; their Bernoullis' symmetric KL, likewise summed.
+
+    Predicted are the labels with a probability above ``options: threshold``.
+    """
+
+    label_form: ClassVar[str] = "set"
+    options: ClassVar[dict[str, Any]] = {"threshold": 0.5}
+    losses: ClassVar[tuple[str, ...]] = ()
+    divergences: ClassVar[tuple[str, ...]] = (
+        *("bernoulli_symmetric_kl", "bernoulli_kl", "bernoulli_js", "bernoulli_hellinger"),
+        "squared_error",
+    )
+
+    @classmethod
+    def check(cls, task: TaskDef) -> TaskDef:
+        check_class_count(task, at_least=1)
+        return super().check(task)
+
+    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
+        return sequence_head(encoder, self.task.n_class, task=self.task, config=config)
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.labels is not None
+        labels = batch.labels.float()  # (B, C)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
+        return loss.sum(-1).mean()
+
+    def divergence(
+        self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
+    ) -> Tensor:
+        return DIVERGENCES.get(self.divergence_name(name))(p_logits, q_logits).mean()  # over B
+
+    def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
+        probabilities = logits.float().sigmoid().tolist()  # (B, C)
+        gold = [None] * len(batch) if batch.labels is None else batch.labels.tolist()
+        threshold = self.task.options["threshold"]
+        return [
+            Prediction(
+                uid,
+                _above(scores, threshold),
+                scores,
+                None if labels is None else _above(labels, 0.5),
+            )
+            for uid, scores, labels in zip(batch.uids, probabilities, gold, strict=True)
+        ]
+
+    def guess(self, gold: list[set[int]]) -> list[set[int]]:
+        """The most frequent set."""
+        common = Counter(map(frozenset, gold)).most_common(1)[0][0]
+        return [set(common)] * len(gold)
+
+    def named_scores(self, scores: list[float]) -> dict[Any, float]:
+        return dict(zip(self.task.labels or range(self.task.n_class), scores, strict=True))
+
+
+def _above(values: list[float], threshold: float) -> set[int]:
+    return {index for index, value in enumerate(values) if value > threshold}

@@ -1,0 +1,43 @@
+"""Which candidate is the right one, example by example; logits (B, K)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from data_utils.collator import Batch
+from data_utils.registry import UserError
+from data_utils.task_def import TaskDef
+from mt_dnn.task_types.base import TASK_TYPES, Prediction
+from mt_dnn.task_types.candidates import CandidateTaskType
+
+
+@TASK_TYPES.register("MultipleChoice")
+class MultipleChoice(CandidateTaskType):
+    """One candidate is right; the prediction is its position from 0, and accuracy that of examples."""
+
+    losses: ClassVar[tuple[str, ...]] = ("RankCeCriterion", "CeCriterion")
+
+    @classmethod
+    def check(cls, task: TaskDef) -> TaskDef:
+        if task.labels and len(task.labels) != 2:
+            raise UserError(f"{task.where}: MultipleChoice takes two labels, [wrong, right]")
+        return super().check(dataclasses.replace(task, n_class=task.n_class or 2))
+
+    def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
+        return [
+            Prediction(
+                uid,
+                scores.index(max(scores)),
+                scores,
+                None if labels is None else labels.index(max(labels)),
+            )
+            for uid, scores, labels in zip(
+                batch.uids, self.probabilities(logits, batch), self.relevance(batch), strict=True
+            )
+        ]
+
+    def in_words(self, value: Any) -> Any:
+        return value

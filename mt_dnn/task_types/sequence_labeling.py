@@ -1,0 +1,62 @@
+"""A label for each word; logits (B, T, C), read at each word's first sub-word."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from data_utils.collator import Batch
+from data_utils.task_def import TaskDef
+from mt_dnn.config import ModelConfig
+from mt_dnn.encoder import Encoder
+from mt_dnn.heads import TokenHead
+from mt_dnn.task_types.base import TASK_TYPES, Prediction, check_class_count
+from mt_dnn.task_types.tokens import TokenTaskType
+
+OUTSIDE = "O"
+
+
+@TASK_TYPES.register("SequenceLabeling", "SeqenceLabeling", "CLUE_SEQ")
+class SequenceLabeling(TokenTaskType):
+    """A word that was cut off has no logits and is predicted ``O`` (else the first label), so that
+    scores count it; its probability is then 0."""
+
+    label_per: ClassVar[tuple[str, ...]] = ("word",)
+    losses: ClassVar[tuple[str, ...]] = ("SeqCeCriterion", "CeCriterion")
+    picture: ClassVar[str | None] = "confusion"
+
+    @classmethod
+    def check(cls, task: TaskDef) -> TaskDef:
+        check_class_count(task, at_least=2)
+        return super().check(task)
+
+    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
+        return TokenHead.for_task(encoder, self.task.n_class, task=self.task, config=config)
+
+    def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
+        scores, best = logits.float().softmax(-1).max(-1)  # (B, T) both
+        labels = self.task.labels
+        outside = labels.index(OUTSIDE) if OUTSIDE in labels else 0
+        gold = batch.extras.get("word_labels") or [None] * len(batch)
+        predictions = []
+        for row, (uid, starts) in enumerate(
+            zip(batch.uids, batch.extras["word_starts"], strict=True)
+        ):
+            starts = starts.tolist()
+            predictions.append(
+                Prediction(
+                    uid,
+                    [int(best[row, t]) if t >= 0 else outside for t in starts],
+                    [float(scores[row, t]) if t >= 0 else 0.0 for t in starts],
+                    None if gold[row] is None else gold[row].tolist(),
+                )
+            )
+        return predictions
+
+    def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
+        """(words, C) of each example: a word has the same place whatever tokenizer cut it."""
+        rows = []
+        for row, starts in zip(logits, batch.extras["word_starts"], strict=True):
+            rows.append(row[[t for t in starts.tolist() if t >= 0]])
+        return rows
