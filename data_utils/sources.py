@@ -42,7 +42,7 @@ class FileSource:
 
     def rows(self) -> Iterator[Row]:
         with open_lines(self.path) as lines:
-            yield from self.read(lines, json_lines=self.path.suffix == ".jsonl")
+            yield from self.read(lines, json_lines=self.path.suffix in (".jsonl", ".json"))
 
     def read(self, lines: Iterable[str], *, json_lines: bool) -> Iterator[Row]:
         """The rows that the lines hold, each as soon as its line is there; an empty one holds none."""
@@ -193,7 +193,8 @@ def complete(values: dict[str, Any], index: int) -> dict[str, Any]:
 def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | None:
     """The rows of (task, split), or None where nothing provides them.
 
-    Without a ``source`` in the task file: ``{data_dir}/{task}_{split}.tsv``, else ``.jsonl``.
+    Without a ``source`` in the task file: ``{data_dir}/{task}_{split}.tsv``, else ``.jsonl``, else
+    ``.json``, which is how MT-DNN names its tokenized rows (data_utils/token_rows.py).
     """
     data_format = FORMATS.get(task.data_format)
     source = task.source
@@ -209,7 +210,7 @@ def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | 
         if not path.exists():
             raise UserError(f"{task.where}: source: file {path} does not exist")
         return FileSource(path, data_format.columns, source.columns)
-    for suffix in (".tsv", ".jsonl"):
+    for suffix in (".tsv", ".jsonl", ".json"):
         path = Path(data_dir) / f"{task.name}_{split}{suffix}"
         if path.exists():
             return FileSource(path, data_format.columns, {})

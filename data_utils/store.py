@@ -14,13 +14,14 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.formats import FORMATS, DroppedRow, Example
+from data_utils.formats import FORMATS, DroppedRow, Example, Row
 from data_utils.manifest import Manifest as Manifest
 from data_utils.manifest import describe as describe
 from data_utils.manifest import differences, expected_manifest, read_manifest
 from data_utils.registry import UserError
 from data_utils.sources import RowSource
 from data_utils.task_def import TaskDef, split_role
+from data_utils.token_rows import import_rows, is_tokenized
 from data_utils.token_table import TokenTable, tokenize
 
 CHUNK = 4096
@@ -122,12 +123,23 @@ def _write_rows(
     labelled: bool | None = None
     writer: pa.RecordBatchFileWriter | None = None
     try:
-        for examples in _chunks(_parse(source, task, counts, dropped)):
-            labelled = _check_labels(examples, labelled, manifest)
-            table, truncated = tokenize(examples, task, tokenizer, max_seq_len=manifest.max_seq_len)
-            counts["examples"] += len(examples)
+        for rows in _chunks(source.rows()):
+            counts["rows"] += len(rows)
+            if is_tokenized(rows[0]):
+                length = manifest.max_seq_len
+                table = import_rows(rows, task, vocabulary=len(tokenizer), max_seq_len=length)
+                labelled = "labels" in table.column_names
+                counts["examples"] += len(rows)
+            else:
+                if not (examples := _parse(rows, task, dropped)):
+                    continue
+                labelled = _check_labels(examples, labelled, manifest)
+                table, truncated = tokenize(
+                    examples, task, tokenizer, max_seq_len=manifest.max_seq_len
+                )
+                counts["truncated"] += truncated
+                counts["examples"] += len(examples)
             counts["sequences"] += len(table)
-            counts["truncated"] += truncated
             widths = TokenTable(table).lengths
             counts["tokens"] += int(widths.sum())
             longest = max(longest, int(widths.max()))
@@ -141,6 +153,8 @@ def _write_rows(
     if writer is None:
         why = "".join(f"; {count} rows dropped: {reason}" for reason, count in dropped.items())
         raise UserError(f"{source.name}: no examples in it{why}")
+    if not labelled and split_role(manifest.split) == "train":
+        raise UserError(f"{manifest.source}: the rows have no labels; a train split needs them")
     return dataclasses.replace(
         manifest,
         rows=counts["rows"],
@@ -154,26 +168,25 @@ def _write_rows(
     )
 
 
-def _parse(
-    source: RowSource, task: TaskDef, counts: Counter[str], dropped: Counter[str]
-) -> Iterator[Example]:
+def _parse(rows: list[Row], task: TaskDef, dropped: Counter[str]) -> list[Example]:
     data_format = FORMATS.get(task.data_format)
-    for row in source.rows():
-        counts["rows"] += 1
+    examples = []
+    for row in rows:
         try:
-            yield data_format.parse(row, task)
+            examples.append(data_format.parse(row, task))
         except DroppedRow as reason:
             dropped[str(reason)] += 1
+    return examples
 
 
-def _chunks(examples: Iterable[Example]) -> Iterator[list[Example]]:
-    examples = iter(examples)
-    while chunk := list(islice(examples, CHUNK)):
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    rows = iter(rows)
+    while chunk := list(islice(rows, CHUNK)):
         yield chunk
 
 
 def _check_labels(examples: list[Example], labelled: bool | None, manifest: Manifest) -> bool:
-    """Whether the rows carry labels: all or none, and all in a train split."""
+    """Whether the rows carry labels: all or none."""
     for example in examples:
         has = example.label is not None
         labelled = has if labelled is None else labelled
@@ -182,8 +195,6 @@ def _check_labels(examples: list[Example], labelled: bool | None, manifest: Mani
                 f"{manifest.source}: row uid {example.uid!r} has {'a' if has else 'no'} label, "
                 f"unlike the rows before it"
             )
-    if not labelled and split_role(manifest.split) == "train":
-        raise UserError(f"{manifest.source}: the rows have no labels; a train split needs them")
     return bool(labelled)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from data_utils.registry import choices_hint
 from mt_dnn.config import RunConfig
@@ -49,12 +49,18 @@ def parse_config(
 
     A list may be written with commas alone: ``--data.use rte,mrpc``.
     """
+    return parse_with(run_parser(prog, description), args)[0]
+
+
+def parse_with(
+    parser: ArgumentParser, args: Sequence[str] | None = None
+) -> tuple[RunConfig, Namespace]:
+    """As :func:`parse_config`; also all values, for a command that added flags of its own."""
     args = list(sys.argv[1:] if args is None else args)
-    parser = run_parser(prog, description)
     _check_config_keys(parser, args)
     values = parser.instantiate(parser.parse_args(_bracket_lists(args)))
     fields = {name: getattr(values, name) for name in RunConfig.__dataclass_fields__}
-    return RunConfig(**fields)
+    return RunConfig(**fields), values
 
 
 def settings(cls: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, object]]:

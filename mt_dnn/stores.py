@@ -12,6 +12,7 @@ from data_utils.registry import UserError, choices_hint
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
 from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
+from data_utils.token_rows import export_rows
 from mt_dnn.config import DataConfig, RunConfig
 from mt_dnn.hub import load_tokenizer
 from mt_dnn.task_types import load_tasks
@@ -77,8 +78,13 @@ def prepare_stores(
     return found
 
 
-def prepare_all(config: RunConfig, report: Callable[[str], None]) -> None:
+def prepare_all(
+    config: RunConfig, report: Callable[[str], None], *, export: Path | None = None
+) -> None:
     """Prepare every split of every task, and report one line for each: what is in it, or nothing.
+
+    Args:
+        export: folder for MT-DNN's tokenized rows of each; None: not written.
 
     Raises:
         UserError: as :func:`prepare_stores`, or no task has any rows.
@@ -92,6 +98,9 @@ def prepare_all(config: RunConfig, report: Callable[[str], None]) -> None:
             store = found[split_role(split)].get(dataset_name(name, split))
             prepared += store is not None
             report(describe(store.manifest) if store else f"{name}_{split}: no rows")
+            if store and export:
+                path = export / f"{name}_{split}.json"
+                report(f"{path}: {export_rows(store, task, path)} rows")
     if not prepared:
         raise UserError(f"no task of {config.data.tasks} has rows in {config.data.data_dir}")
     report(f"stores in {store_dir(config)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from typing import Any, ClassVar, NamedTuple
 
@@ -69,8 +70,8 @@ class MRC:
             raise UserError(f"{task.where}: options: stride: {stride}; it must be at least 0")
         content = max_seq_len - tokenizer.num_special_tokens_to_add(pair=True)
         columns: dict[str, list] = defaultdict(list)
-        # Documents repeat, and their tokens' offsets must be taken before special tokens are put in:
-        # RoBERTa's post-processor moves them each time it runs.
+        # Each on its own, as only the document is cut, and its tokens' offsets must be taken before
+        # special tokens are put in: RoBERTa's post-processor moves them each time it runs.
         documents, questions = (
             tokenizer(
                 [example.texts[i] for example in examples], add_special_tokens=False, verbose=False
@@ -176,12 +177,14 @@ def _parse_answers(answers: Any, where: str) -> SpanLabel:
             found = [(answer["text"], answer["answer_start"]) for answer in answers]
         if not found:
             return UNANSWERABLE
-        text, start = found[0]
+        if not all(text for text, _ in found):
+            raise ValueError("an empty text is no answer")
+        text, start = found[0][0], operator.index(found[0][1])
         return SpanLabel(start, start + len(text), tuple(dict.fromkeys(text for text, _ in found)))
     except (KeyError, TypeError, ValueError):
         raise UserError(
             f"{where}: 'answers' is {answers!r:.80}; expected a list of {{text, answer_start}}, or "
-            f"{{text: [...], answer_start: [...]}}"
+            f"{{text: [...], answer_start: [...]}}; empty lists where there is no answer"
         ) from None
 
 

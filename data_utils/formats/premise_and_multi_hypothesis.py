@@ -20,7 +20,11 @@ class PremiseAndMultiHypothesis:
     def parse(self, row: Row, task: TaskDef) -> Example:
         hypotheses = candidates(row)
         label = parse_labels(row, task, count=len(hypotheses), what="candidates", separator=",")
-        return Example(row.text("uid"), (row.text("premise"), *hypotheses), label)
+        uid = row.text("uid")
+        given = row.items("ruid", separator=",") if row.values.get("ruid") else []
+        numbers = range(len(hypotheses))
+        ruid = given if len(given) == len(hypotheses) else [f"{uid}-{i}" for i in numbers]
+        return Example(uid, (row.text("premise"), *hypotheses), label, {"ruid": ruid})
 
     def encode(
         self,
@@ -39,7 +43,10 @@ class PremiseAndMultiHypothesis:
             name: [rows[a:b] for a, b in bounds] for name, rows in flat.items()
         }
         columns["truncated"] = [any(cut) for cut in columns["truncated"]]
-        return columns | {"uid": [e.uid for e in examples], "labels": [e.label for e in examples]}
+        columns |= {"uid": [e.uid for e in examples], "labels": [e.label for e in examples]}
+        if "ruid" in examples[0].extras:
+            columns["ruid"] = [e.extras["ruid"] for e in examples]
+        return columns
 
 
 def candidates(row: Row) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -84,3 +85,12 @@ def test_where_stores_lie_by_default(encoder, folder):
         ["--model.encoder", encoder, "--data.max_seq_len", "128", "--data.data_dir", "rows"]
     )
     assert store_dir(config) == Path("rows/store") / folder
+
+
+def test_the_stores_are_exported_as_mt_dnns_tokenized_rows(args, tmp_path, capsys, monkeypatch):
+    lines = lines_of(capsys, monkeypatch, [*args, "--export_jsonl", str(tmp_path / "theirs")])
+    assert f"{tmp_path}/theirs/pair_train.json: 22 rows" in lines
+    row = json.loads((tmp_path / "theirs" / "pair_train.json").read_text().splitlines()[0])
+    stored = TaskStore(tmp_path / "store" / "pair_train").take([0])
+    assert row["token_id"] == stored["input_ids"][0].tolist()
+    assert row["label"] == stored["labels"][0]

@@ -52,7 +52,8 @@ def test_parse_one_and_two_sentences():
 def test_parse_candidates_of_varying_number():
     for labels in (["no", "yes", "no"], "no,yes,no"):
         parsed = parse("PremiseAndMultiHypothesis", row(hypothesis=["a", "b", "c"], label=labels))
-        assert parsed == Example("7", ("one two", "a", "b", "c"), [0, 1, 0])
+        assert (parsed.texts, parsed.label) == (("one two", "a", "b", "c"), [0, 1, 0])
+        assert parsed.extras == {"ruid": ["7-0", "7-1", "7-2"]}
     numbers = {"labels": (), "n_class": 1}
     one = parse("PremiseAndMultiHypothesis", row(hypothesis=["a"], label="0.5"), **numbers)
     assert one.label == [0.5]

@@ -1,0 +1,162 @@
+"""MT-DNN's tokenized JSON lines, one row per example: written to compare with, read to train on.
+
+| key | what |
+|---|---|
+| uid | text |
+| label | class id, number, position of the best candidate, or one id per token |
+| token_id, type_id, attention_mask | lists; lists of lists for candidates |
+| ruid, olabel | candidates: an id and a label each |
+
+A sequence's label has an id for every token: that of the word at its first sub-word, X at its others,
+CLS and SEP at the ends. Where the task's labels do not name these three, they follow the last label.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from data_utils.columns import to_arrow
+from data_utils.formats import FORMATS, IGNORE, Row
+from data_utils.registry import UserError
+from data_utils.task_def import TaskDef
+from data_utils.token_table import TokenTable
+
+MARKS = ("X", "CLS", "SEP")
+"""Labels of what is no first sub-word."""
+EXPORTABLE = ("example", "candidate", "word")
+"""``label_per`` of the formats that these rows can hold."""
+
+
+def export_rows(table: TokenTable, task: TaskDef, path: Path) -> int:
+    """Write the examples of a store; returns how many.
+
+    Raises:
+        UserError: MT-DNN has no such rows for the task's format.
+    """
+    _check_format(task)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        for index in range(len(table)):
+            row = {name: values[0] for name, values in table.take([index]).items()}
+            stream.write(json.dumps(_exported(row, task)) + "\n")
+    return len(table)
+
+
+def _exported(row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
+    ids = row["input_ids"]
+    label = row.get("labels")
+    values: dict[str, Any] = {"uid": row["uid"]}
+    if isinstance(ids, list):  # candidates
+        types = row.get("token_type_ids") or [np.zeros_like(one) for one in ids]
+        values |= {
+            "token_id": [one.tolist() for one in ids],
+            "type_id": [t.tolist() for t in types],
+        }
+        values["attention_mask"] = [[1] * len(one) for one in ids]
+        values["ruid"] = row["ruid"]
+        if label is not None:
+            values |= {"label": int(np.argmax(label)), "olabel": label.tolist()}
+        return values
+    types = row.get("token_type_ids")
+    types = np.zeros_like(ids) if types is None else types
+    values |= {"token_id": ids.tolist(), "type_id": types.tolist()}
+    values["attention_mask"] = [1] * len(ids)
+    if isinstance(label, np.ndarray):
+        marks = _marks(task)
+        # Special tokens stand at the ends alone: the text between is one sequence.
+        inner = [marks["X"] if x == IGNORE else int(x) for x in label[1:-1]]
+        values["label"] = [marks["CLS"], *inner, marks["SEP"]]
+    elif label is not None:
+        values["label"] = label.item() if hasattr(label, "item") else label
+    return values
+
+
+def _marks(task: TaskDef) -> dict[str, int]:
+    known = {mark: task.labels.index(mark) for mark in MARKS if mark in task.labels}
+    missing = [mark for mark in MARKS if mark not in known]
+    return known | {mark: task.n_class + i for i, mark in enumerate(missing)}
+
+
+def is_tokenized(row: Row) -> bool:
+    return "token_id" in row.values
+
+
+def import_rows(
+    rows: Iterable[Row], task: TaskDef, *, vocabulary: int, max_seq_len: int
+) -> pa.Table:
+    """The columns of a store, taken as they are: nothing is tokenized or cut.
+
+    Args:
+        vocabulary: number of the tokenizer's tokens; ids beyond it were made by another one.
+
+    Raises:
+        UserError: a malformed row, one of another tokenizer, or one that is too long; names the line.
+    """
+    _check_format(task)
+    columns: dict[str, list] = {}
+    for row in rows:
+        try:
+            imported = _imported(row, task, vocabulary, max_seq_len)
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(f"{row.where}: not one of MT-DNN's tokenized rows: {error!r}") from None
+        for name, value in imported.items():
+            columns.setdefault(name, []).append(value)
+    return pa.table({name: to_arrow(name, values) for name, values in columns.items()})
+
+
+def _imported(row: Row, task: TaskDef, vocabulary: int, max_seq_len: int) -> dict[str, Any]:
+    ids, types = row.values["token_id"], row.values["type_id"]
+    nested = isinstance(ids[0], list)
+    if nested != (FORMATS.get(task.data_format).label_per == "candidate"):
+        raise UserError(f"{row.where}: token_id does not fit data_format {task.data_format}")
+    for tokens, kinds in zip(*((ids, types) if nested else ([ids], [types])), strict=True):
+        if len(tokens) != len(kinds):
+            raise UserError(f"{row.where}: {len(tokens)} token_id for {len(kinds)} type_id")
+        if not 0 <= min(tokens) <= max(tokens) < vocabulary:
+            raise UserError(
+                f"{row.where}: token_id {max(tokens)}: the encoder's tokenizer has {vocabulary} "
+                f"tokens; the row was made by another one"
+            )
+        if len(tokens) > max_seq_len:
+            raise UserError(
+                f"{row.where}: {len(tokens)} tokens are more than max_seq_len {max_seq_len}; "
+                f"tokenized rows are not cut"
+            )
+    columns = {"uid": str(row.values["uid"]), "input_ids": ids, "token_type_ids": types}
+    if nested:
+        columns["ruid"] = [str(ruid) for ruid in row.values["ruid"]]
+    label = row.values.get("olabel" if nested else "label")
+    return columns | _label_columns(label, task, row.where)
+
+
+def _label_columns(label: Any, task: TaskDef, where: str) -> dict[str, Any]:
+    """``labels``, and for sequences where the words are."""
+    if label is None or label == "":
+        return {}
+    if FORMATS.get(task.data_format).label_per != "word":
+        return {"labels": label}
+    marks = set(_marks(task).values())
+    bad = [x for x in label if x not in marks and not 0 <= x < task.n_class]
+    if bad:
+        raise UserError(f"{where}: label {bad[0]} is outside 0..{task.n_class - 1}, X, CLS and SEP")
+    starts = [place for place, x in enumerate(label) if x not in marks]
+    return {
+        "labels": [IGNORE if x in marks else x for x in label],
+        "word_starts": starts,
+        "word_labels": [label[place] for place in starts],
+    }
+
+
+def _check_format(task: TaskDef) -> None:
+    names = [n for n in FORMATS.names() if FORMATS.get(n).label_per in EXPORTABLE]
+    if task.data_format not in names or task.label_form != "single":
+        raise UserError(
+            f"{task.where}: MT-DNN's tokenized rows hold no {task.data_format} task of type "
+            f"{task.task_type}; they hold {', '.join(names)}"
+        )
