@@ -107,6 +107,9 @@ def import_rows(
             raise UserError(f"{row.where}: not one of MT-DNN's tokenized rows: {error!r}") from None
         for name, value in imported.items():
             columns.setdefault(name, []).append(value)
+    for name, values in columns.items():
+        if len(values) < len(columns["uid"]):
+            raise UserError(f"{row.where}: some rows have {name}, and some do not")
     return pa.table({name: to_arrow(name, values) for name, values in columns.items()})
 
 
