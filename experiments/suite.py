@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.canonical import write_rows
+from data_utils.formats import Row
 from data_utils.registry import UserError, choices_hint
+from data_utils.sources import complete
 from data_utils.task_def import TaskDef
 
 SKIPS_SHOWN = 20
@@ -89,7 +91,7 @@ def check_source(source: str) -> None:
         raise UserError(f"--source {source}: no such folder (or give `hub`)")
 
 
-def load_hub(name: str, config: str | None = None) -> Any:
+def load_hub(name: str, config: str | None = None, *, revision: str | None = None) -> Any:
     """The Hugging Face hub's dataset: split -> rows by column name.
 
     Raises:
@@ -99,7 +101,7 @@ def load_hub(name: str, config: str | None = None) -> Any:
 
     where = f"{name} ({config})" if config else name
     try:
-        return load_dataset(name, config)
+        return load_dataset(name, config, revision=revision)
     except Exception as error:  # the library raises many kinds; all mean: not loadable
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise UserError(f"{where} cannot be loaded from the hub: {reason}") from None
@@ -130,3 +132,17 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{path}:{number}", line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8: {error}") from None
+
+
+def read_table(path: Path, skipped: Skipped) -> Iterator[Row]:
+    """The records of a tab-separated file whose header names the download's fields.
+
+    A line that cannot be a record is left out, and ``skipped`` gets its place and why.
+    """
+    lines = ((where, line.split("\t")) for where, line in numbered_lines(path))
+    _, header = next(lines, ("", []))
+    for index, (where, cells) in enumerate(lines):
+        if len(cells) == len(header):
+            yield Row(complete(dict(zip(header, cells, strict=True)), index), where)
+        else:
+            skipped.append(f"{where}: {len(cells)} columns instead of {len(header)}")

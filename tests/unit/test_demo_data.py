@@ -93,7 +93,8 @@ def test_real_data(tmp_path, capsys):
     }
     files = {path.stem: path.read_text("utf-8").splitlines() for path in tmp_path.iterdir()}
     assert {name: len(lines) for name, lines in files.items()} == expected
-    assert set(files) == {f"{t.name}_{split}" for t in tasks.values() for split in t.split_names}
+    own = [task for task in tasks.values() if task.name != "tweets"]  # which experiments.ner writes
+    assert set(files) == {f"{task.name}_{split}" for task in own for split in task.split_names}
     cells = {name: [line.split("\t") for line in lines] for name, lines in files.items()}
     for name, table in cells.items():
         task = tasks[name.split("_")[0]]

@@ -1,0 +1,1 @@
+"""SuperGLUE: eight tasks (arXiv 1905.00537)."""

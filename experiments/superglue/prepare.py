@@ -1,0 +1,108 @@
+"""SuperGLUE -> canonical rows, from the folder of its download, from tables, or from the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from data_utils.cli import run_cli
+from data_utils.formats import FORMATS, DroppedRow, Row
+from data_utils.sources import HubSource
+from data_utils.task_def import TaskDef, split_role
+from experiments.suite import (
+    Cells,
+    Skipped,
+    Splits,
+    check_source,
+    choose_tasks,
+    read_table,
+    write_tasks,
+)
+from experiments.superglue.records import UNFOLD, read_download
+from experiments.superglue.rows import SHAPES
+
+TASK_FILE = Path(__file__).parent / "tasks.yml"
+HUB = "aps/super_glue"
+FOLDERS = {
+    "boolq": "BoolQ",
+    "cb": "CB",
+    "copa": "COPA",
+    "multirc": "MultiRC",
+    "record": "ReCoRD",
+    "rte": "RTE",
+    "wic": "WiC",
+    "wsc": "WSC",
+}
+"""Task -> folder of the download."""
+FILES = {"train": "train", "dev": "val", "test": "test"}
+"""Split -> file of the download."""
+HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+
+
+def find_records(source: str, task: TaskDef, split: str, skipped: Skipped) -> Iterator[Row] | None:
+    """The split's records, from the hub, the download or a table; None, and says so, where there are none."""
+    if source == "hub":
+        hub = HubSource(HUB, task.name, None, HUB_SPLITS[split], {}, label_words=False)
+        return hub.rows()
+    download = Path(source) / FOLDERS[task.name] / f"{FILES[split]}.jsonl"
+    table = Path(source) / task.name / f"{split}.tsv"
+    if download.is_file():
+        return read_download(download, task.name)
+    if table.is_file() and task.name not in UNFOLD:  # a table has room for flat records alone
+        return read_table(table, skipped)
+    print(f"{task.name} {split}: no file {download}")
+    return None
+
+
+def rows(records: Iterable[Row], task: TaskDef, split: str, skipped: Skipped) -> Iterator[Cells]:
+    """The canonical rows of the records; only a test row may lack its label.
+
+    A record that makes no row is left out, and ``skipped`` gets its place and why.
+    """
+    label = FORMATS.get(task.data_format).columns.index("label")
+    for record in records:
+        try:
+            cells = SHAPES[task.name](record, task)
+            if not cells[label] and split_role(split) != "test":
+                raise DroppedRow("no gold label")
+        except DroppedRow as reason:
+            skipped.append(f"{record.where}: {reason}")
+        else:
+            yield cells
+
+
+def prepare(source: str, out: str = "data/superglue", tasks: str = "") -> None:
+    """Write {out}/{task}_{split}.tsv for every task found, and print the counts.
+
+    Args:
+        source: Folder of the SuperGLUE download (with BoolQ, CB, ... inside), or of tables boolq/train.tsv, or the word hub.
+        out: Folder for the canonical rows.
+        tasks: Names separated by commas, such as boolq,copa; all tasks unless given.
+
+    Raises:
+        UserError: unknown task, nothing found, a file that is not as SuperGLUE's.
+    """
+    task_defs = choose_tasks(TASK_FILE, tasks)
+    check_source(source)
+
+    def read(task: TaskDef, skipped: Skipped) -> Splits:
+        found = {split: find_records(source, task, split, skipped) for split in task.split_names}
+        return {
+            split: rows(records, task, split, skipped)
+            for split, records in found.items()
+            if records is not None
+        }
+
+    write_tasks(task_defs, read, source=source, out=out)
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="python -m experiments.superglue.prepare", description=__doc__)
+    parser.add_function_arguments(prepare)
+    prepare(**parser.parse_args().as_dict())
+
+
+if __name__ == "__main__":
+    run_cli(main)
