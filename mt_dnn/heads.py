@@ -52,7 +52,9 @@ def pool_pair(hidden: Tensor, batch: Batch) -> Tensor:
         (N, 4 H)
     """
     mask = batch.attention_mask
-    second = torch.zeros_like(mask) if batch.token_type_ids is None else batch.token_type_ids * mask
+    second = torch.zeros_like(mask)
+    if batch.token_type_ids is not None:
+        second = (batch.token_type_ids == 1) * mask
     u, v = pool(hidden, mask - second, "mean"), pool(hidden, second, "mean")
     return torch.cat([u, v, (u - v).abs(), u * v], dim=-1)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
-from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig
 
 
 def sentence_masks(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -110,13 +106,6 @@ class SANHead(nn.Module):
         for layer in (self.summary, self.query, self.output):
             nn.init.normal_(layer.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
-
-    @classmethod
-    def for_task(cls, hidden_size: int, n_out: int, *, task: TaskDef, config: ModelConfig) -> Self:
-        """With the task's dropout, and the run's where the task has none."""
-        return cls(
-            hidden_size, n_out, dropout=config.dropout if task.dropout is None else task.dropout
-        )
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
         logits = self.step_logits(hidden, batch)  # (N, K, n_out)

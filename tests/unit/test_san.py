@@ -9,8 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
-from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig
 from mt_dnn.divergences import symmetric_kl
 from mt_dnn.randomness import dropout_off, replay
 from mt_dnn.san import SANHead, sentence_masks
@@ -301,21 +299,6 @@ def test_initialised_as_the_other_heads():
         assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert head.summary.weight.std().item() == pytest.approx(0.02, rel=0.2)  # 200 numbers
     assert not head.output.bias.any()
-
-
-def make_task(**keys) -> TaskDef:
-    kind = ("PremiseAndOneHypothesis", "Classification", 2, ("ACC",), "ACC")
-    return TaskDef("t", *kind, **keys)
-
-
-def test_the_tasks_dropout_wins_over_the_runs():
-    config = ModelConfig(dropout=0.2)
-    head = SANHead.for_task(H, C, task=make_task(), config=config)
-    assert (head.dropout.p, head.memory_dropout.p) == (0.2, 0.2)
-    assert (head.steps, head.prediction_dropout) == (5, 0.1)
-    own = make_task(dropout=0.0)  # 0 is a setting, not none
-    head = SANHead.for_task(H, C, task=own, config=config)
-    assert (head.dropout.p, head.memory_dropout.p) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("options", [{"steps": 0}, {"prediction_dropout": 1.5}])
