@@ -18,9 +18,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import zipfile
-from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,16 +32,10 @@ from data_utils.task_def import TaskDef
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor, nn
 
+    from mt_dnn.checkpoint_file import Report
     from mt_dnn.encoder import Encoder
 
 Activation = Literal["tanh", "gelu", "relu", "identity"]
-STAND_INS = (
-    *("experiments.exp_def.TaskDef", "data_utils.vocab.Vocabulary", "data_utils.metrics.Metric"),
-    *(f"data_utils.task_def.{name}" for name in ("TaskType", "DataFormat", "EncoderModelType")),
-    *("mt_dnn.loss.LossCriterion", "argparse.Namespace"),
-    "builtins.getattr",  # Python 3.11 writes a member of an enum as getattr(class, name)
-)
-"""What MT-DNN's settings are made of besides plain values."""
 LAYOUTS = {
     frozenset({"weight", "bias"}): (None, ""),
     frozenset({"1.weight", "1.bias"}): (None, "1."),  # 0 is a dropout
@@ -54,13 +46,6 @@ SHARED_POOLERS = ("pooler.dense.", "bert.pooler.dense.", "bert.pooler.")  # the 
 BUFFERS = re.compile(r"\.(position_ids|token_type_ids)$")
 
 
-class StandIn:
-    """Takes the place of the classes in STAND_INS: their objects are read, none of their code runs."""
-
-    def __new__(cls, *args: Any) -> OrderedDict:  # type: ignore[misc]
-        return OrderedDict()  # the one mapping that torch's unpickler gives items and attributes
-
-
 @dataclass(frozen=True)
 class HeadSource:
     """Where a linear head of MT-DNN is: prefixes of keys, and what follows the dense layer."""
@@ -68,37 +53,6 @@ class HeadSource:
     output: str
     pooler: str | None
     activation: str
-
-
-@dataclass
-class Report:
-    """What became of every key."""
-
-    heads: dict[str, str] = field(default_factory=dict)
-    """Task -> where its head comes from."""
-    used: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    """Weights of heads that the checkpoint lacks. They are not in the folder either."""
-    unused: list[str] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
-    """Not used, and missed by nobody: buffers of older transformers."""
-    notes: list[str] = field(default_factory=list)
-
-    def lines(self) -> list[str]:
-        """Every head, counts, and names as far as there is room."""
-        kinds = Counter(re.sub(r"^(scoring_list\.\d+|\w+).*", r"\1.*", key) for key in self.used)
-        found = {
-            "used": (len(self.used), [f"{kind} {count}" for kind, count in kinds.items()]),
-            "missing": (len(self.missing), self.missing),
-            "unused": (len(self.unused), self.unused),
-            "expected": (len(self.expected), self.expected),
-        }
-        width = max(map(len, self.heads), default=0)
-        return [
-            *(f"head {task:<{width}}  {origin}" for task, origin in self.heads.items()),
-            *(f"{what:<8} {count:>4}  {_named(names)}" for what, (count, names) in found.items()),
-            *(f"note: {note}" for note in self.notes),
-        ]
 
 
 def import_checkpoint(
@@ -133,6 +87,7 @@ def import_checkpoint(
     # After parsing: --help needs no torch.
     import torch
 
+    from mt_dnn.checkpoint_file import Report, read_checkpoint
     from mt_dnn.config import DataConfig, ModelConfig, RunConfig
     from mt_dnn.hub import load_tokenizer
     from mt_dnn.model import MTDNN
@@ -173,47 +128,6 @@ def import_checkpoint(
     text = json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False)
     (target / "import_report.json").write_text(text + "\n", encoding="utf-8")
     return report
-
-
-def read_checkpoint(path: Path, report: Report) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights by name, and MT-DNN's settings.
-
-    Raises:
-        UserError: not a checkpoint, or one with objects in it whose code would have to run.
-    """
-    import numpy as np
-    import torch
-
-    scalar = np.float64().__reduce__()[0]
-    harmless: list[Any] = [
-        *(np.dtype, *(type(np.dtype(code)) for code in "?bhilqBHILQefd")),
-        *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
-        *((StandIn, name) for name in STAND_INS),
-    ]
-    try:
-        with torch.serialization.safe_globals(harmless):
-            found = torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-            )
-    except Exception as error:  # each kind of damage has its own type
-        if foreign := re.search(r"GLOBAL (\S+)", str(error)):
-            raise UserError(
-                f"{path}: refused: to read the {foreign[1]} in it would run code from the file. "
-                "Save it anew with tensors and plain values alone"
-            ) from error
-        raise UserError(f"{path} is not a file of torch.save, or is damaged") from error
-    entries = found if isinstance(found, dict) else {}
-    state, settings = entries.get("state"), entries.get("config")
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise UserError(
-            f"{path}: no `state` in it, where MT-DNN keeps the weights. "
-            f"Found: {', '.join(map(str, entries)) or type(found).__name__}"
-        )
-    others = ", ".join(str(key) for key in entries if key != "state")
-    report.notes.append(f"beside the weights, not taken over: {others or 'nothing'}")
-    if entries.get("ema"):
-        report.notes.append("ema is an average of the weights, which MT-DNN evaluated with")
-    return state, settings if isinstance(settings, dict) else {}
 
 
 def choose_tasks(
@@ -293,6 +207,7 @@ def read_encoder(state: dict[str, Tensor], name: str, max_seq_len: int, report: 
     from safetensors.torch import save_file
     from transformers import AutoConfig
 
+    from mt_dnn.checkpoint_file import shortened
     from mt_dnn.encoder import Encoder, load_encoder
     from mt_dnn.hub import load_errors, quiet, resolve_encoder
 
@@ -308,7 +223,7 @@ def read_encoder(state: dict[str, Tensor], name: str, max_seq_len: int, report: 
     if missing := [key for key in needed if key not in keys]:
         raise UserError(
             f"the checkpoint lacks {len(missing)} of the {len(needed)} weights of encoder {name!r}, "
-            f"which would stay random: {_named([f'bert.{key}' for key in missing])}"
+            f"which would stay random: {shortened([f'bert.{key}' for key in missing])}"
         )
     odd = [
         f"bert.{key} {tuple(state[old].shape)}, not {tuple(own[key].shape)}"
@@ -316,7 +231,7 @@ def read_encoder(state: dict[str, Tensor], name: str, max_seq_len: int, report: 
         if key in own and state[old].shape != own[key].shape
     ]
     if odd:
-        raise UserError(f"the checkpoint has another encoder than {name!r}: {_named(odd)}")
+        raise UserError(f"the checkpoint has another encoder than {name!r}: {shortened(odd)}")
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and max_seq_len > positions:
         raise UserError(
@@ -381,11 +296,6 @@ def read_head(
     report.heads[task.name] = f"{source.output}*{on}"
     report.used += keys.values()
     return True
-
-
-def _named(keys: list[str], room: int = 12) -> str:
-    more = [f"and {len(keys) - room} more"] if len(keys) > room else []
-    return ", ".join([*keys[:room], *more])
 
 
 def main() -> None:
