@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from data_utils.registry import UserError
+from mt_dnn.import_report import Report
 
 STAND_INS = (
     *("experiments.exp_def.TaskDef", "data_utils.vocab.Vocabulary", "data_utils.metrics.Metric"),
@@ -29,40 +29,6 @@ class StandIn:
 
     def __new__(cls, *args: Any) -> OrderedDict:  # type: ignore[misc]
         return OrderedDict()  # the one mapping that torch's unpickler gives items and attributes
-
-
-@dataclass
-class Report:
-    """What became of every key."""
-
-    heads: dict[str, str] = field(default_factory=dict)
-    """Task -> where its head comes from."""
-    used: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    """Weights of heads that the checkpoint lacks. They are not in the folder either."""
-    unused: list[str] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
-    """Not used, and missed by nobody: buffers of older transformers."""
-    notes: list[str] = field(default_factory=list)
-
-    def lines(self) -> list[str]:
-        """Every head, counts, and names as far as there is room."""
-        kinds = Counter(re.sub(r"^(scoring_list\.\d+|\w+).*", r"\1.*", key) for key in self.used)
-        found = {
-            "used": (len(self.used), [f"{kind} {count}" for kind, count in kinds.items()]),
-            "missing": (len(self.missing), self.missing),
-            "unused": (len(self.unused), self.unused),
-            "expected": (len(self.expected), self.expected),
-        }
-        width = max(map(len, self.heads), default=0)
-        return [
-            *(f"head {task:<{width}}  {origin}" for task, origin in self.heads.items()),
-            *(
-                f"{what:<8} {count:>4}  {shortened(names)}"
-                for what, (count, names) in found.items()
-            ),
-            *(f"note: {note}" for note in self.notes),
-        ]
 
 
 def read_checkpoint(path: Path, report: Report) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -101,8 +67,3 @@ def read_checkpoint(path: Path, report: Report) -> tuple[dict[str, Tensor], dict
     if entries.get("ema"):
         report.notes.append("ema is an average of the weights, which MT-DNN evaluated with")
     return state, settings if isinstance(settings, dict) else {}
-
-
-def shortened(keys: list[str], room: int = 12) -> str:
-    more = [f"and {len(keys) - room} more"] if len(keys) > room else []
-    return ", ".join([*keys[:room], *more])

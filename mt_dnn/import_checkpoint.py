@@ -28,11 +28,11 @@ from jsonargparse import ArgumentParser
 from data_utils.cli import run_cli
 from data_utils.registry import UserError, choices_hint
 from data_utils.task_def import TaskDef
+from mt_dnn.import_report import Report, shortened
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor, nn
 
-    from mt_dnn.checkpoint_file import Report
     from mt_dnn.encoder import Encoder
 
 Activation = Literal["tanh", "gelu", "relu", "identity"]
@@ -87,7 +87,7 @@ def import_checkpoint(
     # After parsing: --help needs no torch.
     import torch
 
-    from mt_dnn.checkpoint_file import Report, read_checkpoint
+    from mt_dnn.checkpoint_file import read_checkpoint
     from mt_dnn.config import DataConfig, ModelConfig, RunConfig
     from mt_dnn.hub import load_tokenizer
     from mt_dnn.model import MTDNN
@@ -207,7 +207,6 @@ def read_encoder(state: dict[str, Tensor], name: str, max_seq_len: int, report: 
     from safetensors.torch import save_file
     from transformers import AutoConfig
 
-    from mt_dnn.checkpoint_file import shortened
     from mt_dnn.encoder import Encoder, load_encoder
     from mt_dnn.hub import load_errors, quiet, resolve_encoder
 

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 from data_utils.cli import run_cli
 from data_utils.registry import UserError
 from data_utils.task_def import TaskDef, split_role
+from experiments.glue.wnli import mark_rows
 from experiments.suite import (
     Skipped,
     Splits,
@@ -42,6 +43,10 @@ class Layout:
     """Split -> file, where the name does not follow from the split."""
     headerless: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Split -> columns, for files without a header."""
+    hub: str = ""
+    """Configuration of the hub's dataset, where it is not named like the task."""
+    marked: bool = False
+    """Whether the pronoun and what it may refer to are marked in the texts (experiments/glue/wnli.py)."""
 
     def file(self, split: str) -> str:
         """``matched_dev`` -> ``dev_matched.tsv``."""
@@ -66,6 +71,7 @@ LAYOUTS = {
     "qnli": Layout("QNLI", ("question", "sentence"), ("question", "sentence")),
     "rte": Layout("RTE", PAIR, PAIR),
     "wnli": Layout("WNLI", PAIR, PAIR),
+    "wnli_marked": Layout("WNLI", PAIR, PAIR, hub="wnli", marked=True),
     "ax": Layout("diagnostic", PAIR, ("premise", "hypothesis"), files={"test": "diagnostic.tsv"}),
 }
 
@@ -119,8 +125,8 @@ def read_hub(task: TaskDef) -> Splits:
     Raises:
         UserError: the hub cannot be reached or lacks the dataset.
     """
-    dataset = load_hub(HUB, task.name)
-    hub_texts = LAYOUTS[task.name].hub_texts
+    layout = LAYOUTS[task.name]
+    dataset, hub_texts = load_hub(HUB, layout.hub or task.name), layout.hub_texts
 
     def rows(split: str) -> Iterator[Row]:
         role, *kind = reversed(split.split("_"))
@@ -168,7 +174,10 @@ def prepare(source: str, out: str = "data/glue", tasks: str = "") -> None:
     check_source(source)
 
     def read(task: TaskDef, skipped: Skipped) -> Splits:
-        return read_hub(task) if source == "hub" else read_download(Path(source), task, skipped)
+        splits = read_hub(task) if source == "hub" else read_download(Path(source), task, skipped)
+        if not LAYOUTS[task.name].marked:
+            return splits
+        return {split: mark_rows(rows, f"{task.name} {split}") for split, rows in splits.items()}
 
     write_tasks(task_defs, read, source=source, out=out)
 

@@ -18,6 +18,7 @@ from experiments.glue import prepare as glue_prepare
 from experiments.glue import submission as glue_submission
 from experiments.glue.prepare import prepare
 from experiments.glue.submission import FILES, submission
+from experiments.glue.wnli import mark_spans
 from mt_dnn.config import RunConfig
 
 GLUE = Path(glue_prepare.__file__).parent
@@ -58,7 +59,7 @@ def run_main(module, monkeypatch, *argv: object) -> int:
 
 
 def test_all_tasks_with_the_hubs_label_order(tasks):
-    names = "cola sst2 mrpc stsb qqp mnli qnli rte wnli ax"
+    names = "cola sst2 mrpc stsb qqp mnli qnli rte wnli wnli_marked ax"
     assert " ".join(tasks) == names
     assert set(tasks) == set(glue_prepare.LAYOUTS)
     assert tasks["rte"].labels == tasks["qnli"].labels == ("entailment", "not_entailment")
@@ -198,7 +199,7 @@ def test_nothing_found_exits_with_2(raw, out, monkeypatch, capsys):
 def test_hub_rows_equal_the_downloads(out, monkeypatch):
     datasets = pytest.importorskip("datasets")
 
-    def fake_load(name: str, config: str):
+    def fake_load(name: str, config: str, revision: str | None = None):
         assert name == "nyu-mll/glue"
         features = {
             "rte": {"sentence1": ["A\tand\nB"], "sentence2": ["C"], "label": [1], "idx": [5]},
@@ -220,12 +221,79 @@ def test_hub_rows_equal_the_downloads(out, monkeypatch):
 def test_hub_out_of_reach(out, monkeypatch):
     datasets = pytest.importorskip("datasets")
 
-    def offline(name: str, config: str):
+    def offline(name: str, config: str, revision: str | None = None):
         raise ConnectionError("no route\nand more")
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     with pytest.raises(UserError, match=r"\(rte\) cannot be loaded from the hub: no route$"):
         prepare("hub", str(out), "rte")
+
+
+@pytest.mark.parametrize(
+    ("sentence1", "sentence2"),
+    [
+        ("A pot will not fit because [it] is too tall.", "_The pot_ is too tall."),
+        # The pronoun whose context agrees longest, at either end; the candidate need not begin.
+        (
+            "He took it off the bag so that [it] would be lighter.",
+            "He took it off the bag so that _the bag_ would be lighter.",
+        ),
+        ("The dogs saw Ann. We had to call [them].", "We had to call _The dogs_."),
+        (
+            'Tom said "Check" to Ralph as he took [his] bishop.',
+            'Tom said "Check" to Ralph as he took _Ralph\'s_ bishop.',
+        ),
+        ("Sam sat by the boys' dog. [Their] food was gone.", "_The boys'_ food was gone."),
+        ("Ann asked Joan, but [she] refused.", "_Joan_ refused."),
+    ],
+)
+def test_wnli_spans_are_found_again(sentence1, sentence2):
+    plain1, plain2 = (
+        text.translate({ord(mark): None for mark in "[]_"}) for text in (sentence1, sentence2)
+    )
+    assert mark_spans(plain1, plain2) == (sentence1, sentence2)
+
+
+@pytest.mark.parametrize(
+    ("sentence1", "sentence2"),
+    [
+        ("Ann met Joan and was late.", "Joan was late."),  # no pronoun
+        ("He could not hear it.", "They heard the train."),  # nothing around it
+        ("Tom slept; he woke, and he woke.", "Tom woke."),  # two fit alike
+        ("Men lived here. They hunted deer.", "Prehistoric men hunted deer."),  # said otherwise
+        ("It broke.", ""),
+    ],
+)
+def test_wnli_spans_that_cannot_be_told_stay_plain(sentence1, sentence2):
+    assert mark_spans(sentence1, sentence2) is None
+
+
+def test_wnli_marked_stands_beside_the_plain_task(raw, out, capsys):
+    header = "index\tsentence1\tsentence2\tlabel"
+    lines = ("4\tI hit the pot and it broke.\tThe pot broke.\t1", "7\tHe left.\tShe came.\t0")
+    write(raw, "WNLI/dev.tsv", header, *lines)
+    prepare(str(raw), str(out), "wnli,wnli_marked")
+    plain = [["4", "1", "I hit the pot and it broke.", "The pot broke."]]
+    marked = [["4", "1", "I hit the pot and [it] broke.", "_The pot_ broke."]]
+    same = [["7", "0", "He left.", "She came."]]
+    assert rows(out, "wnli_dev.tsv") == plain + same
+    assert rows(out, "wnli_marked_dev.tsv") == marked + same
+    assert "wnli_marked dev: spans marked in 1 of 2 pairs" in capsys.readouterr().out
+
+
+def test_wnli_marked_comes_from_the_hubs_wnli(out, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+
+    def fake_load(name: str, config: str, revision: str | None = None):
+        assert (name, config) == ("nyu-mll/glue", "wnli")
+        columns = {"sentence1": ["The pot fell; it broke."], "sentence2": ["The pot broke."]}
+        split = datasets.Dataset.from_dict(columns | {"label": [1], "idx": [0]})
+        return datasets.DatasetDict(train=split, validation=split, test=split)
+
+    monkeypatch.setattr(datasets, "load_dataset", fake_load)
+    prepare("hub", str(out), "wnli_marked")
+    expected = [["0", "1", "The pot fell; [it] broke.", "_The pot_ broke."]]
+    assert rows(out, "wnli_marked_dev.tsv") == expected
 
 
 def predict(folder: Path, dataset: str, predictions: list, uids: list | None = None) -> None:
