@@ -108,8 +108,9 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
 
     labels = _labels(keys.get("labels"), where)
     n_class = keys.get("n_class")
-    n_class = len(labels) if n_class is None else n_class
-    if keys.get("n_class") is not None and n_class < 1:
+    if n_class is None:
+        n_class = len(labels)  # 0 without labels: a type that needs classes says so
+    elif n_class < 1:
         raise UserError(f"{where}: n_class: {n_class} is not positive")
     metrics = tuple(METRICS.canonical(m, where) for m in _strings(keys, "metric_meta", where))
     if not metrics:

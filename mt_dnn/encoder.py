@@ -49,7 +49,10 @@ class Encoder(nn.Module):
     Attributes:
         num_layers: L, the layers with weights of their own (ALBERT repeats one: there L = 1).
         has_token_types: whether ``token_type_ids`` make a difference.
+        source: the folder or hub name that it was loaded from; None where its weights were drawn.
     """
+
+    source: str | None = None
 
     def __init__(self, model: PreTrainedModel, *, pooler_in_checkpoint: bool = False) -> None:
         super().__init__()
@@ -220,6 +223,7 @@ def load_encoder(
             "Use a checkpoint of the whole encoder."
         )
     encoder = Encoder(model, pooler_in_checkpoint=not poolers)
+    encoder.source = str(source)
     if gradient_checkpointing:
         encoder.enable_gradient_checkpointing()
     return encoder

@@ -75,7 +75,8 @@ def tasks_yaml(tasks: dict[str, TaskDef]) -> str:
     for task in tasks.values():
         values = dataclasses.asdict(task)
         entry = {key: values[name] for key, name in KEYS.items()}
-        entries[task.name] = {k: v for k, v in entry.items() if v not in (None, (), [])}
+        entry["n_class"] = task.n_class or None  # 0: the file did not say
+        entries[task.name] = {k: v for k, v in entry.items() if v not in (None, (), [], {})}
     return yaml.safe_dump(_plain(entries), sort_keys=False, allow_unicode=True)
 
 

@@ -1,6 +1,7 @@
 """One file per data format; a new one is a new file and its line here."""
 
 from data_utils.formats import cloze_choice as cloze_choice
+from data_utils.formats import mlm as mlm
 from data_utils.formats import mrc as mrc
 from data_utils.formats import premise_and_multi_hypothesis as premise_and_multi_hypothesis
 from data_utils.formats import premise_and_one_hypothesis as premise_and_one_hypothesis

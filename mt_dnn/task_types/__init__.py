@@ -7,6 +7,7 @@ from data_utils.task_def import TaskDef
 from data_utils.task_file import load_task_file
 from mt_dnn.task_types import classification as classification
 from mt_dnn.task_types import cloze_choice as cloze_choice
+from mt_dnn.task_types import mask_lm as mask_lm
 from mt_dnn.task_types import multi_label as multi_label
 from mt_dnn.task_types import multiple_choice as multiple_choice
 from mt_dnn.task_types import ranking as ranking

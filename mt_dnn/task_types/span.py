@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -21,6 +20,9 @@ from mt_dnn.heads import TokenHead
 from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction
 from mt_dnn.task_types.span_decoding import Found, best_texts, distinct
 
+TEXTS_KEPT = 5
+"""Answers that are written with a prediction. The best of a row are among the best of its windows."""
+
 
 @TASK_TYPES.register("Span", "SpanClassification", "CLUE_SPAN")
 class Span(BaseTaskType):
@@ -31,13 +33,13 @@ class Span(BaseTaskType):
     of its two logits, not of log-probabilities: those are normalised window by window, so that a
     window without the answer would have a favourite as sure of itself as the right one.
 
-    The row's answer is the best span of all its windows, and there always is one. ``scores``: the
-    ``n_best`` answers with theirs, and ``null``, the score of no answer.
+    The row's answer is the best span of all its windows, and there always is one. ``scores``:
+    ``score``, its own; ``null``, that of no answer; ``n_best``, the best texts with theirs.
     """
 
     label_per: ClassVar[tuple[str, ...]] = ("span",)
     options: ClassVar[dict[str, Any]] = {
-        "n_best": 5,  # answers that are written with a prediction
+        "n_best": 20,  # spans of each window that are looked at; several may have one text
         "max_answer_len": 30,  # tokens
     }
     losses: ClassVar[tuple[str, ...]] = ("SpanCeCriterion",)
@@ -92,8 +94,12 @@ class Span(BaseTaskType):
         return self._prediction(windows[0].uid, found, null, windows[0].gold)
 
     def _prediction(self, uid: str, found: Found, null: float, gold: Any) -> Prediction:
-        found = found[: self.task.options["n_best"]]
-        return Prediction(uid, self.choose(found, null), {"n_best": found, "null": null}, gold)
+        scores = {
+            "score": found[0][1] if found else None,
+            "null": null,
+            "n_best": [[text, score] for text, score in found[:TEXTS_KEPT]],
+        }
+        return Prediction(uid, self.choose(found, null), scores, gold)
 
     def choose(self, found: Found, null: float) -> str:
         """The answer; empty only where no window has a token of the document."""
@@ -105,9 +111,8 @@ class Span(BaseTaskType):
         return [row[:length] for row, length in zip(logits, lengths, strict=True)]
 
     def guess(self, gold: list[list[str]]) -> list[str]:
-        """The answer that is right most often, which may be that there is none."""
-        common = Counter(chain.from_iterable(texts or [""] for texts in gold)).most_common(1)
-        return [common[0][0]] * len(gold)
+        """Nothing: which texts there are to choose from is part of the input."""
+        return [""] * len(gold)
 
     def in_words(self, value: Any) -> Any:
         return value
@@ -122,7 +127,7 @@ class SpanYN(Span):
     """
 
     options: ClassVar[dict[str, Any]] = {**Span.options, "null_threshold": 0.0}
-    losses: ClassVar[tuple[str, ...]] = ("SpanYNCeCriterion", "SpanCeCriterion")
+    losses: ClassVar[tuple[str, ...]] = ("SpanYNCeCriterion",)
 
     def choose(self, found: Found, null: float) -> str:
         is_null = not found or null - found[0][1] > self.task.options["null_threshold"]

@@ -24,7 +24,7 @@ def best_spans(
 
     Args:
         logits: (B, T, 2), of start and end.
-        allowed: (B, T) bool, the tokens that a span may have: neighbours of one another.
+        allowed: (B, T) bool, the tokens that a span may begin and end with.
 
     Returns:
         Scores, first and last positions (inclusive), each (B, k), k <= n_best, best first; a score of
@@ -46,26 +46,23 @@ def best_texts(logits: Tensor, batch: Batch, *, n_best: int, max_answer_len: int
         logits: (B, T, 2).
         batch: of data format MRC, on the CPU.
     """
-    extras = batch.extras
-    begin = torch.tensor([int(at) for at in extras["passage_at"]]).unsqueeze(-1)  # (B, 1)
-    count = torch.tensor([len(starts) for starts in extras["char_starts"]]).unsqueeze(-1)
-    place = torch.arange(logits.shape[1])
-    allowed = (place >= begin) & (place < begin + count)
-    found = best_spans(logits, allowed, n_best=n_best, max_answer_len=max_answer_len)
-    scores, first, last = (part.tolist() for part in (found[0], found[1] - begin, found[2] - begin))
+    names = ("passage_at", "passage", "char_starts", "char_ends")
+    windows = list(zip(*(batch.extras[name] for name in names), strict=True))
+    allowed = torch.zeros(logits.shape[:2], dtype=torch.bool)
+    for row, (at, passage, starts, ends) in zip(allowed, windows, strict=True):
+        # SentencePiece has tokens that are a blank alone: no answer, and none begins with one.
+        has_text = [passage[i:j].strip() != "" for i, j in zip(starts, ends, strict=True)]
+        row[at : at + len(starts)] = torch.tensor(has_text, dtype=torch.bool)
+    spans = best_spans(logits, allowed, n_best=n_best, max_answer_len=max_answer_len)
     return [
         distinct(
             # Some tokenizers count the blank before a word as part of it.
-            (passage[starts[i] : ends[j]].strip(), score)
-            for score, i, j in zip(*spans, strict=True)
+            (passage[starts[i - at] : ends[j - at]].strip(), score)
+            for score, i, j in zip(*found, strict=True)
             if score > float("-inf")
         )
-        for passage, starts, ends, *spans in zip(
-            extras["passage"],
-            extras["char_starts"],
-            extras["char_ends"],
-            *(scores, first, last),
-            strict=True,
+        for (at, passage, starts, ends), *found in zip(
+            windows, *(part.tolist() for part in spans), strict=True
         )
     ]
 
@@ -74,6 +71,5 @@ def distinct(answers: Iterable[tuple[str, float]]) -> Found:
     """Each text with the best of its scores."""
     best: dict[str, float] = {}
     for text, score in answers:
-        if text:
-            best[text] = max(score, best.get(text, score))
+        best[text] = max(score, best.get(text, score))
     return sorted(best.items(), key=lambda answer: -answer[1])

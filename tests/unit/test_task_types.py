@@ -24,7 +24,7 @@ from tests.tiny import tiny_encoder
 ENCODER = tiny_encoder()
 H, T = ENCODER.hidden_size, 4
 FORMAT = {"example": "PremiseOnly", "candidate": "PremiseAndMultiHypothesis"}
-N_CLASS = {"Regression": 1, "Ranking": 1}
+N_CLASS = {"Regression": 1, "Ranking": 1, "Span": 2, "SpanYN": 2}
 """A new type needs a line here where its n_class is not 3."""
 NOT_IN_MT_DNN = ("MultiLabel",)
 
@@ -58,6 +58,10 @@ def make_batch(labels: Any = None, candidates: list[int] | None = None, count: i
             "word_starts": [np.arange(T)] * count,
             "choice": [list("abc")[:k] for k in candidates or ()],
             "answer": [[]] * count,
+            "passage": ["a bc"] * count,
+            "passage_at": [1] * count,
+            "char_starts": [np.array([0, 2])] * count,
+            "char_ends": [np.array([1, 4])] * count,
         },
         labels=None if labels is None else torch.tensor(labels),
         candidate_mask=mask,

@@ -1,0 +1,84 @@
+"""Running text without labels, whose own words are what is predicted."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any, ClassVar
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from data_utils.formats.base import FORMATS, Example, Row
+from data_utils.registry import UserError
+from data_utils.task_def import TaskDef
+
+BLANK_LINE = re.compile(r"\n\s*\n")
+NO_WORD = -1
+
+
+class MLM:
+    """Blank lines part a text into paragraphs. A paragraph longer than ``max_seq_len`` goes on in the
+    next window, so that nothing is thrown away and no window holds two paragraphs; the windows of a
+    row are numbered throughout.
+
+    There is no column ``labels``: the task type draws them anew each time. Stored besides:
+    ``word_ids``, the number of each token's word, and ``NO_WORD`` at special tokens, which are
+    never hidden. A word is what the tokenizer cuts a text into before sub-words: between blanks and
+    punctuation for most, a character of Chinese for BERT's.
+    """
+
+    label_per = "text"
+    options: ClassVar[dict[str, Any]] = {}
+    columns: tuple[str, ...] = ("uid", "text")
+
+    def parse(self, row: Row, task: TaskDef) -> Example:
+        paragraphs = [part.strip() for part in BLANK_LINE.split(row.text("text"))]
+        texts = tuple(filter(None, paragraphs))
+        if not texts:
+            raise UserError(f"{row.where}: column 'text' is empty")
+        return Example(row.text("uid"), texts, label=True)  # the text is its own label
+
+    def encode(
+        self,
+        examples: list[Example],
+        tokenizer: PreTrainedTokenizerBase,
+        task: TaskDef,
+        *,
+        max_seq_len: int,
+    ) -> dict[str, list]:
+        owners = [example for example in examples for _ in example.texts]
+        encoded = tokenizer(
+            [text for example in examples for text in example.texts],
+            truncation=True,
+            max_length=max_seq_len,
+            return_overflowing_tokens=True,
+        )
+        columns: dict[str, list] = defaultdict(list)
+        previous = None
+        for encoding, paragraph in zip(
+            encoded.encodings, encoded["overflow_to_sample_mapping"], strict=True
+        ):
+            owner = owners[paragraph]
+            columns["window"].append(0 if owner is not previous else columns["window"][-1] + 1)
+            columns["uid"].append(owner.uid)
+            columns["input_ids"].append(encoding.ids)
+            if "token_type_ids" in tokenizer.model_input_names:
+                columns["token_type_ids"].append(encoding.type_ids)
+            columns["word_ids"].append(_word_ids(encoding, tokenizer.all_special_ids))
+            previous = owner
+        return {**columns, "truncated": [False] * len(examples)}
+
+
+def _word_ids(encoding: Any, special: list[int]) -> np.ndarray:
+    """(T,) int32; a special token that stands in the text, such as [UNK], has no word either."""
+    return np.array(
+        [
+            NO_WORD if word is None or token in special else word
+            for token, word in zip(encoding.ids, encoding.word_ids, strict=True)
+        ],
+        np.int32,
+    )
+
+
+FORMATS.register("MLM")(MLM())

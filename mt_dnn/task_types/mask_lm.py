@@ -1,0 +1,138 @@
+"""Hidden tokens of running text; logits (B, M, V), at the M positions that are hidden."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from data_utils.collator import IGNORE, Batch
+from data_utils.collator import pad as pad_rows
+from data_utils.formats.mlm import NO_WORD
+from data_utils.registry import UserError
+from data_utils.task_def import TaskDef
+from mt_dnn.config import ModelConfig
+from mt_dnn.encoder import Encoder
+from mt_dnn.mask_lm_head import MASKED_AT, MaskLMHead, pretrained
+from mt_dnn.masking import UNTOUCHED, choose, replace, to_device
+from mt_dnn.task_types.base import TASK_TYPES, Prediction
+from mt_dnn.task_types.tokens import TokenTaskType
+
+
+@TASK_TYPES.register("MaskLM")
+class MaskLM(TokenTaskType):
+    """Masked language modelling (Devlin et al. 2019, arXiv 1810.04805); with smoothness, ALUM (Liu et
+    al. 2020, arXiv 2004.08994).
+
+    Tokens are hidden anew whenever a batch is seen. In evaluation the same are hidden each time, as
+    long as the batches are the same: another ``batch.eval_size`` hides others.
+
+    The head starts from the checkpoint's own where it has one (BERT, RoBERTa, ELECTRA's generator
+    and others; not ELECTRA's discriminator, nor an encoder that was saved without its head),
+    otherwise from BERT's initialization.
+
+    A prediction's value and gold are the ids at the hidden positions, its scores the sum of their
+    negative log-likelihoods in nats and how many they are.
+    """
+
+    label_per: ClassVar[tuple[str, ...]] = ("text",)
+    options: ClassVar[dict[str, Any]] = {"mask_probability": 0.15, "whole_word": False}
+    losses: ClassVar[tuple[str, ...]] = ("MlmCriterion", "CeCriterion")
+
+    def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(task, tokenizer)
+        if tokenizer is not None:
+            special = set(tokenizer.all_special_ids)
+            ids = [token for token in range(len(tokenizer)) if token not in special]
+            self.ordinary_ids = torch.tensor(ids)
+
+    @classmethod
+    def check(cls, task: TaskDef) -> TaskDef:
+        if task.labels:
+            raise UserError(f"{task.where}: labels: {task.task_type} has none but the text itself")
+        task = super().check(task)
+        probability = task.options["mask_probability"]
+        if not 0 < probability < 1:
+            raise UserError(
+                f"{task.where}: options: mask_probability: {probability} is outside (0, 1)"
+            )
+        return task
+
+    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
+        if self.tokenizer is not None and self.tokenizer.mask_token_id is None:
+            raise UserError(
+                f"{self.task.where}: {self.task.task_type} hides tokens behind a mask token, and the "
+                f"tokenizer of {encoder.config.model_type} has none. Use an encoder that was "
+                "pretrained by masking, such as bert-base-uncased"
+            )
+        head = MaskLMHead(encoder)
+        if weights := pretrained(encoder):
+            head.load_state_dict(weights)
+        return head
+
+    def prepare(self, batch: Batch, seed: int) -> Batch:
+        """Drawn on the host, so that the same tokens are hidden on every device."""
+        assert self.tokenizer is not None
+        options = self.task.options
+        generator = torch.Generator().manual_seed(seed)
+        chosen = choose(
+            pad_rows(batch.extras["word_ids"], NO_WORD),
+            probability=options["mask_probability"],
+            whole_word=options["whole_word"],
+            generator=generator,
+        )
+        shown = replace(
+            chosen,
+            mask_id=int(self.tokenizer.mask_token_id),
+            ordinary_ids=self.ordinary_ids,
+            generator=generator,
+        )
+        masked_at = [row.nonzero().flatten().numpy() for row in chosen]
+        device, width = batch.input_ids.device, batch.input_ids.shape[1]
+        at = to_device(pad_rows(masked_at, -1), device)  # (B, M)
+        shown = to_device(F.pad(shown, (0, width - shown.shape[1]), value=UNTOUCHED), device)
+        return dataclasses.replace(
+            batch,
+            input_ids=torch.where(shown == UNTOUCHED, batch.input_ids, shown),
+            labels=batch.input_ids.gather(1, at.clamp(min=0)).masked_fill(at < 0, IGNORE),
+            extras={**batch.extras, MASKED_AT: masked_at},
+        )
+
+    def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
+        predictions = []
+        for row, (uid, own) in enumerate(
+            zip(batch.uids, self.unpadded(logits, batch), strict=True)
+        ):
+            if batch.labels is None:
+                predictions.append(Prediction(uid, own.argmax(-1).tolist(), None))
+                continue
+            labels = batch.labels[row]
+            gold = labels[labels != IGNORE]
+            nats = F.cross_entropy(own.float(), gold, reduction="sum").item()
+            value = own.argmax(-1).tolist()
+            predictions.append(Prediction(uid, value, (nats, len(gold)), gold.tolist()))
+        return predictions
+
+    def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
+        labelled = self.labels(logits, batch) != IGNORE
+        return [row[own] for row, own in zip(logits, labelled, strict=True)]
+
+    def merge(self, windows: list[Prediction]) -> Prediction:
+        nats, counts = zip(*(window.scores for window in windows), strict=True)
+        return Prediction(
+            windows[0].uid,
+            [token for window in windows for token in window.value],
+            (sum(nats), sum(counts)),
+            [token for window in windows for token in window.gold],
+        )
+
+    def guess(self, gold: list[Any]) -> list[Any]:
+        return super().guess(gold) if any(gold) else gold
+
+    def in_words(self, value: list[int]) -> list[str]:
+        assert self.tokenizer is not None
+        return list(self.tokenizer.convert_ids_to_tokens(value))
