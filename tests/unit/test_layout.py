@@ -39,7 +39,16 @@ ORDER = [
 ]
 KNOW_NO_MODEL = ["mt_dnn.smoothness", "mt_dnn.proximal", "mt_dnn.ball", "mt_dnn.divergences"]
 CLIS = [name for name in ("train.py", "prepro.py", "predict.py") if (ROOT / name).exists()]
-HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "accelerate", "pyarrow", "seqeval")
+HEAVY = (
+    "torch",
+    "transformers",
+    "datasets",
+    "sklearn",
+    "scipy",
+    "accelerate",
+    "pyarrow",
+    "seqeval",
+)
 
 
 def module_name(path: Path) -> str:

@@ -87,7 +87,11 @@ REPLACED = {
     "null label": ("[not_entailment, entailment]", "[null, x]", ["quote it"]),
     "label twice": ("[not_entailment, entailment]", "[a, a]", ["one label twice"]),
     "labels text": ("[not_entailment, entailment]", "entailment", ["is not a list"]),
-    "no classes": ("  labels: [not_entailment, entailment]\n", "", ["Classification needs labels, or n_class"]),
+    "no classes": (
+        "  labels: [not_entailment, entailment]\n",
+        "",
+        ["Classification needs labels, or n_class"],
+    ),
     "one class": ("[not_entailment, entailment]", "[a]", ["n_class: 1", "at least 2"]),
     "a format of candidates": (
         "PremiseAndOneHypothesis",

@@ -137,5 +137,5 @@ def test_malformed_rows_name_their_line(tmp_path, tokenizer, change, message):
 
 def test_formats_that_mt_dnn_has_no_such_rows_for_are_refused(tmp_path):
     cloze = task_of(("ClozeChoice", "ClozeChoice", {"n_class": 2}))
-    with pytest.raises(UserError, match="hold no ClozeChoice task .* they hold .*Sequence"):
+    with pytest.raises(UserError, match=r"hold no ClozeChoice task .* they hold .*Sequence"):
         export_rows(None, cloze, tmp_path / "x.json")
