@@ -134,8 +134,8 @@ class Predictor:
     def logits(self, task: str, rows: Rows, batch_size: int = 64) -> np.ndarray | list[np.ndarray]:
         """What the task's head gives: (n, C) float32, such as a student can be distilled from.
 
-        Rows with candidates give one array (K,) each, as K differs, and rows of words (words, C). Rows
-        that were cut into windows give theirs one under the other.
+        Rows with candidates give one array (K,) each, as K differs, and rows of words (words, C), as do
+        texts that are written (tokens, V). Rows that were cut into windows give theirs one under the other.
         """
         definition = self.task(task)
         kind = self.model.task_types[definition.name]
@@ -145,7 +145,8 @@ class Predictor:
 
         found = self._each(self.examples(task, rows), definition, compute, batch_size)
         arrays = [own[0] if len(own) == 1 else np.concatenate(own) for own in found]
-        if FORMATS.get(definition.data_format).label_per != "example":
+        per_example = FORMATS.get(definition.data_format).label_per == "example"
+        if not per_example or definition.label_form == "text":  # rows of unequal length
             return arrays
         return np.stack(arrays) if arrays else np.empty((0, definition.n_class), np.float32)
 

@@ -12,6 +12,7 @@ from mt_dnn.task_types import multi_label as multi_label
 from mt_dnn.task_types import multiple_choice as multiple_choice
 from mt_dnn.task_types import ranking as ranking
 from mt_dnn.task_types import regression as regression
+from mt_dnn.task_types import sequence_generation as sequence_generation
 from mt_dnn.task_types import sequence_labeling as sequence_labeling
 from mt_dnn.task_types import span as span
 from mt_dnn.task_types.base import TASK_TYPES as TASK_TYPES

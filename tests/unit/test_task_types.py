@@ -40,7 +40,16 @@ def make_task(task_type: str, **keys: Any) -> TaskDef:
 
 def make(task_type: str, **keys: Any) -> TaskType:
     task = checked(make_task(task_type, **keys))
-    return TASK_TYPES.get(task.task_type)(task)
+    return TASK_TYPES.get(task.task_type)(task, Words() if task.label_form == "text" else None)
+
+
+class Words:
+    """A tokenizer as far as a decoded text asks for it."""
+
+    eos_token_id = 1
+
+    def decode(self, ids: list[int], **_: Any) -> str:
+        return " ".join(map(str, ids))
 
 
 def make_batch(labels: Any = None, candidates: list[int] | None = None, count: int = 3) -> Batch:
@@ -75,8 +84,11 @@ def some_logits(name: str, seed: int = 0) -> tuple[TaskType, Tensor, Batch]:
     """The type with logits of its own head, in the shape that it states."""
     kind = make(name)
     many = [2, 1, 3] if {"candidate", "choice"} & set(kind.label_per) else None
-    batch = make_batch(candidates=many)
-    head = kind.build_head(ENCODER, ModelConfig(dropout=0.0))
+    # A text under teacher forcing is its own input.
+    words = [[5, 6, 7, 1]] * 3 if kind.label_form == "text" else None
+    batch = make_batch(words, candidates=many)
+    encoder = ENCODER if words is None else tiny_encoder("t5")
+    head = kind.build_head(encoder, ModelConfig(dropout=0.0))
     generator = torch.Generator().manual_seed(seed)
     for parameter in head.parameters():
         parameter.data.normal_(generator=generator)

@@ -1,0 +1,139 @@
+"""A pretrained decoder as a head: hidden states of the input -> the vocabulary, word by word."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+
+from data_utils.collator import IGNORE, Batch
+from data_utils.registry import UserError
+from mt_dnn.attention import decide_mask_on_host
+from mt_dnn.encoder import Encoder
+from mt_dnn.hub import load_errors, quiet
+
+HEADS_FILE = "heads.safetensors"
+"""In a folder that a run has written: there, and not in a checkpoint, the decoder's weights are."""
+
+
+class DecoderHead(nn.Module):
+    """T5's decoder (Raffel et al. 2020, arXiv 1910.10683) on the shared encoder.
+
+    ``forward`` gives (B, L, V) under teacher forcing, the gold words being the input. The word
+    embeddings are the encoder's own and no part of this module: they are saved, optimized and, for a
+    teacher's weights, replaced once, there. So is the output layer, where the checkpoint ties it to
+    them (T5 1.0, which then scales its input by H^-1/2); otherwise it is here.
+
+    Raises:
+        UserError: the encoder has no decoder that belongs to it, or its checkpoint lacks weights of it.
+    """
+
+    words: nn.Embedding
+
+    def __init__(self, encoder: Encoder, *, head_name: str = "", where: str = "") -> None:
+        super().__init__()
+        config = copy.deepcopy(encoder.config)
+        config.is_encoder_decoder = True  # the encoder-only class has unset it
+        if type(config) not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
+            raise UserError(
+                f"{where}: {config.model_type} has no decoder to write with. "
+                f"Choices: an encoder of the T5 family, such as google-t5/t5-small"
+            )
+        with quiet():
+            model = AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32)
+        words = encoder.model.get_input_embeddings()
+        assert isinstance(words, nn.Embedding)
+        object.__setattr__(self, "words", words)  # not registered
+        self.scale = config.d_model**-0.5 if is_tied(config) else 1.0
+        self.pad_id = int(config.pad_token_id)
+        start = getattr(config, "decoder_start_token_id", None)
+        self.start_id = self.pad_id if start is None else int(start)
+        self.eos_id = int(config.eos_token_id)
+        if (weights := _pretrained(encoder, head_name, where)) is not None:
+            model.load_state_dict(weights, strict=False)  # complete: told above
+        self.decoder = model.decoder
+        self.decoder.embed_tokens = None
+        self.output = (
+            None if is_tied(config) else nn.Linear(config.d_model, len(words.weight), bias=False)
+        )
+        if self.output is not None:
+            self.output.weight = nn.Parameter(model.lm_head.weight.detach().clone())
+        decide_mask_on_host(self.decoder)
+
+    def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        assert batch.labels is not None
+        gold = batch.labels.masked_fill(batch.labels == IGNORE, self.pad_id)
+        return self._logits(F.pad(gold[:, :-1], (1, 0), value=self.start_id), hidden, batch)
+
+    @torch.no_grad()
+    def greedy(self, hidden: Tensor, batch: Batch, *, longest: int) -> Tensor:
+        """Logits of each step of greedy search, (B, L, V), until all texts have ended.
+
+        The prefix is read anew at each step: label words are a few tokens, and nothing need be cached.
+        """
+        ids = torch.full((len(hidden), 1), self.start_id, device=hidden.device)
+        ended = torch.zeros(len(hidden), dtype=torch.bool, device=hidden.device)
+        steps = []
+        for _ in range(longest):
+            step = self._logits(ids, hidden, batch)[:, -1]  # (B, V)
+            steps.append(step)
+            chosen = step.argmax(-1)
+            ended |= chosen == self.eos_id
+            if ended.all():
+                break
+            ids = torch.cat([ids, chosen.unsqueeze(1)], dim=1)
+        return torch.stack(steps, dim=1)
+
+    def _logits(self, ids: Tensor, hidden: Tensor, batch: Batch) -> Tensor:
+        decoded = self.decoder(
+            inputs_embeds=self.words(ids),
+            encoder_hidden_states=hidden,
+            encoder_attention_mask=batch.attention_mask if batch.is_padded else None,
+            use_cache=False,
+        ).last_hidden_state  # (B, L, H)
+        weight = self.words.weight if self.output is None else self.output.weight
+        return F.linear(decoded * self.scale, weight)
+
+
+def is_tied(config: PreTrainedConfig) -> bool:
+    """Whether the output layer is the word embeddings.
+
+    transformers ties always, and keeps here what the checkpoint's configuration said.
+    """
+    return bool(getattr(config, "scale_decoder_outputs", config.tie_word_embeddings))
+
+
+def _pretrained(encoder: Encoder, head_name: str, where: str) -> dict[str, Tensor] | None:
+    """The whole model's weights in the encoder's checkpoint; None where they come from elsewhere:
+    the encoder was drawn at random, or is a run's own, whose heads are read after they are built."""
+    source = encoder.source
+    if source is None:
+        return None
+    if (heads := Path(source) / HEADS_FILE).is_file():
+        with safe_open(heads, "pt") as saved:
+            if any(name.startswith(f"{head_name}.decoder.") for name in saved.keys()):  # noqa: SIM118
+                return None
+        raise UserError(
+            f"{where}: the run {source} has no head {head_name!r}, and its encoder comes without the "
+            f"decoder, which would stay random. Train the task in that run, or start from the checkpoint"
+        )
+    fork = torch.random.fork_rng(devices=[])
+    with quiet(), load_errors(source, "decoder"), fork:
+        model, info = AutoModelForSeq2SeqLM.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True
+        )
+    missing = sorted(name for name in info["missing_keys"] if name.startswith("decoder."))
+    if not is_tied(model.config) and model.lm_head.weight is model.get_input_embeddings().weight:
+        missing.append("lm_head.weight")  # which transformers then ties, and says nothing
+    if missing:
+        raise UserError(
+            f"{where}: the checkpoint of {source!r} lacks {len(missing)} weights of its decoder, which "
+            f"would stay random: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
+        )
+    return dict(model.state_dict())
