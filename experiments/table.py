@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 from argparse import ArgumentParser, Namespace
@@ -29,6 +30,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 1 where a run failed."""
     options = _parse(args)
     table = load_table(options.table, seeds=options.seeds, overrides=options.set)
+    if options.use:
+        table = _restricted(table, options.use)
     runs = plan(table)
     out = Path(options.out or f"results/{Path(options.table).stem}")
     failed: list[PlannedRun] = []
@@ -59,7 +62,7 @@ def _parse(args: Sequence[str] | None) -> Namespace:
     add("--gpus", nargs="+", default=[], help="CUDA devices to deal the runs to, such as 0 1 2")
     add("--render_only", action="store_true", help="render what there is; run nothing")
     add("--only", nargs="+", metavar="ROW", help="run these rows only; all are rendered")
-    add("--use", nargs="+", metavar="TASK", help="run only what trains these; all are rendered")
+    add("--use", nargs="+", metavar="TASK", help="only the columns whose runs train these tasks")
     add("--seeds", nargs="+", type=int, help="instead of the file's")
     add(
         *("--set",),
@@ -111,22 +114,27 @@ def _check_columns(table: Table) -> None:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
 
 
+def _restricted(table: Table, use: Sequence[str]) -> Table:
+    """The table's columns whose runs train none but these tasks.
+
+    Raises:
+        UserError: no column trains one of them.
+    """
+    tasks = {task for column in table.columns for task in column.use}
+    for task in use:
+        if task not in tasks:
+            raise UserError(f"--use: no column trains {task!r}.{choices_hint(task, tasks)}")
+    columns = tuple(column for column in table.columns if set(column.use) <= set(use))
+    return dataclasses.replace(table, columns=columns)
+
+
 def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> list[PlannedRun]:
     from experiments.table_runs import Machine, TableRuns
 
     for row in options.only or ():
         if row not in table.rows:
             raise UserError(f"--only: no row {row!r}.{choices_hint(row, table.rows)}")
-    tasks = {task for run in runs for task in run.use}
-    for task in options.use or ():
-        if task not in tasks:
-            raise UserError(f"--use: no column trains {task!r}.{choices_hint(task, tasks)}")
-    chosen = [
-        run
-        for run in runs
-        if (not options.only or run.row in options.only)
-        and (not options.use or set(run.use) <= set(options.use))
-    ]
+    chosen = [run for run in runs if not options.only or run.row in options.only]
     threads = options.threads or max(1, _cores() // options.jobs)
     machine = Machine(jobs=options.jobs, threads=threads, gpus=tuple(options.gpus))
     return TableRuns(out, machine, keep_models=table.keep_models, say=_say).run_missing(chosen)
@@ -164,7 +172,7 @@ def _render(options: Namespace, table: Table, runs: list[PlannedRun], out: Path)
 def _command(options: Namespace) -> str:
     """What computes and renders the table again, without what only says how fast."""
     words = ["python", "-m", "experiments.table", options.table]
-    for name in ("out", "seeds", "set"):
+    for name in ("out", "use", "seeds", "set"):
         value = getattr(options, name)
         if value:
             words += [f"--{name}", *(map(str, value) if isinstance(value, list) else [value])]
