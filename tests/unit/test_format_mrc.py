@@ -94,6 +94,8 @@ def test_the_keys_of_squad_in_json(tmp_path):
             SpanLabel(37, 40, ("cat", "dog")),
         ),
         ({"answers": [], "is_impossible": True}, UNANSWERABLE),
+        ({"answers": [dog], "is_impossible": True}, UNANSWERABLE),  # a plausible one
+        ({"is_impossible": True}, UNANSWERABLE),
         ({"answers": {"text": [], "answer_start": []}}, UNANSWERABLE),
         ({}, None),
         ({"answers": None}, None),
@@ -369,6 +371,13 @@ def test_an_over_long_question_is_cut_at_half(wordpiece):
     first, second, *_ = rows_of(columns, "00")
     assert document_ids(first)[-7:] == document_ids(second)[:7]
     assert len(document_ids(first)) == 15
+
+
+def test_a_question_that_just_fits_is_not_counted_as_cut(wordpiece):
+    examples = [Example("7", ("a dog", " ".join(WORDS[20 : 20 + n])), None) for n in (15, 16)]
+    columns = encode(examples, wordpiece, 33)
+    assert columns["truncated"] == [False, True]
+    assert columns["input_ids"][0] == columns["input_ids"][1]
 
 
 def test_a_negative_stride_is_refused(wordpiece):
