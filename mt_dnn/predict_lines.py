@@ -99,8 +99,13 @@ def _logits(
 ) -> Iterator[dict[str, Any]]:
     examples = predictor.examples(task.name, rows)
     logits = predictor.logits(task.name, examples, batch_size)
-    for example, values in zip(examples, logits, strict=True):
-        gold = {} if example.label is None else {"gold": task.decode_label(example.label)}
+    for row, example, values in zip(rows, examples, logits, strict=True):
+        # A class or a number in its own form; else as the row spells it, for what an example holds is
+        # made for training, such as a 0 or 1 for each label.
+        label = row.values.get("label")
+        if type(example.label) in (int, float):
+            label = task.decode_label(example.label)
+        gold = {} if example.label is None or label in (None, "") else {"gold": label}
         yield {"uid": example.uid, "logits": values.tolist()} | gold
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mt_dnn
+from mt_dnn.predict_lines import predict_lines
 from tests.integration.runs import logged, predictions, run
 from tests.tiny import WORDS
 
@@ -153,3 +155,24 @@ def test_smart_acts_through_its_divergence(tiny_config, data, name):
 def test_kinds_train_together_and_share_an_encoder(tiny_config, data):
     trainer = run(tiny_config(data=data, train={"epochs": 1}, smart="smart"))
     assert set(trainer.best["scores"]) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_logits_go_out_with_the_rows_own_labels(tiny_config, data, name):
+    trainer = run(tiny_config(data={**data, "use": (name,)}, train={"max_steps": 1}))
+    predictor = mt_dnn.load(trainer.run_dir)
+    rows, written = task_rows(name), io.StringIO()
+    predict_lines(
+        predictor,
+        predictor.task(name),
+        [json.dumps(row) for row in rows],
+        name="rows.jsonl",
+        what="logits",
+        write=written.write,
+        batch_size=3,
+        chunk=5,
+    )
+    records = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [record["uid"] for record in records] == [row["uid"] for row in rows]
+    assert [record["gold"] for record in records] == [row["label"] for row in rows]
+    assert all(record["logits"] for record in records)
