@@ -1,4 +1,4 @@
-"""Predict with a finished run: ``python predict.py --run runs/glue --task rte --input rows.tsv``."""
+"""Predict with finished runs: ``python predict.py --run runs/glue --task rte --input rows.tsv``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data_utils.registry import UserError
 
 
 def predict(
-    run: str,
+    run: list[str],
     task: str | None = None,
     input: str = "-",
     output: str | None = None,
@@ -27,7 +27,7 @@ def predict(
     """Answer rows of text in JSON lines, in the rows' order; score them where they have labels.
 
     Args:
-        run: Run directory, or its best/ folder.
+        run: Run directories, or their best/ folders.
         task: Whose head answers; may be left out where the run has one task.
         input: A .tsv or .jsonl file, or - for standard input, answered batch by batch as it comes. TSV has
             the task's canonical columns (uid, label, texts; labels may be empty) or its texts alone; JSON
@@ -95,7 +95,14 @@ def _written_whole(path: Path) -> Iterator[IO[str]]:
 
 def main() -> None:
     parser = ArgumentParser(prog="predict.py", description=__doc__, allow_abbrev=False)
-    parser.add_function_arguments(predict)
+    parser.add_argument(
+        "--run",
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="Run directory, or its best/ folder. Several answer as one, by the mean of their logits.",
+    )
+    parser.add_function_arguments(predict, skip={"run"})
     predict(**parser.parse_args().as_dict())
 
 

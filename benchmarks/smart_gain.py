@@ -178,6 +178,7 @@ def report_run(run: str, settings: Settings) -> tuple[list[Report], list[Manifes
     accelerator = build_accelerator(SystemConfig(device=settings.device))
     predictor = load(run, settings.device)
     model = predictor.model.requires_grad_(False)
+    assert isinstance(model, MTDNN)  # of one run
     stores = prepare_stores(predictor.tasks, config, predictor.tokenizer, roles=("dev",))["dev"]
     if not stores:
         raise UserError(f"{run}: none of its tasks has dev rows in {config.data.data_dir}")

@@ -26,6 +26,8 @@ class Batch:
     token_type_ids: Tensor | None = None  # (N, T), None where the encoder has no token types
     labels: Tensor | None = None  # (B,) or (B, L) padded with IGNORE; None: unlabelled
     candidate_mask: Tensor | None = None  # (B, K) bool; True cells, row by row, are the N sequences
+    soft_labels: Tensor | None = None
+    """A teacher's logits, float32: (B, C), (B, K) or by token (B, L, C), padded with 0; None: no teacher."""
     is_padded: bool = True
     """False: ``attention_mask`` is 1 everywhere, known here so that no device need be asked."""
     extras: dict[str, list[Any]] = field(default_factory=dict)
@@ -79,6 +81,7 @@ def make_batch(
     attention_mask = pad([np.ones(len(row), np.int64) for row in ids], 0, pad_multiple)
     types = rows.pop("token_type_ids", None)
     labels = rows.pop("labels", None)
+    soft_labels = rows.pop("soft_labels", None)
     return Batch(
         task=task,
         uids=rows.pop("uid"),
@@ -88,6 +91,7 @@ def make_batch(
         token_type_ids=None if types is None else pad(types, 0, pad_multiple).long(),
         labels=None if labels is None else _stack(labels),
         candidate_mask=masks,
+        soft_labels=None if soft_labels is None else _stack_soft(soft_labels),
         extras=rows,
     )
 
@@ -101,11 +105,18 @@ def _stack(labels: list[Any]) -> Tensor:
     return stacked.float() if stacked.is_floating_point() else stacked.long()
 
 
+def _stack_soft(rows: list[Any]) -> Tensor:
+    """(n,) each -> (B, n); a list of (C,) for each token -> (B, L, C); padded with 0."""
+    if isinstance(rows[0], list):
+        rows = [np.stack(row) for row in rows]
+    return pad(rows, 0)
+
+
 def pad(rows: list[np.ndarray], value: int | float, multiple: int = 1) -> Tensor:
-    """Rows of unequal length -> (len(rows), T), T rounded up to ``multiple``."""
+    """Rows (length, ...) of unequal length -> (len(rows), T, ...), T rounded up to ``multiple``."""
     width = max(len(row) for row in rows)
     width = -(-width // multiple) * multiple
-    out = np.full((len(rows), width), value, dtype=rows[0].dtype)
+    out = np.full((len(rows), width, *rows[0].shape[1:]), value, dtype=rows[0].dtype)
     for target, row in zip(out, rows, strict=True):
         target[: len(row)] = row
     return torch.from_numpy(out)

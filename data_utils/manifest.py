@@ -51,11 +51,15 @@ class Manifest:
     labelled: bool = True
     dropped: dict[str, int] = dataclasses.field(default_factory=dict)
     """Reason -> rows read but not stored."""
+    soft_labels: str = ""
+    """Hash of the file of a teacher's logits that is joined to the rows; it must agree too."""
+    soft_labels_unused: int = 0
+    """Logits in it that are of no example."""
 
 
 IDENTITY = (
     *("version", "task", "split", "data_format", "labels", "n_class", "label_form", "options"),
-    *("max_seq_len", "tokenizer_hash", "source_hash"),
+    *("max_seq_len", "tokenizer_hash", "source_hash", "soft_labels"),
 )
 
 
@@ -76,6 +80,7 @@ def expected_manifest(
     source_hash: str,
     tokenizer: PreTrainedTokenizerBase,
     max_seq_len: int,
+    soft_labels: str = "",
 ) -> Manifest:
     """What the manifest of a fresh store would say, before its rows are counted."""
     own = FORMATS.get(task.data_format).options
@@ -94,11 +99,12 @@ def expected_manifest(
         tokenizer=str(tokenizer.name_or_path),
         source=source,
         pad_token_id=int(tokenizer.pad_token_id or 0),
+        soft_labels=soft_labels,
     )
 
 
 def describe(manifest: Manifest) -> str:
-    """One line: what was read, kept, cut and left out."""
+    """One line: what was read, kept, cut, left out and joined."""
     windows = ""
     if manifest.sequences != manifest.examples:
         windows = f"in {manifest.sequences} windows, "
@@ -108,7 +114,11 @@ def describe(manifest: Manifest) -> str:
         f"{manifest.truncated} truncated at {manifest.max_seq_len}"
     )
     dropped = ", ".join(f"{count} {reason}" for reason, count in manifest.dropped.items())
-    return f"{line}, dropped: {dropped}" if dropped else line
+    if dropped:
+        line += f", dropped: {dropped}"
+    if manifest.soft_labels:
+        line += f", with soft labels ({manifest.soft_labels_unused} more in their file)"
+    return line
 
 
 def differences(found: Manifest, wanted: Manifest) -> list[str]:

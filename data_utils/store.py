@@ -19,6 +19,7 @@ from data_utils.manifest import Manifest as Manifest
 from data_utils.manifest import describe as describe
 from data_utils.manifest import differences, expected_manifest, read_manifest
 from data_utils.registry import UserError
+from data_utils.soft_labels import SoftLabels, fingerprint
 from data_utils.sources import RowSource
 from data_utils.task_def import TaskDef, split_role
 from data_utils.token_rows import import_rows, is_tokenized
@@ -26,6 +27,12 @@ from data_utils.token_table import TokenTable, tokenize
 
 CHUNK = 4096
 """Rows tokenized at once: enough to keep the tokenizer's threads busy, little in memory."""
+
+
+def store_folder(store_dir: Path, task: TaskDef, split: str, *, soft_hash: str = "") -> Path:
+    """One for each file of soft labels, by its hash: plain and distilled runs keep their stores."""
+    suffix = f"-soft-{soft_hash[:8]}" if soft_hash else ""
+    return store_dir / f"{task.name}_{split}{suffix}"
 
 
 def ensure_store(
@@ -36,31 +43,35 @@ def ensure_store(
     tokenizer: PreTrainedTokenizerBase,
     max_seq_len: int,
     store_dir: Path,
+    soft_labels: Path | None = None,
     on_stale: str = "refuse",
     report: Callable[[str], None] = lambda line: None,
 ) -> TaskStore:
     """The store of (task, split), made if missing; a stale one is refused or rebuilt.
 
     Without a ``source`` (the rows are gone) an existing store is used as it is, if it fits.
+    ``soft_labels`` is a file of a teacher's logits, which the store then has in a further column.
 
     Raises:
-        UserError: a stale store and ``on_stale`` is ``refuse``; or malformed rows.
+        UserError: a stale store and ``on_stale`` is ``refuse``; or malformed rows or soft labels.
     """
-    folder = store_dir / f"{task.name}_{split}"
+    soft_hash = "" if soft_labels is None else fingerprint(soft_labels)
+    folder = store_folder(store_dir, task, split, soft_hash=soft_hash)
     found = read_manifest(folder) if (folder / "manifest.json").exists() else None
     if source is not None:
-        name, fingerprint = source.name, source.fingerprint()
+        name, source_hash = source.name, source.fingerprint()
     elif found is not None:
-        name, fingerprint = found.source, found.source_hash
+        name, source_hash = found.source, found.source_hash
     else:
         raise UserError(f"{task.where}: no rows and no store for split {split!r}")
     wanted = expected_manifest(
         task,
         split,
         source=name,
-        source_hash=fingerprint,
+        source_hash=source_hash,
         tokenizer=tokenizer,
         max_seq_len=max_seq_len,
+        soft_labels=soft_hash,
     )
     if found is not None:
         stale = differences(found, wanted)
@@ -76,7 +87,8 @@ def ensure_store(
                 + "Rebuild it with --data.on_stale rebuild, or name another --data.store_dir."
             )
     assert source is not None
-    manifest = build_store(folder, wanted, task=task, source=source, tokenizer=tokenizer)
+    soft = None if soft_labels is None else SoftLabels(soft_labels, task, source=source.name)
+    manifest = build_store(folder, wanted, task=task, source=source, tokenizer=tokenizer, soft=soft)
     report(describe(manifest))
     return TaskStore(folder)
 
@@ -88,17 +100,18 @@ def build_store(
     task: TaskDef,
     source: RowSource,
     tokenizer: PreTrainedTokenizerBase,
+    soft: SoftLabels | None = None,
 ) -> Manifest:
     """Parse and tokenize every row; written aside and renamed, so a store is whole or absent.
 
     Raises:
-        UserError: malformed rows, none at all, or labels that are missing.
+        UserError: malformed rows, none at all, or labels (soft ones too) that are missing.
     """
     aside = folder.with_name(folder.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        manifest = _write_rows(aside / "data.arrow", manifest, task, source, tokenizer)
+        manifest = _write_rows(aside / "data.arrow", manifest, task, source, tokenizer, soft)
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
         (aside / "manifest.json").write_text(text + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -115,6 +128,7 @@ def _write_rows(
     task: TaskDef,
     source: RowSource,
     tokenizer: PreTrainedTokenizerBase,
+    soft: SoftLabels | None,
 ) -> Manifest:
     """The Arrow file; returns the manifest with what was counted on the way."""
     counts: Counter[str] = Counter()
@@ -143,6 +157,8 @@ def _write_rows(
             widths = TokenTable(table).lengths
             counts["tokens"] += int(widths.sum())
             longest = max(longest, int(widths.max()))
+            if soft is not None:
+                table = table.append_column("soft_labels", soft.join(table))
             if writer is None:
                 schema = table.schema
                 writer = pa.ipc.new_file(str(path), schema)
@@ -165,6 +181,7 @@ def _write_rows(
         longest=longest,
         labelled=bool(labelled),
         dropped=dict(dropped),
+        soft_labels_unused=0 if soft is None else soft.close(),
     )
 
 

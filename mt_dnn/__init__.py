@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,8 +10,11 @@ if TYPE_CHECKING:
     from mt_dnn.predict import Predictor
 
 
-def load(run: str | Path, device: Literal["auto", "cuda", "mps", "cpu"] = "cpu") -> Predictor:
-    """The best model of a finished run; see :func:`mt_dnn.predict.load`."""
+def load(
+    run: str | Path | Sequence[str | Path],
+    device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
+) -> Predictor:
+    """The best model of a finished run, or of several as one; see :func:`mt_dnn.predict.load`."""
     from mt_dnn.predict import load  # here: importing the package must not import torch
 
     return load(run, device)

@@ -29,7 +29,7 @@ from mt_dnn.run_dir import (
     open_run_dir,
     write_setup,
 )
-from mt_dnn.stores import prepare_stores, select_tasks, training_stores
+from mt_dnn.stores import prepare_stores, select_tasks, soft_label_files, training_stores
 
 
 @dataclass
@@ -53,8 +53,9 @@ def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
         UserError: anything the user can mend: task file, rows, stores, encoder.
     """
     tasks = select_tasks(config.data)
+    soft_labels = soft_label_files(tasks, config.distill)
     tokenizer = load_tokenizer(config.model.encoder)
-    stores = prepare_stores(tasks, config, tokenizer, report=report)
+    stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, report=report)
     train = training_stores(tasks, stores["train"], config)
     for name, store in stores["dev"].items():
         if not store.manifest.labelled:

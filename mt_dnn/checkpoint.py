@@ -17,15 +17,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from data_utils.registry import UserError
+from mt_dnn.out_folder import written_whole
 
 
-def _folders(run_dir: Path) -> list[Path]:
+def checkpoint_folders(run_dir: Path) -> list[Path]:
     """Complete checkpoints, the oldest first."""
     return sorted((run_dir / "checkpoints").glob("step-????????"))
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:
-    return next(reversed(_folders(run_dir)), None)
+    return next(reversed(checkpoint_folders(run_dir)), None)
 
 
 def save_checkpoint(
@@ -40,20 +41,18 @@ def save_checkpoint(
 ) -> Path:
     """Write aside, rename, then delete all but the newest ``keep``."""
     folder = run_dir / "checkpoints" / f"step-{step:08d}"
-    aside = folder.with_suffix(".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    save_model(model, str(aside / "model.safetensors"))
-    entries = optimizer.state_dict()
-    save_file(_flatten(entries["state"]), aside / "optimizer.safetensors")
-    if teacher is not None:
-        save_file({k: v.contiguous() for k, v in teacher.items()}, aside / "teacher.safetensors")
-    groups = [group["params"] for group in entries["param_groups"]]
-    text = json.dumps(state | {"step": step, "optimizer": [_name(optimizer), groups]})
-    (aside / "state.json").write_text(text, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
-    for old in _folders(run_dir)[: -max(keep, 1)]:
+    with written_whole(folder) as aside:
+        save_model(model, str(aside / "model.safetensors"))
+        entries = optimizer.state_dict()
+        save_file(_flatten(entries["state"]), aside / "optimizer.safetensors")
+        if teacher is not None:
+            save_file(
+                {k: v.contiguous() for k, v in teacher.items()}, aside / "teacher.safetensors"
+            )
+        groups = [group["params"] for group in entries["param_groups"]]
+        text = json.dumps(state | {"step": step, "optimizer": [_name(optimizer), groups]})
+        (aside / "state.json").write_text(text, encoding="utf-8")
+    for old in checkpoint_folders(run_dir)[: -max(keep, 1)]:
         shutil.rmtree(old)
     return folder
 

@@ -26,6 +26,8 @@ class DataConfig:
     """Longest sequence in tokens; longer ones are truncated, in training and evaluation alike."""
     train_limit: int | None = None
     """Train on at most this many examples of each task (a subset drawn by seed); null: all."""
+    train_limits: dict[str, int] = field(default_factory=dict)
+    """Task -> its own limit, in place of train_limit: an auxiliary task may be larger."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,24 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class DistillConfig:
+    """Learning from a teacher's logits beside the gold labels (mt_dnn/distill.py has the formulas)."""
+
+    soft_labels: str | None = None
+    """Folder of {task}_train.jsonl, written by predict.py --what logits; a task without a file learns from its gold labels alone. null: no distillation."""
+    weight: float = 0.5
+    """Of the teacher; the gold labels have 1 minus it. 0 switches the term off and skips its work."""
+    temperature: float = 1.0
+    """Both sides' logits are divided by it; higher: more of how the teacher ranks the unlikely."""
+    annealing: Literal["none", "linear"] = "none"
+    """linear: the weight falls to 0 over the run (with weight 1, the teacher annealing of BAM, arXiv 1907.04829)."""
+
+    @property
+    def is_on(self) -> bool:
+        return self.soft_labels is not None and self.weight != 0
+
+
+@dataclass(frozen=True)
 class SystemConfig:
     """Where and how it computes. Nothing here changes what is computed, up to rounding."""
 
@@ -178,4 +198,5 @@ class RunConfig:
     """Preset that fills every field left null under smoothness and proximal (mt_dnn/presets.py)."""
     smoothness: SmoothnessConfig = field(default_factory=SmoothnessConfig)
     proximal: ProximalConfig = field(default_factory=ProximalConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     system: SystemConfig = field(default_factory=SystemConfig)

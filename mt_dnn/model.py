@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
+from data_utils.registry import UserError, choices_hint
 from data_utils.task_def import TaskDef
+from data_utils.task_file import check_shared_heads
 from mt_dnn.config import ModelConfig
 from mt_dnn.encoder import Encoder
 from mt_dnn.task_types import TASK_TYPES, TaskType
@@ -37,6 +39,21 @@ class MTDNN(nn.Module):
         for name, task in tasks.items():
             if task.head_name not in self.heads:
                 self.heads[task.head_name] = self.task_types[name].build_head(encoder, config)
+
+    def add_task(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Take on a task that was not trained, answered by the head that it shares (``head:``).
+
+        Raises:
+            UserError: there is no such head, or it has another shape.
+        """
+        if task.head_name not in self.heads:
+            raise UserError(
+                f"{task.where}: needs head {task.head_name!r}, which the run lacks."
+                f"{choices_hint(task.head_name, self.heads)}"
+            )
+        check_shared_heads({**self.tasks, task.name: task})
+        self.tasks[task.name] = task
+        self.task_types[task.name] = TASK_TYPES.get(task.task_type)(task, tokenizer)
 
     def embed(self, batch: Batch) -> Tensor:
         """Word embeddings (N, T, E): what SMART perturbs."""

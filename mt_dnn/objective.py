@@ -1,4 +1,7 @@
-"""What a step minimizes, term by term: F = L + lambda_s R_s + mu D_Breg (arXiv 1911.03437, eq. 1, 3)."""
+"""What a step minimizes, term by term: F = (1 - w_t) L + w_t D_kd + lambda_s R_s + mu D_Breg.
+
+R_s and D_Breg are SMART's (arXiv 1911.03437, eq. 1, 3), D_kd is distillation's (mt_dnn/distill.py).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.registry import UserError
 from mt_dnn.config import RunConfig
+from mt_dnn.distill import distillation_loss, teacher_weight
 from mt_dnn.model import MTDNN
 from mt_dnn.proximal import ProximalTeacher
 from mt_dnn.randomness import dropout_off, replay, step_seed
@@ -20,13 +24,15 @@ class LossTerms(NamedTuple):
     """Scalars with gradient; a term that is off is None, and its work is not done."""
 
     total: Tensor
-    """w (L + lambda_s R_s + mu D_Breg), w the task's weight."""
+    """w F, w the task's weight."""
     supervised: Tensor
     """L"""
     smoothness: Tensor | None = None
     """R_s"""
     proximal: Tensor | None = None
     """D_Breg"""
+    distill: Tensor | None = None
+    """D_kd"""
     health: SmoothnessStats | None = None
 
     def named(self, task: str) -> dict[str, Tensor]:
@@ -36,6 +42,7 @@ class LossTerms(NamedTuple):
             f"train/{task}/loss": self.supervised,
             f"train/{task}/smoothness": self.smoothness,
             f"train/{task}/proximal": self.proximal,
+            f"train/{task}/distill": self.distill,
             **{f"smart/{task}/{name}": value for name, value in health.items() if name != "loss"},
         }
         return {tag: value for tag, value in named.items() if value is not None}
@@ -49,7 +56,8 @@ class Objective(nn.Module):
 
     Args:
         model: on its device, with what is frozen frozen.
-        config: resolved; a weight of 0 under ``smoothness`` or ``proximal`` switches its term off.
+        config: resolved; a weight of 0 under ``smoothness``, ``proximal`` or ``distill`` switches its
+            term off.
 
     Raises:
         UserError: a term is on and a task's type defines no divergence.
@@ -59,6 +67,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.smoothness = config.smoothness
+        self.distill = config.distill
         self.lambda_s = config.smoothness.weight or 0.0
         self.mu = config.proximal.weight or 0.0
         self.teacher = ProximalTeacher(model, config.proximal) if self.mu else None
@@ -70,10 +79,13 @@ class Objective(nn.Module):
                         f"divergence, which SMART needs; use --smart off"
                     )
 
-    def forward(self, batch: Batch, *, seed: int, measure_gain: bool = False) -> LossTerms:
+    def forward(
+        self, batch: Batch, *, seed: int, progress: float = 0.0, measure_gain: bool = False
+    ) -> LossTerms:
         """Args:
-        batch: on the model's device.
+        batch: on the model's device; one without soft labels is learnt from its labels alone.
         seed: of dropout and noise; all randomness of the step is a function of it.
+        progress: the part of the run's updates that is done, by which the teacher is annealed.
         measure_gain: also compare the perturbation with random signs of its size.
         """
         kind = self.model.task_types[batch.task]
@@ -82,7 +94,11 @@ class Objective(nn.Module):
         with replay(seed, embeds.device):
             logits = self.model.logits(embeds, batch)
         supervised = kind.loss(logits, batch)
-        total, smoothness, proximal, health = supervised, None, None, None
+        total, distill, smoothness, proximal, health = supervised, None, None, None, None
+        if self.distill.is_on and batch.soft_labels is not None:
+            distill = self._distill(logits, batch)
+            weight = teacher_weight(self.distill, progress)
+            total = (1 - weight) * supervised + weight * distill
         if self.lambda_s:
             smoothness, health = self._smoothness(embeds, logits, batch, seed, measure_gain)
             total = total + self.lambda_s * smoothness
@@ -90,7 +106,19 @@ class Objective(nn.Module):
             teacher_logits = self.teacher.logits(batch)
             proximal = kind.divergence(logits, teacher_logits, batch)
             total = total + self.mu * proximal
-        return LossTerms(kind.task.weight * total, supervised, smoothness, proximal, health)
+        total = kind.task.weight * total
+        return LossTerms(total, supervised, smoothness, proximal, distill, health)
+
+    def _distill(self, logits: Tensor, batch: Batch) -> Tensor:
+        """D_kd through the task's ``kd_loss``, else the one of its type."""
+        kind = self.model.task_types[batch.task]
+        name = kind.task.kd_loss or kind.kd_loss
+        return distillation_loss(
+            logits,
+            kind.soft_logits(logits, batch),
+            lambda p, q: kind.divergence(p, q, batch, name=name),
+            temperature=self.distill.temperature,
+        )
 
     def _smoothness(
         self, embeds: Tensor, logits: Tensor, batch: Batch, seed: int, measure_gain: bool

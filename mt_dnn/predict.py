@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,18 +15,19 @@ from transformers import PreTrainedTokenizerBase
 from data_utils.collator import Batch, make_batch
 from data_utils.formats import FORMATS, Example
 from data_utils.inputs import as_row, parse_row, without_label
+from data_utils.manifest import tokenizer_hash
 from data_utils.registry import UserError, choices_hint
 from data_utils.task_def import TaskDef
-from data_utils.task_file import check_shared_heads
 from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.devices import choose_device
 from mt_dnn.encoder import load_encoder
+from mt_dnn.ensemble import Ensemble
 from mt_dnn.evaluate import by_example, ordered_batches
 from mt_dnn.heads import pool
 from mt_dnn.hub import load_tokenizer
 from mt_dnn.model import MTDNN
 from mt_dnn.run_dir import load_heads, model_folder, read_model_facts
-from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, load_tasks
+from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 T = TypeVar("T")
 Rows = Iterable[Any]
@@ -50,17 +51,41 @@ class Answer:
     """The row's label in the form of ``label``, where it had one."""
 
 
-def load(run: str | Path, device: Literal["auto", "cuda", "mps", "cpu"] = "cpu") -> Predictor:
-    """The best model of a finished run, in eval mode and float32.
+def load(
+    run: str | Path | Sequence[str | Path],
+    device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
+) -> Predictor:
+    """The best model of a finished run, in eval mode and float32; of several runs, the mean of their
+    logits (:class:`mt_dnn.ensemble.Ensemble`).
 
     Args:
-        run: a run directory, or its ``best`` folder wherever that has gone.
+        run: a run directory, or its ``best`` folder wherever that has gone; or a list of them.
         device: auto takes CUDA, else MPS, else the CPU.
 
     Raises:
-        UserError: no such run, its files do not fit together, or no such device.
+        UserError: no such run, its files do not fit together, or no such device; runs that do not read
+            the same tokens or do not answer the same question.
     """
+    runs = [run] if isinstance(run, (str, Path)) else list(run)
+    if not runs:
+        raise UserError("there is no run to load")
     where = choose_device(device)
+    models, tokenizers, lengths = zip(*(_load(one, where) for one in runs), strict=True)
+    for name, tokenizer, length in zip(runs[1:], tokenizers[1:], lengths[1:], strict=True):
+        if tokenizer_hash(tokenizer) != tokenizer_hash(tokenizers[0]):
+            raise UserError(
+                f"{name} has another tokenizer than {runs[0]}; an ensemble reads the same tokens"
+            )
+        if length != lengths[0]:
+            raise UserError(
+                f"{name} was trained with max_seq_len {length} and {runs[0]} with {lengths[0]}; an "
+                f"ensemble reads the same tokens"
+            )
+    whole = models[0] if len(runs) == 1 else Ensemble(models, [str(one) for one in runs]).eval()
+    return Predictor(whole, tokenizers[0], lengths[0])
+
+
+def _load(run: str | Path, where: str | torch.device) -> tuple[MTDNN, PreTrainedTokenizerBase, int]:
     folder = model_folder(run)
     config, max_seq_len = read_model_facts(folder)
     with torch.random.fork_rng(devices=[]):  # heads are drawn before they are read
@@ -68,7 +93,7 @@ def load(run: str | Path, device: Literal["auto", "cuda", "mps", "cpu"] = "cpu")
         tasks = load_tasks(folder / "tasks.yml")
         model = MTDNN(load_encoder(str(folder)), tasks, config, tokenizer)
     load_heads(folder, model, strict=True)
-    return Predictor(model.to(where).eval(), tokenizer, max_seq_len)
+    return model.to(where).eval(), tokenizer, max_seq_len
 
 
 class Predictor:
@@ -80,7 +105,9 @@ class Predictor:
         'entailment'
     """
 
-    def __init__(self, model: MTDNN, tokenizer: PreTrainedTokenizerBase, max_seq_len: int) -> None:
+    def __init__(
+        self, model: MTDNN | Ensemble, tokenizer: PreTrainedTokenizerBase, max_seq_len: int
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.max_seq_len = max_seq_len
@@ -93,23 +120,13 @@ class Predictor:
     def task(self, name: str) -> TaskDef:
         """Raises UserError where there is no such task; lists those there are."""
         if name not in self.tasks:
-            raise UserError(f"the run has no task {name!r}.{choices_hint(name, self.tasks)}")
+            who = "not every run has" if isinstance(self.model, Ensemble) else "the run has no"
+            raise UserError(f"{who} task {name!r}.{choices_hint(name, self.tasks)}")
         return self.tasks[name]
 
     def add_task(self, task: TaskDef) -> None:
-        """Take on a task that was not trained, answered by the head that it shares (``head:``).
-
-        Raises:
-            UserError: the run has no such head, or one of another shape.
-        """
-        if task.head_name not in self.model.heads:
-            raise UserError(
-                f"{task.where}: needs head {task.head_name!r}, which the run lacks."
-                f"{choices_hint(task.head_name, self.model.heads)}"
-            )
-        check_shared_heads({**self.tasks, task.name: task})
-        self.tasks[task.name] = task
-        self.model.task_types[task.name] = TASK_TYPES.get(task.task_type)(task, self.tokenizer)
+        """As :meth:`mt_dnn.model.MTDNN.add_task`."""
+        self.model.add_task(task, self.tokenizer)
 
     def predict(self, task: str, rows: Rows, batch_size: int = 64) -> list[Answer]:
         """Each row's label and its probabilities.
@@ -134,8 +151,9 @@ class Predictor:
     def logits(self, task: str, rows: Rows, batch_size: int = 64) -> np.ndarray | list[np.ndarray]:
         """What the task's head gives: (n, C) float32, such as a student can be distilled from.
 
-        Rows with candidates give one array (K,) each, as K differs, and rows of words (words, C), as do
-        texts that are written (tokens, V). Rows that were cut into windows give theirs one under the other.
+        Rows with candidates give one array (K,) each, as K differs, rows of words (words, C), NaN where
+        a word was cut off, and texts that are written (tokens, V). Rows that were cut into windows give
+        theirs one under the other.
         """
         definition = self.task(task)
         kind = self.model.task_types[definition.name]
@@ -157,19 +175,22 @@ class Predictor:
         batch_size: int = 64,
     ) -> np.ndarray:
         """The shared encoder's last hidden states, pooled over each text: (n, H) float32."""
+        model = self.model
+        if isinstance(model, Ensemble):
+            raise UserError("embeddings are those of one encoder; ask one run")
         if pooling not in ("cls", "mean", "max"):
             raise UserError(
                 f"unknown pooling {pooling!r}.{choices_hint(pooling, ('cls', 'mean', 'max'))}"
             )
 
         def compute(batch: Batch) -> list[np.ndarray]:
-            hidden = self.model.encode(self.model.embed(batch), batch)  # (B, T, H)
+            hidden = model.encode(model.embed(batch), batch)  # (B, T, H)
             return list(pool(hidden, batch.attention_mask, pooling).float().cpu().numpy())
 
         rows = (as_row(text, TEXT, i) for i, text in enumerate(_listed(texts)))
         examples = [parse_row(without_label(row), TEXT) for row in rows]
         found = self._each(examples, TEXT, compute, batch_size)
-        width = self.model.encoder.hidden_size
+        width = model.encoder.hidden_size
         return np.concatenate(found) if found else np.empty((0, width), np.float32)
 
     def examples(self, task: str, rows: Rows) -> list[Example]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Literal
 
+import numpy as np
+
 from data_utils.formats import Row
 from data_utils.inputs import read_rows
 from data_utils.registry import UserError, choices_hint
@@ -106,7 +108,14 @@ def _logits(
         if type(example.label) in (int, float):
             label = task.decode_label(example.label)
         gold = {} if example.label is None or label in (None, "") else {"gold": label}
-        yield {"uid": example.uid, "logits": values.tolist()} | gold
+        yield {"uid": example.uid, "logits": _listed(values)} | gold
+
+
+def _listed(logits: np.ndarray) -> list[Any]:
+    """As JSON can hold it: null in place of a row of NaN, such as that of a word that was cut off."""
+    if logits.ndim == 1:
+        return logits.tolist()
+    return [None if np.isnan(row).all() else row.tolist() for row in logits]
 
 
 def _embeddings(

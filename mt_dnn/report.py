@@ -32,7 +32,7 @@ def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Acceler
     }
     for name, store in parts.train.items():
         whole = store.manifest.sequences
-        part = f" (a subset of {whole}: data.train_limit)" if len(store) < whole else ""
+        part = f" (a subset of {whole})" if len(store) < whole else ""
         sets = ", ".join(
             f"{len(dev)} {dataset}"
             for dataset, dev in parts.dev.items()
@@ -49,8 +49,15 @@ def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Acceler
         f"{optim.schedule} with {optim.warmup:.0%} warmup, clip {optim.clip_norm:g}",
         "SMART": f"{config.smart}, lambda_s {config.smoothness.weight:g}, "
         f"mu {config.proximal.weight:g}",
-        "seed": str(config.seed),
     }
+    if taught := [name for name, store in parts.train.items() if store.manifest.soft_labels]:
+        distill = config.distill
+        falling = " falling to 0" if distill.annealing == "linear" else ""
+        facts["distillation"] = (
+            f"{', '.join(taught)} from {distill.soft_labels}, weight {distill.weight:g}{falling}, "
+            f"temperature {distill.temperature:g}"
+        )
+    facts["seed"] = str(config.seed)
     console.summary(facts, title=f"Run {config.name}")
     if notice := slow_teacher(config, total):
         print(f"note: {notice}")

@@ -28,6 +28,7 @@ RANGES = (
     ("optim", "layer_decay", 0, 1),
     ("optim", "warmup", 0, 1),
     ("optim", "clip_norm", 0, math.inf),
+    ("distill", "weight", 0, 1),
     ("system", "threads", 1, math.inf),
     ("system", "workers", 0, math.inf),
 )
@@ -45,6 +46,13 @@ def resolve_config(config: RunConfig) -> RunConfig:
         if value is not None and not low <= value <= high:  # written so that NaN fails
             bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
             raise UserError(f"{section}.{key}: {value}; it must be {bounds}")
+    for task, limit in config.data.train_limits.items():
+        if limit < 1:
+            raise UserError(f"data.train_limits: {task}: {limit}; it must be at least 1")
+    if not 0 < config.distill.temperature < math.inf:
+        raise UserError(
+            f"distill.temperature: {config.distill.temperature}; it must be greater than 0"
+        )
     smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
     perturbs = smoothness.weight and (smoothness.noise != "zero" or smoothness.ascent != "none")
     if config.system.precision == "fp16" and perturbs and smoothness.precision != "float32":

@@ -22,7 +22,13 @@ from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
 from mt_dnn.config import ModelConfig, RunConfig
 from mt_dnn.model import MTDNN
+from mt_dnn.model_card import model_card
+from mt_dnn.out_folder import written_whole
 
+HOW_TO_LOAD = (
+    "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with `mt_dnn.load`, which "
+    "predicts by task name."
+)
 PACKAGES = (
     "torch",
     "transformers",
@@ -99,6 +105,7 @@ def describe_environment(device: str, threads: int, manifests: list[Manifest]) -
         "threads": threads,
         "data": {
             f"{m.task}_{m.split}": {"source": m.source, "sha256": m.source_hash, "rows": m.rows}
+            | ({"soft_labels": m.soft_labels} if m.soft_labels else {})
             for m in manifests
         },
     }
@@ -127,28 +134,47 @@ def save_model_folder(
     step: int,
     scores: dict[str, dict[str, Any]],
 ) -> None:
-    """The model in Hugging Face layout, heads beside it; written aside, then renamed.
-
-    ``AutoModel.from_pretrained(folder)`` loads the shared encoder; :func:`mt_dnn.load` all of it.
-    """
-    aside = folder.with_suffix(".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    model.encoder.save_pretrained(aside)
-    tokenizer.save_pretrained(aside)
-    heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}
-    save_file(heads, aside / "heads.safetensors")
-    (aside / "tasks.yml").write_text(tasks_yaml(model.tasks), encoding="utf-8")
+    """A run's model as :func:`write_model_folder` does, with its step, scores and a model card."""
     facts = {
         "model": dataclasses.asdict(config.model),
         "max_seq_len": config.data.max_seq_len,
         "step": step,
         "scores": scores,
     }
-    (aside / "mt_dnn.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    (aside / "README.md").write_text(_model_card(config, model, step, scores), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    card = model_card(
+        config.name,
+        f"One shared encoder, started from `{config.model.encoder}`, with a head for each of: "
+        f"{', '.join(model.tasks)}. Seed {config.seed}, update {step}, preset {config.smart}.",
+        use=HOW_TO_LOAD,
+        scores=scores,
+    )
+    write_model_folder(folder, model=model, tokenizer=tokenizer, facts=facts, card=card)
+
+
+def write_model_folder(
+    folder: Path,
+    *,
+    model: MTDNN,
+    tokenizer: PreTrainedTokenizerBase,
+    facts: dict[str, Any],
+    card: str,
+) -> None:
+    """The model in Hugging Face layout, heads beside it; written aside, then renamed.
+
+    ``AutoModel.from_pretrained(folder)`` loads the shared encoder; :func:`mt_dnn.load` all of it.
+
+    Args:
+        facts: of mt_dnn.json; :func:`read_model_facts` needs ``model`` and ``max_seq_len``.
+        card: README.md.
+    """
+    with written_whole(folder) as aside:
+        model.encoder.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}
+        save_file(heads, aside / "heads.safetensors")
+        (aside / "tasks.yml").write_text(tasks_yaml(model.tasks), encoding="utf-8")
+        (aside / "mt_dnn.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        (aside / "README.md").write_text(card, encoding="utf-8")
 
 
 def model_folder(run: str | Path) -> Path:
@@ -170,6 +196,12 @@ def read_model_facts(folder: Path) -> tuple[ModelConfig, int]:
     return ModelConfig(**facts["model"]), int(facts["max_seq_len"])
 
 
+def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
+    """Data set -> metric -> dev score of a saved model; none where it was never scored."""
+    facts = json.loads((folder / "mt_dnn.json").read_text(encoding="utf-8"))
+    return dict(facts.get("scores", {}))
+
+
 def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], list[str]]:
     """Copy saved head weights into ``model``; returns the heads taken over and the others.
 
@@ -189,32 +221,3 @@ def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], 
     if strict and fresh:
         raise UserError(f"{folder}: heads.safetensors does not fit tasks.yml: {', '.join(fresh)}")
     return taken, fresh
-
-
-def _model_card(config: RunConfig, model: MTDNN, step: int, scores: dict[str, dict]) -> str:
-    lines = [
-        f"{dataset} | {metric} | {value:.2f}"
-        for dataset, metrics in scores.items()
-        for metric, value in metrics.items()
-        if isinstance(value, float)
-    ]
-    return "\n".join(
-        [
-            "---",
-            "library_name: transformers",
-            "tags: [mt-dnn, multi-task]",
-            "---",
-            f"# {config.name}",
-            "",
-            f"One shared encoder, started from `{config.model.encoder}`, with a head for each of: "
-            f"{', '.join(model.tasks)}. Seed {config.seed}, update {step}, preset {config.smart}.",
-            "",
-            "dataset | metric | dev score",
-            "--- | --- | ---",
-            *lines,
-            "",
-            "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with "
-            "`mt_dnn.load`, which predicts by task name.",
-            "",
-        ]
-    )

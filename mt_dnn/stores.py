@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,12 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.registry import UserError, choices_hint
 from data_utils.sources import find_source
-from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
+from data_utils.store import StoreSubset, TaskStore, describe, ensure_store, store_folder
 from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
 from data_utils.token_rows import export_rows
-from mt_dnn.config import DataConfig, RunConfig
+from mt_dnn.config import DataConfig, DistillConfig, RunConfig
 from mt_dnn.hub import load_tokenizer
-from mt_dnn.task_types import load_tasks
+from mt_dnn.task_types import TASK_TYPES, load_tasks
 
 
 def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
@@ -25,12 +25,44 @@ def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
         UserError: a name that the task file lacks, or a fault in the file.
     """
     tasks = load_tasks(config.tasks)
-    for name in config.use:
-        if name not in tasks:
-            raise UserError(
-                f"data.use: {config.tasks} has no task {name!r}.{choices_hint(name, tasks)}"
-            )
+    for key, names in (("use", config.use), ("train_limits", config.train_limits)):
+        for name in names:
+            if name not in tasks:
+                raise UserError(
+                    f"data.{key}: {config.tasks} has no task {name!r}.{choices_hint(name, tasks)}"
+                )
     return {name: tasks[name] for name in config.use or tasks}
+
+
+def soft_label_files(tasks: dict[str, TaskDef], config: DistillConfig) -> dict[str, Path]:
+    """task -> the file of its teacher's logits, where there is one; empty where distillation is off.
+
+    Raises:
+        UserError: there is none at all, or one for a task whose type cannot be distilled.
+    """
+    if not config.is_on:
+        return {}
+    folder = Path(str(config.soft_labels))
+    wanted = {
+        name: folder / f"{name}_{split}.jsonl"
+        for name, task in tasks.items()
+        for split in task.splits("train")
+    }
+    found = {name: path for name, path in wanted.items() if path.exists()}
+    if not found:
+        raise UserError(
+            f"distill.soft_labels: none of these files exists: {', '.join(map(str, wanted.values()))}. "
+            f"predict.py --what logits writes them"
+        )
+    able = [name for name in TASK_TYPES.names() if TASK_TYPES.get(name).kd_loss is not None]
+    for name, path in found.items():
+        kind = tasks[name].task_type
+        if kind not in able:
+            raise UserError(
+                f"{tasks[name].where}: {kind} cannot be distilled, so leave out {path}; these can: "
+                f"{', '.join(able)}"
+            )
+    return found
 
 
 def store_dir(config: RunConfig) -> Path:
@@ -48,13 +80,17 @@ def prepare_stores(
     config: RunConfig,
     tokenizer: PreTrainedTokenizerBase,
     *,
+    soft_labels: Mapping[str, Path] | None = None,
     roles: Iterable[str] = ROLES,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, TaskStore]]:
     """role -> data set name -> store, for every split that has rows; made where missing.
 
+    Args:
+        soft_labels: task -> the file that its train split is joined with.
+
     Raises:
-        UserError: a stale store (unless ``data.on_stale`` is rebuild), or malformed rows.
+        UserError: a stale store (unless ``data.on_stale`` is rebuild), or malformed rows or soft labels.
     """
     found: dict[str, dict[str, TaskStore]] = {role: {} for role in roles}
     folder = store_dir(config)
@@ -63,7 +99,8 @@ def prepare_stores(
             if split_role(split) not in found:
                 continue
             source = find_source(task, split, config.data.data_dir)
-            if source is None and not (folder / f"{task.name}_{split}").exists():
+            soft = (soft_labels or {}).get(task.name) if split_role(split) == "train" else None
+            if source is None and soft is None and not store_folder(folder, task, split).exists():
                 continue
             found[split_role(split)][dataset_name(task.name, split)] = ensure_store(
                 task,
@@ -72,6 +109,7 @@ def prepare_stores(
                 tokenizer=tokenizer,
                 max_seq_len=config.data.max_seq_len,
                 store_dir=folder,
+                soft_labels=soft,
                 on_stale=config.data.on_stale,
                 report=report,
             )
@@ -90,10 +128,11 @@ def prepare_all(
         UserError: as :func:`prepare_stores`, or no task has any rows.
     """
     tasks = select_tasks(config.data)
+    soft_labels = soft_label_files(tasks, config.distill)
     tokenizer = load_tokenizer(config.model.encoder)
     prepared = 0
     for name, task in tasks.items():
-        found = prepare_stores({name: task}, config, tokenizer)
+        found = prepare_stores({name: task}, config, tokenizer, soft_labels=soft_labels)
         for split in task.split_names:
             store = found[split_role(split)].get(dataset_name(name, split))
             prepared += store is not None
@@ -109,17 +148,18 @@ def prepare_all(
 def training_stores(
     tasks: dict[str, TaskDef], stores: dict[str, TaskStore], config: RunConfig
 ) -> dict[str, TaskStore | StoreSubset]:
-    """task -> its training examples, at most ``data.train_limit``, drawn by the seed.
+    """task -> its training examples, at most as many as its limit, drawn by the seed.
 
-    A task without a train split is only predicted, with the head it shares.
+    What is drawn does not depend on the tasks beside it: a multi-task run and one of a single task
+    see the same examples. A task without a train split is only predicted, with the head it shares.
 
     Raises:
         UserError: a task without training rows; says where they were looked for.
     """
     by_task = {store.manifest.task: store for store in stores.values()}
-    limit = config.data.train_limit
     chosen: dict[str, TaskStore | StoreSubset] = {}
-    for index, (name, task) in enumerate(tasks.items()):
+    for name, task in tasks.items():
+        limit = config.data.train_limits.get(name, config.data.train_limit)
         for split in task.splits("train"):
             if name not in by_task:
                 path = Path(config.data.data_dir) / f"{name}_{split}"
@@ -130,7 +170,7 @@ def training_stores(
             store = by_task[name]
             chosen[name] = store
             if limit is not None and limit < len(store):
-                rng = np.random.default_rng([config.seed, index])
+                rng = np.random.default_rng([config.seed, 0])
                 picked = rng.choice(len(store), limit, replace=False)
                 chosen[name] = StoreSubset(store, np.sort(picked))
     trained = {tasks[name].head_name for name in chosen}

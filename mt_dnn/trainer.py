@@ -121,6 +121,7 @@ class Trainer:
     def update(self, batches: list[Batch]) -> None:
         """One optimizer step on the mean loss of the batches; never waits for the device."""
         set_learning_rate(self.optimizer, self.timeline.rate(self.step))
+        progress = self.step / self.total_steps
         for index, batch in enumerate(batches):
             seed = step_seed(self.config.seed, self.step, index, self.accelerator.process_index)
             # Once per task and log window: it costs a pass.
@@ -128,7 +129,9 @@ class Trainer:
             self.window.count(batch)
             is_last = index == len(batches) - 1
             with nullcontext() if is_last else self.accelerator.no_sync(self.wrapped):
-                terms = self.wrapped(batch.to(self.device), seed=seed, measure_gain=measure)
+                terms = self.wrapped(
+                    batch.to(self.device), seed=seed, progress=progress, measure_gain=measure
+                )
                 self.accelerator.backward(terms.total / len(batches))
             self.guard.note(self.step, batch, terms.total)
             for tag, value in terms.named(batch.task).items():

@@ -50,8 +50,12 @@ class TaskType(Protocol):
     """MT-DNN's names of this type's supervised loss: accepted, and all the same loss."""
     divergences: ClassVar[tuple[str, ...]]
     """Names in DIVERGENCES that this type's output allows; the first is its own."""
+    kd_loss: ClassVar[str | None]
+    """The one between teacher and student, where a task names none; None: this type cannot be distilled."""
     picture: ClassVar[str | None]
     """What evaluation draws: ``confusion``, ``scatter`` or None."""
+    auto_model: ClassVar[str | None]
+    """The auto class of transformers that answers as this type does; None where there is none."""
 
     def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None: ...
 
@@ -83,6 +87,9 @@ class TaskType(Protocol):
         ``name`` asks for another divergence than the task's; a type that does not allow it keeps
         its own, so that one run can ask for Jensen-Shannon and train a regression task too.
         """
+
+    def soft_logits(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The teacher's logits, ``batch.soft_labels``, in the shape of the student's ``logits``."""
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         """One prediction per example of the batch; ``logits`` and ``batch`` are on the CPU."""
@@ -119,7 +126,9 @@ class BaseTaskType:
         *("symmetric_kl", "kl", "js", "hellinger"),
         "squared_error",  # of the logits: what MT-DNN's task files distil with
     )
+    kd_loss: ClassVar[str | None] = None
     picture: ClassVar[str | None] = None
+    auto_model: ClassVar[str | None] = None
 
     def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         self.task = task
@@ -167,6 +176,10 @@ class BaseTaskType:
 
     def infer(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
         return head(hidden, batch)
+
+    def soft_logits(self, logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.soft_labels is not None
+        return batch.soft_labels
 
     def merge(self, windows: list[Prediction]) -> Prediction:
         (only,) = windows

@@ -25,6 +25,8 @@ class CandidateTaskType(BaseTaskType):
 
     label_per: ClassVar[tuple[str, ...]] = ("candidate",)
     takes_san: ClassVar[bool] = True
+    auto_model: ClassVar[str | None] = "AutoModelForMultipleChoice"
+    kd_loss: ClassVar[str | None] = "kl"
 
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         return CandidateHead(sequence_head(encoder, 1, task=self.task, config=config))

@@ -22,7 +22,9 @@ class Classification(BaseTaskType):
 
     takes_san: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("CeCriterion",)
+    kd_loss: ClassVar[str | None] = "kl"
     picture: ClassVar[str | None] = "confusion"
+    auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:

@@ -31,6 +31,8 @@ class MultiLabel(BaseTaskType):
         *("bernoulli_symmetric_kl", "bernoulli_kl", "bernoulli_js", "bernoulli_hellinger"),
         "squared_error",
     )
+    auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
+    kd_loss: ClassVar[str | None] = "bernoulli_kl"
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:

@@ -23,7 +23,9 @@ class Regression(BaseTaskType):
     takes_san: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("MseCriterion",)
     divergences: ClassVar[tuple[str, ...]] = ("squared_error",)
+    kd_loss: ClassVar[str | None] = "squared_error"
     picture: ClassVar[str | None] = "scatter"
+    auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:

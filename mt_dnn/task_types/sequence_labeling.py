@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
@@ -24,7 +27,9 @@ class SequenceLabeling(TokenTaskType):
 
     label_per: ClassVar[tuple[str, ...]] = ("word",)
     losses: ClassVar[tuple[str, ...]] = ("SeqCeCriterion", "CeCriterion")
+    kd_loss: ClassVar[str | None] = "kl"
     picture: ClassVar[str | None] = "confusion"
+    auto_model: ClassVar[str | None] = "AutoModelForTokenClassification"
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
@@ -33,6 +38,11 @@ class SequenceLabeling(TokenTaskType):
 
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         return TokenHead.for_task(encoder, self.task.n_class, task=self.task, config=config)
+
+    def soft_logits(self, logits: Tensor, batch: Batch) -> Tensor:
+        """(B, T, C), padded as the logits are."""
+        soft = super().soft_logits(logits, batch)
+        return F.pad(soft, (0, 0, 0, logits.shape[1] - soft.shape[1]))
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         scores, best = logits.float().softmax(-1).max(-1)  # (B, T) both
@@ -55,8 +65,10 @@ class SequenceLabeling(TokenTaskType):
         return predictions
 
     def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
-        """(words, C) of each example: a word has the same place whatever tokenizer cut it."""
+        """(words, C) of each example, NaN where a word was cut off or has no token: a word has the same
+        place whatever tokenizer cut it."""
         rows = []
         for row, starts in zip(logits, batch.extras["word_starts"], strict=True):
-            rows.append(row[[t for t in starts.tolist() if t >= 0]])
+            at = torch.tensor(starts)
+            rows.append(row[at.clamp(min=0)].masked_fill(at.unsqueeze(-1) < 0, math.nan))
         return rows

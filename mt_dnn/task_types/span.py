@@ -43,6 +43,7 @@ class Span(BaseTaskType):
         "max_answer_len": 30,  # tokens
     }
     losses: ClassVar[tuple[str, ...]] = ("SpanCeCriterion",)
+    auto_model: ClassVar[str | None] = "AutoModelForQuestionAnswering"
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:

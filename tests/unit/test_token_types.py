@@ -101,8 +101,9 @@ def test_words_are_decoded_at_their_first_sub_word_and_cut_ones_are_outside(kind
 
 
 def test_unpadded_logits_have_a_row_for_each_word(kind, logits):
-    first, second = kind.unpadded(logits, batch(None, [[1, 3, -1], [1]]))
-    assert torch.equal(first, logits[0, [1, 3]])
+    first, second = kind.unpadded(logits, batch(None, [[1, -1, 3, -1], [1]]))
+    assert torch.equal(first[[0, 2]], logits[0, [1, 3]])
+    assert first[[1, 3]].isnan().all()
     assert torch.equal(second, logits[1, [1]])
 
 

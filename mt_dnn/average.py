@@ -1,0 +1,224 @@
+"""Average the weights of runs: ``python -m mt_dnn.average --run runs/a runs/b --out soup``.
+
+A model soup (Wortsman et al. 2022, arXiv 2203.05482): runs that were fine-tuned from one pretrained
+encoder, with other seeds or hyperparameters, often do better as the mean of their weights than the best
+of them does, and cost no more than one. ``--checkpoints`` takes the step checkpoints of one run instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_utils.cli import run_cli
+from data_utils.registry import UserError
+from mt_dnn.out_folder import check_out
+
+if TYPE_CHECKING:  # --help needs no torch
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+    from mt_dnn.model import MTDNN
+
+State = dict[str, "Tensor"]
+TASK_FIELDS = ("data_format", "task_type", "n_class", "labels", "enable_san", "head")
+"""What tasks must agree in; how they were trained may differ."""
+PROVENANCE = ("_name_or_path", "transformers_version", "architectures", "dtype")
+"""Of an encoder's config: where it comes from, and not what it computes."""
+
+
+def average(
+    runs: list[str], out: str, *, checkpoints: bool = False, overwrite: bool = False
+) -> list[str]:
+    """Write the mean model, encoder and heads, where mt_dnn.load and --model.init_from read it.
+
+    All but the weights is the first run's: task settings, tokenizer, longest sequence. There are no
+    scores with it, and mt_dnn.json says under ``averaged`` what it is the mean of.
+
+    Args:
+        runs: run directories, or their ``best`` folders; with ``checkpoints`` one run directory.
+        out: the folder to write.
+        checkpoints: the mean over the step checkpoints that the run has kept (train.keep of them).
+        overwrite: replace a model folder that is there.
+
+    Returns:
+        The folders that were averaged.
+
+    Raises:
+        UserError: no such runs, fewer than two models, models that differ in more than their weights
+            (says in what), or ``out`` is taken.
+    """
+    folder = check_out(out, overwrite=overwrite, runs=runs)
+    if checkpoints and len(runs) != 1:
+        raise UserError("--checkpoints: averages those of one run; give --run one folder")
+    if not checkpoints and len(runs) < 2:
+        raise UserError("--run: give two runs or more, or --checkpoints for those of one")
+
+    # After the mistakes that are quickly seen: these load torch.
+    from mt_dnn.checkpoint import checkpoint_folders
+    from mt_dnn.model_card import model_card
+    from mt_dnn.run_dir import HOW_TO_LOAD, model_folder, read_model_facts, write_model_folder
+
+    sources = [model_folder(run) for run in runs]
+    model, tokenizer = _load(sources[0])
+    config, max_seq_len = read_model_facts(sources[0])
+    if checkpoints:
+        sources = checkpoint_folders(Path(runs[0]))
+        if len(sources) < 2:
+            raise UserError(
+                f"{runs[0]}: {len(sources)} checkpoints; two or more are needed: train with "
+                f"train.keep, and train.save_every"
+            )
+        states = _states_of_checkpoints(sources, model)
+    else:
+        states = _states_of_runs(sources)
+    names = [str(source) for source in sources]
+    model.load_state_dict(mean(zip(names, states, strict=True)))
+    facts = {"model": dataclasses.asdict(config), "max_seq_len": max_seq_len, "averaged": names}
+    card = model_card(
+        folder.name,
+        f"The mean of the weights of {len(names)} models, one shared encoder with a head for each of: "
+        f"{', '.join(model.tasks)}. Started from `{config.encoder}`. mt_dnn.json names them.",
+        use=HOW_TO_LOAD,
+    )
+    write_model_folder(folder, model=model, tokenizer=tokenizer, facts=facts, card=card)
+    return names
+
+
+def mean(states: Iterable[tuple[str, State]]) -> State:
+    """The mean of each tensor, in its own type, summed in float64: equal tensors stay as they are.
+
+    Args:
+        states: (name for messages, tensors by name).
+
+    Raises:
+        UserError: another set of tensors or another shape, or integers (which have no mean that is
+            one of them) that differ.
+    """
+    import torch
+
+    total: State = {}
+    types: dict[str, torch.dtype] = {}
+    count, first = 0, ""
+    for name, state in states:
+        if not count:
+            first = name
+            types = {key: tensor.dtype for key, tensor in state.items()}
+            total = {
+                key: tensor.to(
+                    torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True
+                )
+                for key, tensor in state.items()
+            }
+        else:
+            _check_tensors(total, state, first, name)
+            for key, tensor in state.items():
+                if tensor.is_floating_point():
+                    total[key] += tensor
+        count += 1
+    return {
+        key: (tensor / count).to(types[key]) if tensor.is_floating_point() else tensor
+        for key, tensor in total.items()
+    }
+
+
+def _check_tensors(total: State, state: State, first: str, name: str) -> None:
+    import torch
+
+    if odd := sorted(total.keys() ^ state.keys()):
+        where = first if odd[0] in total else name
+        raise UserError(f"{first} and {name} differ: {odd[0]} is in {where} alone")
+    for key, tensor in state.items():
+        shapes = tuple(total[key].shape), tuple(tensor.shape)
+        if shapes[0] != shapes[1]:
+            raise UserError(f"{first} and {name} differ: {key} is {shapes[0]} and {shapes[1]}")
+        if not tensor.is_floating_point() and not torch.equal(total[key], tensor):
+            raise UserError(f"{first} and {name} differ: {key}, which has no mean")
+
+
+def _states_of_runs(folders: Sequence[Path]) -> Iterator[State]:
+    """Their weights; raises UserError where they do not go together."""
+    own: dict[str, Any] = {}
+    for folder in folders:
+        model, tokenizer = _load(folder)
+        facts = _facts(model, tokenizer, folder)
+        own = own or facts
+        for key in own | facts:
+            if (one := own.get(key)) != (other := facts.get(key)):
+                raise UserError(
+                    f"{folders[0]} and {folder} differ in more than weights: {key}: {one!r} and {other!r}"
+                )
+        yield model.state_dict()
+
+
+def _states_of_checkpoints(folders: Sequence[Path], vessel: MTDNN) -> Iterator[State]:
+    """Their weights, loaded into ``vessel`` one after the other."""
+    from safetensors.torch import load_model
+
+    for folder in folders:
+        try:
+            load_model(vessel, folder / "model.safetensors")
+        except RuntimeError as error:
+            raise UserError(f"{folder} does not fit the run's model: {error}") from None
+        yield vessel.state_dict()
+
+
+def _load(run: Path) -> tuple[MTDNN, PreTrainedTokenizerBase]:
+    from mt_dnn.model import MTDNN
+    from mt_dnn.predict import load
+
+    predictor = load(run)
+    assert isinstance(predictor.model, MTDNN)  # of one run
+    return predictor.model, predictor.tokenizer
+
+
+def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> dict[str, Any]:
+    """What a model computes but for its weights, in the order in which it is compared."""
+    from data_utils.manifest import tokenizer_hash
+    from mt_dnn.run_dir import read_model_facts
+
+    config, _ = read_model_facts(folder)
+    facts: dict[str, Any] = {"tasks": sorted(model.tasks)}
+    for name, task in model.tasks.items():
+        facts |= {f"task {name!r}: {field}": getattr(task, field) for field in TASK_FIELDS}
+        facts[f"task {name!r}: pooling"] = task.pooling or config.pooling
+        facts[f"task {name!r}: actf"] = task.activation or config.activation
+    facts["tokenizer"] = tokenizer_hash(tokenizer)[:12]
+    facts |= {
+        f"encoder's {key}": value
+        for key, value in model.encoder.config.to_dict().items()
+        if key not in PROVENANCE and "drop" not in key
+    }
+    # It is not trained: where it differs, the runs started from different encoders.
+    pooler = model.encoder.pooler_weights()
+    digest = pooler and hashlib.sha256(b"".join(part.numpy().tobytes() for part in pooler))
+    facts["pretrained pooler"] = digest and digest.hexdigest()[:12]
+    return facts
+
+
+def main() -> None:
+    parser = ArgumentParser(
+        prog="python -m mt_dnn.average",
+        description="Average the weights of runs, or of one run's checkpoints, into one model.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--run", required=True, nargs="+", help="Run directories, or their best/ folders.")
+    add("--out", required=True, help="Folder to write.")
+    add(
+        "--checkpoints",
+        action="store_true",
+        help="Average the step checkpoints that one run has kept (train.keep of them).",
+    )
+    add("--overwrite", action="store_true", help="Replace a model folder that is there.")
+    given = parser.parse_args()
+    names = average(given.run, given.out, checkpoints=given.checkpoints, overwrite=given.overwrite)
+    print("\n".join(["the mean of", *(f"  {name}" for name in names), f"written: {given.out}"]))
+
+
+if __name__ == "__main__":
+    run_cli(main)
