@@ -10,7 +10,8 @@ from typing import Any
 
 from data_utils.metrics import METRICS
 from experiments.results import Result
-from experiments.table_file import Column, PlannedRun, Table
+from experiments.table_def import Column, Table
+from experiments.table_plan import PlannedRun
 
 FEWEST = 3
 """Seeds below which no test is made: two pairs say nothing of their spread."""
@@ -93,12 +94,15 @@ class Summary:
 
 def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Result]) -> Summary:
     """The cells of ``table``, from the results (run hash -> result) of its planned runs."""
-    by_place = {(run.row, run.use, run.seed): results.get(run.hash) for run in runs}
+    by_place: dict[tuple[str, tuple[str, ...] | None, int], Result | None] = {
+        (run.row, run.use, run.seed): results.get(run.hash) for run in runs
+    }
     cells: dict[tuple[str, str], Cell] = {}
     for column in table.columns:
         first: dict[int, float] | None = None
         for row in table.rows:
-            found = {seed: by_place[row, column.use, seed] for seed in table.seeds}
+            use = table.trained(row, column)  # None: no run of the row has the column's score
+            found = {seed: by_place.get((row, use, seed)) for seed in table.seeds}
             scores = {
                 seed: score
                 for seed, result in found.items()

@@ -8,17 +8,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experiments.aggregate import FEWEST, Cell, Summary
-from experiments.table_file import Table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from experiments.figures import figure
+from experiments.table_def import Table
 
 MISSING = "—"
 TESTS = {"paired_t": "paired t-test", "wilcoxon": "Wilcoxon signed-rank test"}
-NAMES = ("results.md", "results.tex", "results.csv", "results.png")
+SUFFIXES = (".md", ".tex", ".csv", ".png")
 
 
 @dataclass(frozen=True)
@@ -30,9 +27,9 @@ class Grid:
     rows: list[list[str]]
 
 
-def write_all(summary: Summary, out: Path, *, command: str) -> list[Path]:
-    """results.md, .tex, .csv and .png in ``out``; ``command`` is what makes them again."""
-    paths = [out / name for name in NAMES]
+def write_all(summary: Summary, out: Path, *, command: str, name: str) -> list[Path]:
+    """{name}.md, .tex, .csv and .png in ``out``; ``command`` is what makes them again."""
+    paths = [out / f"{name}{suffix}" for suffix in SUFFIXES]
     notes = footer(summary, command)
     for path, text in zip(
         paths, (markdown(summary, notes), latex(summary, notes), table_csv(summary)), strict=False
@@ -49,7 +46,7 @@ def grids(summary: Summary) -> list[Grid]:
     overview = [
         [row, *(_overview(cells[row, name], table) for name in columns)] for row in table.rows
     ]
-    result = [Grid(f"Overview: {_aggregate(table)}", ["", *columns], overview)]
+    result = [Grid(f"Overview: {table.over_seeds}", ["", *columns], overview)]
     has_paper = bool(table.paper)
     for name in columns:
         header = ["", "n", "median", "mean ± sd", "best of n"]
@@ -94,11 +91,6 @@ def _p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _aggregate(table: Table) -> str:
-    count = len(table.seeds)
-    return f"{table.aggregate} of {count} seed{'s' if count > 1 else ''}"
-
-
 def footer(summary: Summary, command: str) -> list[str]:
     """How the figures came about, one note each."""
     table, results = summary.table, summary.results
@@ -106,7 +98,7 @@ def footer(summary: Summary, command: str) -> list[str]:
     seeds = ", ".join(map(str, table.seeds))
     notes = [
         f"Score of a run: its best epoch on the dev set, as runs select their model (the average of "
-        f"metric_for_best over the run's tasks); of a cell in the overview: {_aggregate(table)}.",
+        f"metric_for_best over the run's tasks); of a cell in the overview: {table.over_seeds}.",
         f"Seeds: {seeds}, the same for every row, and every one that finished is counted. n: seeds "
         f"finished of those planned; sd: of the sample, n − 1. {MISSING}: not there.",
     ]
@@ -220,32 +212,3 @@ def table_csv(summary: Summary) -> str:
         figures = [getattr(cell, name) for name in names]
         writer.writerow([cell.row, cell.column, cell.n, *figures, *compared, scores])
     return stream.getvalue()
-
-
-def figure(summary: Summary) -> Figure:
-    """A panel for each column: every seed a dot, the aggregate a bar, the paper's number a cross."""
-    from matplotlib.figure import Figure
-
-    table = summary.table
-    rows, columns = list(table.rows), table.columns
-    size = (1.6 + 2.3 * len(columns), 1.0 + 0.32 * len(rows))
-    drawing = Figure(figsize=size, dpi=120, layout="constrained")
-    panels = drawing.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-    for axes, column in zip(panels, columns, strict=True):
-        for y, row in enumerate(rows):
-            cell = summary.cells[row, column.name]
-            axes.plot([*cell.scores.values()], [y] * cell.n, "o", color="#8a8a8a", alpha=0.6, ms=4)
-            if cell.value is not None:
-                axes.plot([cell.value], [y], "|", color="#1f5f8b", ms=14, mew=2.5)
-            if cell.paper is not None:
-                axes.plot([cell.paper], [y], "x", color="#b5482a", ms=6)
-        axes.set_title(column.name, fontsize=10)
-        axes.grid(axis="x", color="#e5e5e5")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0, labelsize=8)
-    panels[0].set_yticks(range(len(rows)), rows)
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
-    crosses = ", cross: the paper's number" if table.paper else ""
-    drawing.suptitle(f"{table.title}\ndot: a seed, bar: {_aggregate(table)}{crosses}", fontsize=10)
-    return drawing

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_utils.registry import UserError
 from experiments.run_settings import config_hash
-from experiments.table_file import PlannedRun
+from experiments.table_plan import PlannedRun
 
 FILE = "results.jsonl"
 PROVENANCE = ("commit", "python", "packages", "platform", "device", "threads", "data")

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from data_utils.registry import UserError
 from data_utils.strict_yaml import read_mapping
+from mt_dnn.command import settings
 from mt_dnn.config import RunConfig
 from mt_dnn.presets import resolve
 
@@ -53,9 +54,12 @@ def _parser() -> ArgumentParser:
 def identity(config: RunConfig) -> Settings:
     """What a run computes, presets filled in, as far as it is not the default.
 
-    Defaults are left out so that a setting which later code adds leaves old results known.
+    Defaults are left out so that a setting which later code adds leaves old results known, and so are
+    limits of tasks that the run does not train.
     """
     default = dict(_resolved(RunConfig()))
+    limits = {t: n for t, n in config.data.train_limits.items() if t in (config.data.use or (t,))}
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, train_limits=limits))
     return {
         name: value
         for name, value in _resolved(config)
@@ -64,12 +68,20 @@ def identity(config: RunConfig) -> Settings:
 
 
 def config_hash(path: Path) -> str | None:
-    """The hash of the run that a config.yml describes; None where it is no such file."""
+    """The hash of the run that a config.yml describes; None where it is no such file.
+
+    A run that starts from one beside it knows that by its folder's name alone, wherever both are.
+    """
     try:
         values = dict(flatten(read_mapping(path)[0]))
-        return settings_hash(identity(parse_settings(values, str(path))))
+        config = parse_settings(values, str(path))
     except UserError:
         return None
+    start = config.model.init_from
+    if start is not None and Path(start).parent == Path(config.output_dir):
+        model = dataclasses.replace(config.model, init_from=Path(start).name)
+        config = dataclasses.replace(config, model=model)
+    return settings_hash(identity(config))
 
 
 def settings_hash(values: Settings) -> str:
@@ -86,12 +98,17 @@ def _resolved(config: RunConfig) -> Iterator[tuple[str, Any]]:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """``{"data": {"use": 1}}`` -> ``("data.use", 1)``."""
+    """``{"data": {"use": 1}}`` -> ``("data.use", 1)``; a setting that is a mapping stays whole."""
     for key, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and f"{prefix}{key}" not in _names():
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(name for name, _ in settings())
 
 
 def nest(values: Settings) -> dict[str, Any]:

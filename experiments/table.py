@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shlex
 from argparse import ArgumentParser, Namespace
@@ -11,34 +10,52 @@ from pathlib import Path
 
 from data_utils.cli import run_cli
 from data_utils.registry import UserError, choices_hint
+from data_utils.task_def import TaskDef, dataset_name
+from experiments.results import FILE
 from experiments.run_settings import parse_settings
-from experiments.table_file import PlannedRun, Table, load_table, plan
+from experiments.table_def import Table
+from experiments.table_file import load_table
+from experiments.table_plan import PlannedRun, plan
 
 EPILOG = """\
 A table file names base (a run config, as a path or inline), rows (name -> settings that the row
 changes), columns (dataset.metric -> use: the tasks that its runs train), seeds; and may name title,
 sizes (settings cut to fit the machine, printed under the table), aggregate (median, mean, best),
-test (paired_t, wilcoxon), paper (source, scores: row -> column -> number) and keep_models.
+test (paired_t, wilcoxon), paper (source, scores: row -> column -> number), curves (panel -> columns
+drawn over their number of training examples) and keep_models.
+
+A row may also say `use: [tasks]`, so that ONE run trains them together and every column reads it,
+and `start: NAME`, so that its runs go on from the encoder of that row's or stage's run of the same
+seed. stages are such runs that are no rows of the table.
+
+An override file (--override) fits a table to another encoder, its data and its machine: settings
+and sizes, which go over every row; rows and stages (name -> settings), which go over that one;
+seeds, use (the tasks there are) and columns to keep; title; extends (another such file).
 
 Every (row, use, seed) is one run of train.py under OUT/runs. Finished runs stand in
 OUT/results.jsonl and are never run again; a stopped one goes on from its checkpoint. A run is known
-by its resolved settings, so a changed row is run again and no other.
+by its resolved settings, so a changed row is run again and no other; tables may share one OUT.
 """
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 1 where a run failed."""
     options = _parse(args)
-    table = load_table(options.table, seeds=options.seeds, overrides=options.set)
-    if options.use:
-        table = _restricted(table, options.use)
+    table = load_table(
+        options.table,
+        override=options.override,
+        use=options.use,
+        seeds=options.seeds,
+        overrides=options.set,
+    )
     runs = plan(table)
     out = Path(options.out or f"results/{Path(options.table).stem}")
     failed: list[PlannedRun] = []
     if not options.render_only:
         _check_columns(table)
         failed = _run(options, table, runs, out)
-    _render(options, table, runs, out)
+    if not failed or (out / FILE).exists():
+        _render(options, table, runs, out)
     if failed:
         print(f"{len(failed)} runs failed; the same command tries them again.")
     return 1 if failed else 0
@@ -61,8 +78,20 @@ def _parse(args: Sequence[str] | None) -> Namespace:
     add("--threads", type=_positive, help="CPU threads of each run; default cores / jobs")
     add("--gpus", nargs="+", default=[], help="CUDA devices to deal the runs to, such as 0 1 2")
     add("--render_only", action="store_true", help="render what there is; run nothing")
-    add("--only", nargs="+", metavar="ROW", help="run these rows only; all are rendered")
-    add("--use", nargs="+", metavar="TASK", help="only the columns whose runs train these tasks")
+    add(
+        "--only",
+        nargs="+",
+        metavar="ROW",
+        help="run these rows (or stages) only, and what they start from; all are rendered",
+    )
+    add("--override", metavar="FILE", help="another encoder's settings, sizes, tasks and seeds")
+    add(
+        *("--use",),
+        nargs="+",
+        default=(),
+        metavar="TASK",
+        help="train these tasks alone: columns of others are left out, mixtures get smaller",
+    )
     add("--seeds", nargs="+", type=int, help="instead of the file's")
     add(
         *("--set",),
@@ -88,52 +117,45 @@ def _check_columns(table: Table) -> None:
         UserError: a task or score that the runs will not have.
     """
     from data_utils.metrics import METRICS
-    from data_utils.task_def import dataset_name
     from data_utils.task_file import load_task_file
 
-    for row, changes in table.rows.items():
-        config = parse_settings(table.base | changes, f"{table.path}: row {row!r}")
+    for name in (*table.rows, *table.stages):
+        config = parse_settings(table.settings(name), f"{table.path}: row {name!r}")
         tasks = load_task_file(config.data.tasks)
-        for column in table.columns:
+        columns = [] if name in table.stages else table.columns
+        if columns and not any(table.trained(name, column) for column in columns):
+            raise UserError(f"{table.path}: row {name!r}: use: it trains no column's tasks")
+        for column in columns:
             where = f"{table.path}: column {column.name!r}"
             METRICS.get(column.metric, where)
-            for name in column.use:
-                if name not in tasks:
-                    raise UserError(
-                        f"{where}: {config.data.tasks} has no task {name!r}."
-                        f"{choices_hint(name, tasks)}"
-                    )
+            use = table.trained(name, column)
+            for task in use or ():
+                _check_task(task, tasks, f"{where}: {config.data.tasks}")
             scores = [
-                f"{dataset_name(name, split)}.{metric}"
-                for name in column.use
-                for split in tasks[name].splits("dev")
-                for metric in tasks[name].metrics
+                f"{dataset_name(task, split)}.{metric}"
+                for task in use or ()
+                for split in tasks[task].splits("dev")
+                for metric in tasks[task].metrics
                 if METRICS.get(metric).is_number
             ]
-            if column.name not in scores:
+            if use and column.name not in scores:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
+        for task in table.find(name).use:
+            _check_task(task, tasks, f"{table.path}: {name!r}: use: {config.data.tasks}")
 
 
-def _restricted(table: Table, use: Sequence[str]) -> Table:
-    """The table's columns whose runs train none but these tasks.
-
-    Raises:
-        UserError: no column trains one of them.
-    """
-    tasks = {task for column in table.columns for task in column.use}
-    for task in use:
-        if task not in tasks:
-            raise UserError(f"--use: no column trains {task!r}.{choices_hint(task, tasks)}")
-    columns = tuple(column for column in table.columns if set(column.use) <= set(use))
-    return dataclasses.replace(table, columns=columns)
+def _check_task(name: str, tasks: dict[str, TaskDef], where: str) -> None:
+    if name not in tasks:
+        raise UserError(f"{where} has no task {name!r}.{choices_hint(name, tasks)}")
 
 
 def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> list[PlannedRun]:
     from experiments.table_runs import Machine, TableRuns
 
+    names = [*table.rows, *table.stages]
     for row in options.only or ():
-        if row not in table.rows:
-            raise UserError(f"--only: no row {row!r}.{choices_hint(row, table.rows)}")
+        if row not in names:
+            raise UserError(f"--only: no row {row!r}.{choices_hint(row, names)}")
     chosen = [run for run in runs if not options.only or run.row in options.only]
     threads = options.threads or max(1, _cores() // options.jobs)
     machine = Machine(jobs=options.jobs, threads=threads, gpus=tuple(options.gpus))
@@ -152,14 +174,14 @@ def _say(line: str) -> None:
 def _render(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> None:
     from experiments.aggregate import summarize
     from experiments.render import footer, grids, write_all
-    from experiments.results import FILE, read_results
+    from experiments.results import read_results
 
     results = read_results(out)
     if not results:
         raise UserError(f"nothing to render: {out / FILE} does not exist or is empty")
     summary = summarize(table, runs, results)
     command = _command(options)
-    paths = write_all(summary, out, command=command)
+    paths = write_all(summary, out, command=command, name=Path(options.table).stem)
     overview = grids(summary)[0]
     widths = [max(map(len, column)) for column in zip(overview.header, *overview.rows, strict=True)]
     print(f"\n{table.title}\n{overview.title}")
@@ -172,7 +194,7 @@ def _render(options: Namespace, table: Table, runs: list[PlannedRun], out: Path)
 def _command(options: Namespace) -> str:
     """What computes and renders the table again, without what only says how fast."""
     words = ["python", "-m", "experiments.table", options.table]
-    for name in ("out", "use", "seeds", "set"):
+    for name in ("override", "out", "use", "seeds", "set"):
         value = getattr(options, name)
         if value:
             words += [f"--{name}", *(map(str, value) if isinstance(value, list) else [value])]

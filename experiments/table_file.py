@@ -1,159 +1,184 @@
-"""A table as a file: rows, columns and seeds, and the training runs they stand for. No torch here."""
+"""A table as a file, and the file that fits it to another encoder and machine. No torch here."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data_utils.registry import UserError, choices_hint
 from data_utils.strict_yaml import read_mapping
-from experiments.run_settings import Settings, flatten, identity, parse_settings, settings_hash
+from experiments.run_settings import Settings, flatten
+from experiments.table_def import Column, Row, Table
 from mt_dnn.command import settings
 
 KEYS = (
-    *("title", "base", "sizes", "seeds", "rows", "columns"),
+    *("title", "base", "sizes", "seeds", "stages", "rows", "columns", "curves"),
     *("aggregate", "test", "paper", "keep_models"),
+)
+OVERRIDE_KEYS = (
+    *("extends", "title", "settings", "sizes", "seeds", "use", "columns"),
+    *("stages", "rows"),
 )
 AGGREGATES = ("median", "mean", "best")
 TESTS = ("paired_t", "wilcoxon")
 OWN = ("name", "output_dir", "seed", "resume", "overwrite", "data.use")
 """Settings that the table itself fills in."""
+ROW_KEYS = ("use", "start")
+"""What a row may say beside settings."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """Of a row: it becomes part of folder names."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """One score of the runs that train ``use``."""
-
-    name: str
-    """``dataset.metric``."""
-    use: tuple[str, ...]
-    """Tasks of the run; several columns may read the same run."""
-
-    @property
-    def dataset(self) -> str:
-        return self.name.rpartition(".")[0]
-
-    @property
-    def metric(self) -> str:
-        return self.name.rpartition(".")[2]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table file, with what the command line added to it."""
-
-    path: str
-    title: str
-    base: Settings
-    """Below every row; holds ``sizes`` and the command line's settings already."""
-    sizes: Settings
-    """What was cut to fit the machine: printed under the table."""
-    rows: dict[str, Settings]
-    """Name -> what it changes; the first row is what the others are compared with."""
-    columns: tuple[Column, ...]
-    seeds: tuple[int, ...]
-    aggregate: str = "median"
-    """What stands for a cell in the overview and is compared with the paper."""
-    test: str = "paired_t"
-    paper: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Row -> column -> the paper's number."""
-    paper_source: str = ""
-    keep_models: bool = True
-    """Keep the best model of each run; false saves its disk space once the scores are recorded."""
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One training run of a table."""
-
-    row: str
-    use: tuple[str, ...]
-    seed: int
-    config: Settings
-    """What the run is told: base and row, without the table's own settings."""
-    identity: Settings
-    """What is computed, as far as it is not the default; two equal ones are the same run."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.row}-{'+'.join(self.use)}-{self.seed}"
-
-    @property
-    def hash(self) -> str:
-        return settings_hash(self.identity)
-
-
 def load_table(
-    path: str | Path, *, seeds: Sequence[int] | None = None, overrides: Iterable[str] = ()
+    path: str | Path,
+    *,
+    override: str | Path | None = None,
+    use: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    overrides: Iterable[str] = (),
 ) -> Table:
     """Read and check a table file.
 
     Args:
-        seeds: instead of the file's.
-        overrides: ``name=value``, over base and sizes; what a row sets itself stays.
+        override: file of another encoder's settings and sizes, which go over every row (rows and stages:
+            over that one), and of the tasks, columns and seeds that its data and machine allow.
+        use: the only tasks to train; instead of the override file's.
+        seeds: instead of the files'.
+        overrides: ``name=value``, over base, sizes and override; what a row sets itself stays.
 
     Raises:
         UserError: names the file and the entry that is wrong, and the choices.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"table file {path} does not exist")
-    keys, _ = read_mapping(path)
-    _known(keys, KEYS, str(path))
+    keys = _read(path, KEYS)
     for key in ("base", "seeds", "rows", "columns"):
         if not keys.get(key):
             raise UserError(f"{path}: key {key!r} is missing or empty")
+    over = _read_override(Path(override)) if override else {}
     sizes = _settings(keys.get("sizes"), f"{path}: sizes", refuse=OWN)
+    own_sizes = _settings(over.get("sizes"), f"{override}: sizes", refuse=OWN)
+    above = _settings(over.get("settings"), f"{override}: settings", refuse=OWN) | own_sizes
     given = _settings(_assignments(overrides), "--set", refuse=OWN)
+    # What an override file does not cut it may still set: then it is no cut of this table.
+    shown = {k: v for k, v in sizes.items() if k not in above} | own_sizes
+    shown |= {key: value for key, value in given.items() if key in shown}
     columns = tuple(
         _column(name, entry, f"{path}: column {name!r}")
         for name, entry in _mapping(keys["columns"], f"{path}: columns").items()
     )
-    rows = {}
-    for name, entry in _mapping(keys["rows"], f"{path}: rows").items():
-        if not NAME.fullmatch(str(name)):
-            raise UserError(f"{path}: row {name!r}: a name is made of letters, digits and _ . + -")
-        rows[str(name)] = _settings(entry, f"{path}: row {name!r}", refuse=OWN)
-    paper, source = _paper(keys.get("paper"), rows, [c.name for c in columns], f"{path}: paper")
-    return Table(
+    stages = _rows(keys.get("stages") or {}, {}, f"{path}: stage")
+    rows = _rows(keys["rows"], stages, f"{path}: row")
+    for name, stage in stages.items():
+        if name in rows or not stage.use:
+            raise UserError(
+                f"{path}: stage {name!r}: "
+                + ("a row has that name" if name in rows else "use: name the tasks that it trains")
+            )
+    names = [column.name for column in columns]
+    paper, source = _paper(keys.get("paper"), rows, names, f"{path}: paper")
+    table = Table(
         path=str(path),
-        title=str(keys.get("title") or path.stem),
+        title=", ".join(str(k["title"]) for k in (keys, over) if k.get("title")) or path.stem,
         base=_base(keys["base"], path) | sizes | given,
-        sizes=sizes | {key: value for key, value in given.items() if key in sizes},
+        override=above | {key: value for key, value in given.items() if key in above},
+        sizes=shown,
         rows=rows,
+        stages=stages,
         columns=columns,
-        seeds=_seeds(keys["seeds"] if seeds is None else list(seeds), path),
+        seeds=_seeds(over.get("seeds") or keys["seeds"] if seeds is None else list(seeds), path),
         aggregate=_choice(keys, "aggregate", AGGREGATES, path),
         test=_choice(keys, "test", TESTS, path),
         paper=paper,
         paper_source=source,
+        curves=_curves(keys.get("curves"), names, f"{path}: curves"),
         keep_models=_flag(keys, "keep_models", path),
     )
+    rows, shown_rows = _overridden(rows, over.get("rows"), f"{override}: rows")
+    stages, shown_stages = _overridden(stages, over.get("stages"), f"{override}: stages")
+    sizes = table.sizes | shown_rows | shown_stages
+    table = dataclasses.replace(table, rows=rows, stages=stages, sizes=sizes)
+    if kept := over.get("columns"):
+        _known(kept, names, f"{override}: columns", kind="column")
+        table = dataclasses.replace(table, columns=tuple(c for c in columns if c.name in kept))
+    use = use or over.get("use") or ()
+    return table.restricted(use) if use else table
 
 
-def plan(table: Table) -> list[PlannedRun]:
-    """Every run of the table, seed by seed: a table that was stopped has whole seeds.
+def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"table file {path} does not exist")
+    found, _ = read_mapping(path)
+    _known(found, keys, str(path))
+    return found
 
-    Raises:
-        UserError: a setting has a value that it cannot have; names the row.
-    """
-    uses = list(dict.fromkeys(column.use for column in table.columns))
-    runs = []
-    for row, changes in table.rows.items():
-        config = table.base | changes
-        resolved = parse_settings(config, f"{table.path}: row {row!r}")
-        for use in uses:
-            for seed in table.seeds:
-                data = dataclasses.replace(resolved.data, use=use)
-                own = dataclasses.replace(resolved, data=data, seed=seed)
-                runs.append(PlannedRun(row, use, seed, config, identity(own)))
-    return sorted(runs, key=lambda run: table.seeds.index(run.seed))
+
+def _read_override(path: Path) -> dict[str, Any]:
+    """An override file upon the one that it extends: what is a mapping in both is merged."""
+    own = _read(path, OVERRIDE_KEYS)
+    if "extends" not in own:
+        return own
+    merged = _read_override(path.parent / str(own.pop("extends")))
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merged[key] | value if both else value
+    return merged
+
+
+def _overridden(rows: dict[str, Row], entry: Any, where: str) -> tuple[dict[str, Row], Settings]:
+    """Rows or stages with what an override file says of each; and that, to be printed."""
+    own = _mapping(entry or {}, where)
+    _known(own, rows, where, kind="name")
+    changes = {
+        name: _settings(values, f"{where}: {name!r}", refuse=OWN) for name, values in own.items()
+    }
+    shown = {f"{n}: {key}": value for n, values in changes.items() for key, value in values.items()}
+    replaced = {n: dataclasses.replace(rows[n], override=values) for n, values in changes.items()}
+    return rows | replaced, shown
+
+
+def _rows(entry: Any, earlier: dict[str, Row], where: str) -> dict[str, Row]:
+    """Rows or stages; what one starts from stands before it, so nothing starts from itself."""
+    rows: dict[str, Row] = {}
+    for name, values in _mapping(entry, f"{where}s").items():
+        if not NAME.fullmatch(str(name)):
+            raise UserError(f"{where} {name!r}: a name is made of letters, digits and _ . + -")
+        place = f"{where} {name!r}"
+        values = _mapping(values or {}, place)
+        changes = _settings(
+            {key: value for key, value in values.items() if key not in ROW_KEYS}, place, refuse=OWN
+        )
+        start = values.get("start")
+        if start is not None:
+            choices = [*earlier, *rows]
+            if start not in choices:
+                raise UserError(
+                    f"{place}: start: no stage or row {start!r} stands before it."
+                    f"{choices_hint(start, choices)}"
+                )
+            if "model.init_from" in changes:
+                raise UserError(f"{place}: start and model.init_from: give one of them")
+        use = _tasks(values["use"], f"{place}: use") if "use" in values else ()
+        rows[str(name)] = Row(changes, use, start)
+    return rows
+
+
+def _tasks(names: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise UserError(f"{where}: name the tasks that its runs train, such as [rte]")
+    return tuple(names)
+
+
+def _curves(entry: Any, columns: Sequence[str], where: str) -> dict[str, tuple[str, ...]]:
+    curves = {}
+    for panel, names in _mapping(entry or {}, where).items():
+        if not isinstance(names, list) or not names:
+            raise UserError(f"{where}: {panel}: name columns, such as [snli_1pct.ACC, snli.ACC]")
+        _known(names, columns, f"{where}: {panel}", kind="column")
+        curves[str(panel)] = tuple(names)
+    return curves
 
 
 def _settings(entry: Any, where: str, *, refuse: Sequence[str] = ()) -> Settings:
@@ -192,10 +217,7 @@ def _column(name: Any, entry: Any, where: str) -> Column:
         raise UserError(f"{where}: expected dataset.metric, such as rte.ACC")
     entry = _mapping(entry, where)
     _known(entry, ["use"], where)
-    use = entry.get("use")
-    if not isinstance(use, list) or not use or not all(isinstance(task, str) for task in use):
-        raise UserError(f"{where}: use: name the tasks that its runs train, such as [rte]")
-    return Column(name, tuple(use))
+    return Column(name, _tasks(entry.get("use"), f"{where}: use"))
 
 
 def _seeds(seeds: Any, path: Path) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from data_utils.registry import UserError
 from experiments.results import FILE as RESULTS
 from experiments.results import append_line, read_results, read_run
 from experiments.run_settings import config_hash, nest
-from experiments.table_file import PlannedRun
+from experiments.table_plan import PlannedRun
 from mt_dnn.interrupt import StopRequest
 
 CODE = Path(__file__).resolve().parent.parent
@@ -77,11 +77,15 @@ class TableRuns:
         self.keep_models = keep_models
         self.say = say
         self.failed: list[PlannedRun] = []
+        self.done: set[str] = set()
+        self.starts: set[str] = set()
         self.total = self.finished = 0
         self.began = time.monotonic()
 
     def run_missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Run those without a result, one at a time or several; the ones that failed are returned.
+
+        What they start from is run before them, and again where its result is there but its model is not.
 
         Raises:
             UserError: another process is at work on a run.
@@ -92,21 +96,42 @@ class TableRuns:
         unique: dict[str, PlannedRun] = {}
         for run in runs:
             unique.setdefault(run.hash, run)  # rows that come to the same share their runs
-        done = read_results(self.out)
-        waiting = deque(
-            run for run in unique.values() if run.hash not in done and not self._record(run)
-        )
+        self.done = set(read_results(self.out))
+        self.starts = {run.start.hash for run in runs if run.start is not None}
+        missing = [r for r in unique.values() if r.hash not in self.done and not self._record(r)]
+        waiting = deque(self._with_starts(missing))
         self.total = len(waiting)
         machine = self.machine
         self.say(
-            f"{len(unique)} runs: {len(unique) - self.total} finished, {self.total} to run, "
+            f"{len(unique)} runs: {len(unique) - len(missing)} finished, {len(missing)} to run"
+            f"{f' after {extra} that they start from' if (extra := len(waiting) - len(missing)) else ''}, "
             f"{machine.jobs} at once with {machine.threads} CPU threads each; in {self.out}"
         )
         if machine.jobs > 1 and self.total > 1:
             self._prepare_stores(list(waiting))
         self.began = time.monotonic()
         self._run_all(waiting)
+        if not self.keep_models and not self.failed:
+            for run in {run.start.hash: run.start for run in runs if run.start}.values():
+                shutil.rmtree(self.out / "runs" / run.name / "best", ignore_errors=True)
         return self.failed
+
+    def _with_starts(self, missing: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """These runs and, before them, those that they start from and whose models are not there."""
+        found: dict[str, PlannedRun] = {}
+
+        def add(run: PlannedRun) -> None:
+            if run.start is not None and not self._has_model(run.start):
+                add(run.start)
+            found.setdefault(run.hash, run)
+
+        for run in missing:
+            add(run)
+        return list(found.values())
+
+    def _has_model(self, run: PlannedRun) -> bool:
+        run_dir = self.out / "runs" / run.name
+        return read_run(run, run_dir) is not None and (run_dir / "best" / "mt_dnn.json").exists()
 
     def _run_all(self, waiting: deque[PlannedRun]) -> None:
         running: list[Child] = []
@@ -115,8 +140,8 @@ class TableRuns:
         with StopRequest() as stop:
             try:
                 while running or (waiting and not stop.received):
-                    while waiting and slots and not stop.received:
-                        running.append(self._start(waiting.popleft(), slots.popleft()))
+                    while slots and not stop.received and (run := self._next(waiting, running)):
+                        running.append(self._start(run, slots.popleft()))
                     if stop.received and not told:
                         told = True
                         self.say(f"stopping: {len(running)} runs save a checkpoint")
@@ -133,6 +158,18 @@ class TableRuns:
                     child.process.wait()
         if stop.received:
             raise KeyboardInterrupt("stopped; go on by the same command")
+
+    def _next(self, waiting: deque[PlannedRun], running: Sequence[Child]) -> PlannedRun | None:
+        """Take the first run whose start is not still to come; those whose start failed fail with it."""
+        ahead = {run.hash for run in (*waiting, *(child.run for child in running))}
+        for run in list(waiting):
+            if run.start is None or run.start.hash not in ahead:
+                waiting.remove(run)
+                if run.start is None or self._has_model(run.start):
+                    return run
+                self.failed.append(run)
+                self.say(f"FAILED {run.name}: it starts from {run.start.name}, which failed")
+        return None
 
     def _start(self, run: PlannedRun, slot: int) -> Child:
         run_dir = self.out / "runs" / run.name
@@ -162,6 +199,8 @@ class TableRuns:
             "data.use": list(run.use),
             "system.threads": run.config.get("system.threads") or self.machine.threads,
         }
+        if run.start is not None:
+            values["model.init_from"] = str(self.out / "runs" / run.start.name)
         path = self.out / "configs" / f"{run.name}.yml"
         path.write_text(yaml.safe_dump(nest(values), sort_keys=False), encoding="utf-8")
         return path
@@ -181,14 +220,20 @@ class TableRuns:
             self.say(f"       its log: {child.log.name}")
 
     def _record(self, run: PlannedRun) -> bool:
-        """Append the result that the run's folder holds, if it does; free the disk of the rest."""
+        """Append the result that the run's folder holds, if it does; free the disk of the rest.
+
+        Returns:
+            Whether the run has a result, now or already.
+        """
         run_dir = self.out / "runs" / run.name
         result = read_run(run, run_dir)
         if result is None:
             return False
-        append_line(self.out / RESULTS, result | {"wall_seconds": self._seconds(run)})
+        if run.hash not in self.done:  # one that ran again for its model alone has its line
+            append_line(self.out / RESULTS, result | {"wall_seconds": self._seconds(run)})
+            self.done.add(run.hash)
         shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)  # it will never be resumed
-        if not self.keep_models:
+        if not self.keep_models and run.hash not in self.starts:
             shutil.rmtree(run_dir / "best", ignore_errors=True)
         return True
 

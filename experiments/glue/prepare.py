@@ -75,11 +75,26 @@ LAYOUTS = {
     "ax": Layout("diagnostic", PAIR, ("premise", "hypothesis"), files={"test": "diagnostic.tsv"}),
 }
 
+STAND_INS = {
+    "mnli": Layout(
+        ".",
+        ("premise", "hypothesis"),
+        ("premise", "hypothesis"),
+        files={
+            "train": "mnli_dev_matched_gold.tsv",
+            "mismatched_dev": "mnli_dev_mismatched_gold_1k.tsv",
+        },
+    ),
+}
+"""Pairs of a task's dev sets, to train and to score on where there is no more: never a score of the task itself."""
+
 Row = tuple[str, ...]
 """uid, label (empty: none), text, and a second text in a pair task."""
 
 
-def read_file(path: Path, task: TaskDef, split: str, skipped: Skipped) -> Iterator[Row]:
+def read_file(
+    path: Path, task: TaskDef, split: str, skipped: Skipped, layout: Layout | None = None
+) -> Iterator[Row]:
     """The rows of one file of the download; uid is its index column, else the row number from 0.
 
     A line that cannot be a row is left out, and ``skipped`` gets its place and why.
@@ -87,7 +102,7 @@ def read_file(path: Path, task: TaskDef, split: str, skipped: Skipped) -> Iterat
     Raises:
         UserError: a column is missing, a label is not one of the task's, not UTF-8.
     """
-    layout, is_test = LAYOUTS[task.name], split_role(split) == "test"
+    layout, is_test = layout or LAYOUTS[task.name], split_role(split) == "test"
     lines = ((where, line.split("\t")) for where, line in numbered_lines(path))
     header = layout.headerless.get(split) or tuple(next(lines, ("", []))[1])
     labelled = _check_columns(path, header, layout, is_test=is_test)
@@ -145,15 +160,20 @@ def hub_label(label: float, task: TaskDef) -> str:
 
 def read_download(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
     """The rows of every split whose file is there; says which are not."""
-    layout = LAYOUTS[task.name]
+    layout, stand_in = LAYOUTS[task.name], STAND_INS.get(task.name)
     if not (source / layout.folder).is_dir():
-        print(f"{task.name} skipped: no folder {source / layout.folder}")
-        return {}
+        if stand_in is None or not (source / stand_in.file("train")).is_file():
+            print(f"{task.name} skipped: no folder {source / layout.folder}")
+            return {}
+        layout = stand_in
+        print(
+            f"{task.name}: dev pairs of the task stand in for it: no score on them is one of GLUE"
+        )
     splits: Splits = {}
     for split in task.split_names:
         path = source / layout.file(split)
         if path.is_file():
-            splits[split] = read_file(path, task, split, skipped)
+            splits[split] = read_file(path, task, split, skipped, layout)
         else:
             print(f"{task.name} {split}: no file {path}")
     return splits

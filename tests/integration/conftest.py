@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModel
 
 import mt_dnn
+from experiments import table_runs
 from mt_dnn.config import (
     BatchConfig,
     DataConfig,
@@ -21,6 +22,7 @@ from mt_dnn.config import (
 from mt_dnn.predict import Predictor
 from mt_dnn.trainer import Trainer
 from tests.integration.finished_run import Run, write_data
+from tests.integration.forked import ForkedProcess
 from tests.tiny import tiny_encoder_folder
 
 
@@ -52,3 +54,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def predictor(run: Run) -> Predictor:
     return mt_dnn.load(run.folder)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables start their runs by forking."""
+    monkeypatch.setattr(table_runs, "start_process", ForkedProcess)

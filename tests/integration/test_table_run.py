@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import multiprocessing
 import os
-import runpy
 import shutil
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -42,54 +39,6 @@ rows:
   smart: {{smart: smart, smoothness.epsilon: 1e-2}}
 keep_models: false
 """
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    [
-        *("mt_dnn.trainer", "mt_dnn.command", "torch.utils.tensorboard", "matplotlib.figure"),
-        *("matplotlib.backends.backend_agg", "sklearn.metrics", "scipy.stats"),
-        *("transformers.models.bert.modeling_bert", "torch._dynamo"),
-    ]
-)
-
-
-def _train(command: list[str], log: str) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    sys.argv = command[1:]
-    runpy.run_path(command[1], run_name="__main__")
-
-
-class ForkedProcess:
-    """Popen's face on a process that need not import torch once more."""
-
-    def __init__(self, command: list[str], log: IO[bytes], environment: dict[str, str]) -> None:
-        self._process = _processes.Process(target=_train, args=(command, log.name))
-        self._process.start()
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
-
-    def poll(self) -> int | None:
-        return self._process.exitcode
-
-    def wait(self) -> int | None:
-        self._process.join()
-        return self._process.exitcode
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def send_signal(self, number: int) -> None:
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
-
-
-@pytest.fixture
-def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_runs, "start_process", ForkedProcess)
 
 
 @pytest.fixture
@@ -154,7 +103,7 @@ def test_a_table_stopped_twice_and_finished_equals_one_that_was_not(
     finished = [a["run"] for a in attempts(stopped) if a["exit"] == 0]
     assert sorted(finished) == sorted(names), "a finished run is not run again"
     assert "4 runs, " in shown
-    overviews = [(out / "results.csv").read_text() for out in (whole, stopped)]
+    overviews = [(out / "tiny.csv").read_text() for out in (whole, stopped)]
     assert overviews[0] == overviews[1]
     run_dir = stopped / "runs" / names[0]
     assert (run_dir / "scores.json").exists()
@@ -182,7 +131,7 @@ def test_a_failed_run_is_named_and_the_others_go_on(
     assert "FAILED broken-pair+score-1" in shown
     assert f"{out}/logs/broken-pair+score-1.log" in shown
     assert [r["row"] for r in read_results(out).values()] == ["baseline"]
-    line = next(s for s in (out / "results.md").read_text().splitlines() if "| broken" in s)
+    line = next(s for s in (out / "tiny.md").read_text().splitlines() if "| broken" in s)
     assert set(line.replace(" ", "").strip("|").split("|")[1:]) == {"—"}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.table_file import Table, plan
+from experiments.table_def import Table
+from experiments.table_plan import plan
 
 FILE: dict[str, Any] = {
     "title": "A & B",

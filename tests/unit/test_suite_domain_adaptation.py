@@ -17,8 +17,6 @@ from data_utils.registry import UserError
 from experiments.domain_adaptation import prepare as domain_adaptation
 from experiments.domain_adaptation.prepare import PER_MILLE, TASK_FILE, prepare
 from experiments.domain_adaptation.subsets import apportion, nested_subset, subset_size
-from experiments.table import _check_columns
-from experiments.table_file import load_table, plan
 from mt_dnn.command import parse_config
 from mt_dnn.task_types import load_tasks
 
@@ -271,16 +269,6 @@ def test_a_part_is_the_whole_but_for_its_rows():
     for name, task in tasks.items():
         assert task.labels == tasks[name.partition("_")[0]].labels
         assert task.head_name == name
-
-
-@pytest.mark.parametrize(("name", "runs"), [("table5", 3 * 8 * 5), ("curve", 2 * 4 * 3)])
-def test_table_files_are_tables(name, runs, monkeypatch):
-    monkeypatch.chdir(TASK_FILE.parents[2])
-    table = load_table(TASK_FILE.with_name(f"{name}.yml"))
-    _check_columns(table)
-    assert len({run.hash for run in plan(table)}) == runs
-    if name == "table5":
-        assert all(len(scores) == len(table.columns) for scores in table.paper.values())
 
 
 @pytest.mark.parametrize("name", ["bert", "minilm"])

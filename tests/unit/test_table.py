@@ -12,9 +12,10 @@ import pytest
 from data_utils.registry import UserError
 from experiments import table as command
 from experiments.aggregate import summarize
-from experiments.render import NAMES, footer, latex, markdown
+from experiments.render import SUFFIXES, footer, latex, markdown
 from experiments.results import append_line
-from experiments.table_file import load_table, plan
+from experiments.table_file import load_table
+from experiments.table_plan import plan
 from experiments.table_runs import start_process
 from tests.unit.tables import results
 
@@ -69,10 +70,11 @@ def test_rendering_needs_the_file_and_the_results_only_and_repeats_itself(make, 
     assert command.main(arguments) == 0
     shown = capsys.readouterr().out
     assert f"python -m experiments.table {path} --out {out}`" in shown
-    first = [(out / name).read_bytes() for name in NAMES]
+    names = [f"{path.stem}{suffix}" for suffix in SUFFIXES]
+    first = [(out / name).read_bytes() for name in names]
     assert command.main(arguments) == 0
-    assert [(out / name).read_bytes() for name in NAMES] == first
-    assert sorted(p.name for p in out.iterdir()) == sorted(["results.jsonl", *NAMES])
+    assert [(out / name).read_bytes() for name in names] == first
+    assert sorted(p.name for p in out.iterdir()) == sorted(["results.jsonl", *names])
 
 
 # The command
@@ -88,14 +90,15 @@ def test_use_runs_only_what_trains_these_tasks(monkeypatch):
     monkeypatch.chdir(Path(command.__file__).parent.parent)
     assert command.main([str(study), "--use", "stsb", "--only", "baseline", "smart"]) == 0
     assert {(run.row, run.use) for run in chosen} == {("baseline", ("stsb",)), ("smart", ("stsb",))}
-    with pytest.raises(UserError, match=r"--use: no column trains 'stsbb'.*'stsb'"):
+    with pytest.raises(UserError, match=r"--use: no run trains 'stsbb'.*'stsb'"):
         command.main([str(study), "--use", "stsbb"])
 
 
 def test_help_and_planning_need_no_torch():
     code = (
-        "import sys; from experiments import table, table_file, table_runs, aggregate, render\n"
-        "table_file.plan(table_file.load_table('experiments/smart/study.yml'))\n"
+        "import sys\n"
+        "from experiments import table, table_file, table_plan, table_runs, aggregate, render\n"
+        "table_plan.plan(table_file.load_table('experiments/smart/study.yml'))\n"
         "assert not {'torch', 'transformers', 'scipy', 'matplotlib'} & set(sys.modules)"
     )
     root = Path(command.__file__).parent.parent

@@ -14,7 +14,8 @@ from experiments.aggregate import compare, summarize
 from experiments.render import figure, footer, grids, table_csv
 from experiments.results import append_line, read_results, read_run
 from experiments.run_settings import nest
-from experiments.table_file import load_table, plan
+from experiments.table_file import load_table
+from experiments.table_plan import plan
 from tests.unit.tables import results
 
 # Results

@@ -11,7 +11,8 @@ import yaml
 from data_utils.registry import UserError
 from experiments import table as command
 from experiments.run_settings import config_hash, flatten, nest
-from experiments.table_file import load_table, plan
+from experiments.table_file import load_table
+from experiments.table_plan import plan
 
 
 def test_a_run_for_every_row_use_and_seed(make):
