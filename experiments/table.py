@@ -41,13 +41,7 @@ by its resolved settings, so a changed row is run again and no other; tables may
 def main(args: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 1 where a run failed."""
     options = _parse(args)
-    table = load_table(
-        options.table,
-        override=options.override,
-        use=options.use,
-        seeds=options.seeds,
-        overrides=options.set,
-    )
+    table = _load(options)
     runs = plan(table)
     out = Path(options.out or f"results/{Path(options.table).stem}")
     failed: list[PlannedRun] = []
@@ -101,6 +95,16 @@ def _parse(args: Sequence[str] | None) -> Namespace:
         help="settings of every run, such as train.epochs=1; what a row sets itself stays",
     )
     return parser.parse_args(args)
+
+
+def _load(options: Namespace) -> Table:
+    return load_table(
+        options.table,
+        override=options.override,
+        use=options.use,
+        seeds=options.seeds,
+        overrides=options.set,
+    )
 
 
 def _positive(text: str) -> int:

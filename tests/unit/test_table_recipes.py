@@ -139,13 +139,7 @@ SHOWN = [
 @pytest.mark.parametrize("line", SHOWN)
 def test_every_table_that_a_document_shows_is_one(line):
     options = command._parse(line.split()[3:])
-    table = load_table(
-        options.table,
-        override=options.override,
-        use=options.use,
-        seeds=options.seeds,
-        overrides=options.set,
-    )
+    table = command._load(options)
     _check_columns(table)
     assert plan(table)
     assert set(options.only or ()) <= {*table.rows, *table.stages}

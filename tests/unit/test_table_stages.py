@@ -182,7 +182,9 @@ def test_an_override_file_extends_another_and_may_single_out_a_row(ladder, tmp_p
     assert {run.identity["batch.size"] for run in runs} == {4}
     assert {run.row for run in runs if run.identity["train.epochs"] == 7} == {"tuned"}
     path.write_text(yaml.safe_dump(own | {"rows": {"tund": {}}}))
-    with pytest.raises(UserError, match=r"own.yml: rows: unknown name 'tund'. Did you mean 'tuned'"):
+    with pytest.raises(
+        UserError, match=r"own.yml: rows: unknown name 'tund'. Did you mean 'tuned'"
+    ):
         load_table(ladder(), override=path)
 
 
