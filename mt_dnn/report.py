@@ -25,6 +25,7 @@ from mt_dnn.tracking import Tracker, fenced, flatten, markdown_table
 def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Accelerator) -> None:
     """Print what the run is about to do, defaults included."""
     optim, batch = config.optim, config.batch
+    heads = "" if optim.head_lr is None else f" (heads {optim.head_lr:g})"
     count = sum(p.numel() for p in parts.model.parameters() if p.requires_grad)
     facts = {
         "encoder": f"{config.model.encoder}, {count / 1e6:.1f}M trainable parameters",
@@ -45,7 +46,7 @@ def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Acceler
         "mixing": config.mixing.name,
         "batches": f"{batch.size} x {batch.accumulate}; {total} updates, at most "
         f"{config.train.epochs} epoch(s)",
-        "optimizer": f"{optim.name}, lr {optim.lr:g}, weight decay {optim.weight_decay:g}, "
+        "optimizer": f"{optim.name}, lr {optim.lr:g}{heads}, weight decay {optim.weight_decay:g}, "
         f"{optim.schedule} with {optim.warmup:.0%} warmup, clip {optim.clip_norm:g}",
         "SMART": f"{config.smart}, lambda_s {config.smoothness.weight:g}, "
         f"mu {config.proximal.weight:g}",
