@@ -68,7 +68,7 @@ def test_table_4_is_the_ladder():
         for run in runs.values()
     }
     assert starts == {
-        "bert": (None, False),
+        "baseline": (None, False),
         "smart": (None, True),
         "multi_task": (None, False),
         "mt_dnn": ("multi_task", False),
@@ -88,9 +88,9 @@ def test_tables_share_the_runs_that_they_have_in_common():
             run.hash for run in plan(load(name, small=True)) if run.row in rows and run.seed < 3
         }
 
-    single = hashes("smart/table4.yml", "bert", "smart")
+    single = hashes("smart/table4.yml", "baseline", "smart")
     assert single
-    assert single <= hashes("smart/table3.yml", "bert", "smart")
+    assert single <= hashes("smart/table3.yml", "baseline", "smart")
     multi = hashes("smart/table4.yml", "multi_task", "multi_task_smart")
     assert multi
     assert multi == hashes("domain_adaptation/table5.yml", "multi_task", "multi_task_smart")
