@@ -82,7 +82,8 @@ def curves(summary: Summary) -> Figure:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(length=0, labelsize=8)
-    panels[-1].legend(fontsize=8, frameon=False, loc="lower right")
+    if panels[-1].lines:  # nothing has finished yet: nothing to name
+        panels[-1].legend(fontsize=8, frameon=False, loc="lower right")
     dashed = ", dashed: the paper" if table.paper else ""
     drawing.suptitle(f"{table.title}\ndot: a seed, line: {table.over_seeds}{dashed}", fontsize=10)
     return drawing
