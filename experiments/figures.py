@@ -18,8 +18,10 @@ MARKERS = "osD^vP"
 
 
 def figure(summary: Summary) -> Figure:
-    """Curves where the table names them, else the cells."""
-    return curves(summary) if summary.table.curves else cells(summary)
+    """Curves where the table names them and has their columns, else the cells."""
+    there = {column.name for column in summary.table.columns}
+    named = any(there & set(names) for names in summary.table.curves.values())
+    return curves(summary) if named else cells(summary)
 
 
 def cells(summary: Summary) -> Figure:
@@ -60,9 +62,11 @@ def curves(summary: Summary) -> Figure:
     from matplotlib.figure import Figure
 
     table = summary.table
-    drawing = Figure(figsize=(1.0 + 4.6 * len(table.curves), 4.2), dpi=120, layout="constrained")
-    panels = drawing.subplots(1, len(table.curves), squeeze=False)[0]
-    for axes, (title, names) in zip(panels, table.curves.items(), strict=True):
+    there = {column.name for column in table.columns}  # --use may have left a whole curve out
+    shown = {title: names for title, names in table.curves.items() if there & set(names)}
+    drawing = Figure(figsize=(1.0 + 4.6 * len(shown), 4.2), dpi=120, layout="constrained")
+    panels = drawing.subplots(1, len(shown), squeeze=False)[0]
+    for axes, (title, names) in zip(panels, shown.items(), strict=True):
         places = {
             column.name: examples
             for column in table.columns
@@ -82,8 +86,8 @@ def curves(summary: Summary) -> Figure:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(length=0, labelsize=8)
-    if panels[-1].lines:  # nothing has finished yet: nothing to name
-        panels[-1].legend(fontsize=8, frameon=False, loc="lower right")
+    if panels[0].lines:  # nothing has finished yet: nothing to name
+        panels[0].legend(fontsize=8, frameon=False, loc="lower right")
     dashed = ", dashed: the paper" if table.paper else ""
     drawing.suptitle(f"{table.title}\ndot: a seed, line: {table.over_seeds}{dashed}", fontsize=10)
     return drawing
