@@ -19,9 +19,7 @@ MARKERS = "osD^vP"
 
 def figure(summary: Summary) -> Figure:
     """Curves where the table names them and has their columns, else the cells."""
-    there = {column.name for column in summary.table.columns}
-    named = any(there & set(names) for names in summary.table.curves.values())
-    return curves(summary) if named else cells(summary)
+    return curves(summary) if summary.table.panels else cells(summary)
 
 
 def cells(summary: Summary) -> Figure:
@@ -62,11 +60,10 @@ def curves(summary: Summary) -> Figure:
     from matplotlib.figure import Figure
 
     table = summary.table
-    there = {column.name for column in table.columns}  # --use may have left a whole curve out
-    shown = {title: names for title, names in table.curves.items() if there & set(names)}
-    drawing = Figure(figsize=(1.0 + 4.6 * len(shown), 4.2), dpi=120, layout="constrained")
-    panels = drawing.subplots(1, len(shown), squeeze=False)[0]
-    for axes, (title, names) in zip(panels, shown.items(), strict=True):
+    size = (1.0 + 4.6 * len(table.panels), 4.2)
+    drawing = Figure(figsize=size, dpi=120, layout="constrained")
+    panels = drawing.subplots(1, len(table.panels), squeeze=False)[0]
+    for axes, (title, names) in zip(panels, table.panels.items(), strict=True):
         places = {
             column.name: examples
             for column in table.columns

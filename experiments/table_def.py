@@ -76,6 +76,13 @@ class Table:
         count = len(self.seeds)
         return f"{self.aggregate} of {count} seed{'s' if count > 1 else ''}"
 
+    @property
+    def panels(self) -> dict[str, tuple[str, ...]]:
+        """The curves as far as their columns are there: ``--use`` or an override may have cut some."""
+        there = {column.name for column in self.columns}
+        kept = {p: tuple(n for n in names if n in there) for p, names in self.curves.items()}
+        return {panel: names for panel, names in kept.items() if names}
+
     def find(self, name: str) -> Row:
         """A row or a stage."""
         return self.rows[name] if name in self.rows else self.stages[name]

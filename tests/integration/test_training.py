@@ -95,6 +95,20 @@ def test_a_limited_training_set_is_drawn_by_the_seed(tiny_config):
     assert chosen(1) != chosen(2)
 
 
+def test_a_tasks_examples_do_not_depend_on_the_tasks_beside_it(tiny_config):
+    def chosen(*use: str, **limits: int) -> dict[str, list[str]]:
+        data = {"use": use, "train_limit": 10, "train_limits": limits}
+        parts = assemble(resolve_config(tiny_config(data=data)), lambda line: None)
+        return {name: store.take(range(len(store)))["uid"] for name, store in parts.train.items()}
+
+    both, alone = chosen("pair", "score"), chosen("score")
+    assert both["score"] == alone["score"]
+    limited = chosen("pair", "score", pair=12)
+    assert {name: len(uids) for name, uids in limited.items()} == {"pair": 12, "score": 10}
+    with pytest.raises(UserError, match=r"data.train_limits: .*no task 'par'.*'pair'"):
+        chosen("pair", par=3)
+
+
 SHARED = """\
 pair:
   data_format: PremiseAndOneHypothesis

@@ -239,3 +239,10 @@ def test_the_curve_joins_the_aggregates_over_the_examples(make):
     line = next(line for line in axes.lines if line.get_label() == "first")
     assert sorted(zip(*line.get_data(), strict=True)) == [(90, 61.0), (900, 85.0)]
     assert axes.get_xscale() == "log"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["first"]
+
+
+def test_a_curve_whose_columns_are_left_out_has_no_panel(make):
+    curves = {"A": ["rte.ACC"], "B": ["mrpc.F1"]}
+    table = load_table(make(columns=COLUMNS, curves=curves), use=["rte"])
+    assert table.panels == {"A": ("rte.ACC",)}
