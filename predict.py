@@ -11,7 +11,7 @@ from typing import IO, Literal
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 
 
 def predict(

@@ -22,7 +22,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.config import BatchConfig, DataConfig, ModelConfig, RunConfig, SystemConfig, TrainConfig
 
 Result = TypeVar("Result")

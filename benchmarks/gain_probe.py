@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.ball import norms, random_like
 from mt_dnn.model import MTDNN
 from mt_dnn.presets import SmoothnessConfig

@@ -18,8 +18,8 @@ from transformers import PreTrainedTokenizerBase
 
 from benchmarks.common import Row, Settings, compare, in_turn, isolated, peak_memory, run
 from data_utils.cli import run_cli
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS
-from data_utils.registry import UserError
 from data_utils.sources import RowSource, find_source
 from data_utils.store import CHUNK, ensure_store
 from data_utils.task_def import TaskDef

@@ -71,9 +71,9 @@ from benchmarks.gain_probe import Probe, draw
 from benchmarks.gain_report import Line, Report, show
 from data_utils.cli import run_cli
 from data_utils.collator import Batch, collate
+from data_utils.errors import UserError
 from data_utils.manifest import Manifest
 from data_utils.metrics import METRICS
-from data_utils.registry import UserError
 from mt_dnn.command import parse_config
 from mt_dnn.config import SystemConfig
 from mt_dnn.devices import build_accelerator, device_name

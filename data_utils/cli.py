@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 
 
 def run_cli(main: Callable[[], object]) -> None:

@@ -8,8 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, DroppedRow, Example, Row
-from data_utils.registry import UserError
 from data_utils.sources import FileSource, by_position, complete, spelled
 from data_utils.task_def import TaskDef
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.sampler import MultiTaskSampler, TaskBatch
 
 Store = TypeVar("Store")

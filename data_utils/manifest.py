@@ -11,8 +11,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
 VERSION = 3

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from data_utils.registry import Registry, UserError
+from data_utils.errors import UserError
+from data_utils.registry import Registry
 
 
 class MixingSettings(Protocol):

@@ -6,14 +6,9 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from data_utils.errors import UserError
+
 T = TypeVar("T")
-
-
-class UserError(ValueError):
-    """Something the user wrote is wrong, and the message says what and where.
-
-    The command lines print it without a traceback and exit with code 2.
-    """
 
 
 def choices_hint(name: object, choices: Iterable[str]) -> str:

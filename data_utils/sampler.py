@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_utils.errors import UserError
 from data_utils.mixing import MixingSettings, Supply, check_settings, mix
-from data_utils.registry import UserError
 
 MIN_POOLS = 3
 """However large the pool, a task is sorted in at least three random parts: sorting all of it at once

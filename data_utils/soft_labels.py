@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS
-from data_utils.registry import UserError
 from data_utils.sources import open_lines
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable

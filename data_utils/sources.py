@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, Row
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
 

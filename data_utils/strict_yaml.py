@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_utils.registry import UserError, choices_hint
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 
 ROLES = ("train", "dev", "test")
 

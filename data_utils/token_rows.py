@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 
 from data_utils.columns import to_arrow
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, IGNORE, Row
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable
 

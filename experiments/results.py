@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.run_settings import config_hash
 from experiments.table_plan import PlannedRun
 

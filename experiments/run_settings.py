@@ -12,7 +12,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.strict_yaml import read_mapping
 from mt_dnn.command import settings
 from mt_dnn.config import RunConfig

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.canonical import write_rows
+from data_utils.errors import UserError
 from data_utils.formats import Row
-from data_utils.registry import UserError, choices_hint
+from data_utils.registry import choices_hint
 from data_utils.sources import complete
 from data_utils.task_def import TaskDef
 

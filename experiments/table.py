@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError, choices_hint
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef, dataset_name
 from experiments.results import FILE
 from experiments.run_settings import parse_settings

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_utils.registry import UserError, choices_hint
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
 from experiments.run_settings import Settings, flatten
 from experiments.table_def import Column, Row, Table

@@ -18,7 +18,7 @@ from typing import IO
 
 import yaml
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.results import FILE as RESULTS
 from experiments.results import append_line, read_results, read_run
 from experiments.run_settings import config_hash, nest

@@ -12,9 +12,9 @@ from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import collate
+from data_utils.errors import UserError
 from data_utils.loader import TrainLoader
 from data_utils.manifest import tokenizer_hash
-from data_utils.registry import UserError
 from data_utils.sampler import MultiTaskSampler
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef

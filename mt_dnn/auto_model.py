@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.encoder import Encoder
 from mt_dnn.heads import ACTIVATIONS, CandidateHead, PooledHead, TokenHead

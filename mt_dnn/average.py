@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.out_folder import check_out
 
 if TYPE_CHECKING:  # --help needs no torch

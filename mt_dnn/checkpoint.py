@@ -16,7 +16,7 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.out_folder import written_whole
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.import_report import Report
 
 STAND_INS = (

@@ -13,7 +13,7 @@ from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
 
 from data_utils.collator import IGNORE, Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.attention import decide_mask_on_host
 from mt_dnn.encoder import Encoder
 from mt_dnn.hub import load_errors, quiet

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.config import SystemConfig
 
 OLDEST_TORCH = (2, 6)

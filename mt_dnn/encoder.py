@@ -21,7 +21,8 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
 from transformers.utils import is_flash_attn_2_available
 
-from data_utils.registry import UserError, choices_hint
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 from mt_dnn.attention import NAME, decide_mask_on_host
 from mt_dnn.hub import load_errors, quiet, resolve_encoder
 

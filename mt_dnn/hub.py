@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 import mt_dnn.nezha  # noqa: F401  (registers an architecture that transformers dropped)
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 
 PACKAGE = "package:"
 CHOICES = (

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError, choices_hint
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.import_report import Report, shortened
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError, choices_hint
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from data_utils.task_file import check_shared_heads
 from mt_dnn.config import ModelConfig

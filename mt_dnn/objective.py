@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.config import RunConfig
 from mt_dnn.distill import distillation_loss, teacher_weight
 from mt_dnn.model import MTDNN

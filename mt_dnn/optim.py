@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.config import OptimConfig
 from mt_dnn.model import MTDNN
 

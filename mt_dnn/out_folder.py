@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 
 
 def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:

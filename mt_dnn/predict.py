@@ -13,10 +13,11 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch, make_batch
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, Example
 from data_utils.inputs import as_row, parse_row, without_label
 from data_utils.manifest import tokenizer_hash
-from data_utils.registry import UserError, choices_hint
+from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.devices import choose_device

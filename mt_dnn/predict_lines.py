@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from data_utils.errors import UserError
 from data_utils.formats import Row
 from data_utils.inputs import read_rows
-from data_utils.registry import UserError, choices_hint
+from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.evaluate import prediction_record, score
 from mt_dnn.predict import TEXT, Predictor

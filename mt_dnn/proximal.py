@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.presets import ProximalConfig
 from mt_dnn.randomness import dropout_off
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.config import RunConfig
 from mt_dnn.presets import resolve
 

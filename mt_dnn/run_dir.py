@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.registry import Registry, UserError
+from data_utils.errors import UserError
+from data_utils.registry import Registry
 from data_utils.task_def import TaskDef
 
 

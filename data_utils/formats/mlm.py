@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.errors import UserError
 from data_utils.formats.base import FORMATS, Example, Row
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
 BLANK_LINE = re.compile(r"\n\s*\n")

@@ -10,8 +10,8 @@ import numpy as np
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.errors import UserError
 from data_utils.formats.base import FORMATS, Example, Row
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
 SEPARATOR = ":::"

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.errors import UserError
 from data_utils.formats.base import FORMATS, IGNORE, Example, Row, parse_labels
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
 

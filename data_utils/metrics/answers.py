@@ -13,8 +13,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
+from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
-from data_utils.registry import UserError
 
 UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 """Kana and Han: scripts that put no space between words."""

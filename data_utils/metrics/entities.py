@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
-from data_utils.registry import UserError
 
 Entities = set[tuple[str, int, int]]
 """(type, first word, last word) of one sentence."""

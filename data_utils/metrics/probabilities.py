@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
-from data_utils.registry import UserError
 
 BINS = 15
 

@@ -6,9 +6,9 @@ A question has several options, each right or wrong. The question of a row is it
 
 from __future__ import annotations
 
+from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
 from data_utils.metrics.classes import f1
-from data_utils.registry import UserError
 
 metric("MultiRCF1a")(f1)  # of all options alike, whichever question they belong to
 

@@ -11,7 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef, split_role
 from experiments.clue.records import READERS, Record, Records, read_records
 from experiments.clue.wsc import mark_records

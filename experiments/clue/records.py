@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.suite import Skipped, numbered_lines
 
 Record = dict[str, Any]

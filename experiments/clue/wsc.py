@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.clue.records import Record, Records
 from experiments.suite import Skipped
 

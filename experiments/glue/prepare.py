@@ -9,7 +9,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef, split_role
 from experiments.glue.wnli import mark_rows
 from experiments.suite import (

@@ -10,7 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError, choices_hint
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 
 TASK_FILE = Path(__file__).parent / "tasks.yml"

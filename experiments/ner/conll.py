@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.suite import numbered_lines
 
 DOCUMENT = "-DOCSTART-"

@@ -12,7 +12,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from experiments.ner.conll import OUTSIDE, Sentence, read_sentences, to_bio
 from experiments.suite import (

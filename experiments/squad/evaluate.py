@@ -9,8 +9,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
+from data_utils.errors import UserError
 from data_utils.metrics import METRICS
-from data_utils.registry import UserError
 from experiments.squad.questions import questions, read_articles
 from experiments.suite import numbered_lines
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_utils.canonical import clean_text
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 
 SEPARATOR = ":::"
 NO_ANSWER = SEPARATOR.join(("-1", "-1", "1", ""))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from data_utils.errors import UserError
 from data_utils.formats import Row
-from data_utils.registry import UserError
 from data_utils.sources import FileSource
 
 Values = dict[str, Any]

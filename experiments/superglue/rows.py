@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterable
 
 from data_utils.canonical import clean_text
+from data_utils.errors import UserError
 from data_utils.formats import DroppedRow, Row
-from data_utils.registry import UserError, choices_hint
+from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from experiments.suite import Cells, checked_label
 

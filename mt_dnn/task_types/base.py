@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS
-from data_utils.registry import Registry, UserError, choices_hint
+from data_utils.registry import Registry, choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.divergences import DIVERGENCES

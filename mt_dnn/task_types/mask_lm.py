@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import IGNORE, Batch
 from data_utils.collator import pad as pad_rows
+from data_utils.errors import UserError
 from data_utils.formats.mlm import NO_WORD
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.encoder import Encoder

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.task_types.base import TASK_TYPES, Prediction
 from mt_dnn.task_types.candidates import CandidateTaskType

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.errors import UserError
 from data_utils.metrics import METRICS
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 from data_utils.token_table import MAX_TARGET_LEN
 from mt_dnn.config import ModelConfig

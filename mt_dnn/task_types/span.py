@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.errors import UserError
 from data_utils.formats.mrc import NO_ANSWER_AT
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.divergences import DIVERGENCES

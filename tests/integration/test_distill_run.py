@@ -19,7 +19,7 @@ import predict as command
 import prepro
 from data_utils.cli import run_cli
 from data_utils.collator import IGNORE
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.trainer import Trainer
 from tests.conftest import TASKS
 from tests.integration.finished_run import read_jsonl

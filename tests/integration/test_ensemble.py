@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, BertTokenizer
 import mt_dnn
 import predict as command
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.assemble import build_model
 from mt_dnn.ensemble import Ensemble

@@ -22,7 +22,7 @@ from torch import Tensor
 
 import mt_dnn
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn import import_checkpoint as module
 from mt_dnn.encoder import load_encoder
 from mt_dnn.import_checkpoint import import_checkpoint

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 import mt_dnn
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.predict import Predictor
 from mt_dnn.task_types import load_tasks
 from tests.integration.finished_run import LABELS, Run

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.checkpoint import newest_checkpoint
 from mt_dnn.command import parse_config
 from mt_dnn.config import RunConfig

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import mt_dnn
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.assemble import assemble
 from mt_dnn.resolve import resolve_config
 from mt_dnn.trainer import Trainer

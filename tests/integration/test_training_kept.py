@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import mt_dnn
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn import trainer as trainer_module
 from mt_dnn.trainer import Trainer
 from tests.integration.runs import assert_same_weights, copy_workspace, logged, predictions, run

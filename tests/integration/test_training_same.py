@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.assemble import assemble, build_loader
 from mt_dnn.command import parse_config
 from mt_dnn.config import RunConfig

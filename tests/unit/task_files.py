@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 
 PAIR = """\
 rte:

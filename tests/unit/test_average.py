@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import mt_dnn
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.average import average, mean
 from mt_dnn.encoder import load_encoder
 from mt_dnn.run_dir import read_scores

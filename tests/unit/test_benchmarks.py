@@ -15,7 +15,7 @@ import torch
 from benchmarks import common, memory, prepare, smart_cost, throughput
 from benchmarks.common import Row, Settings, compare, in_turn, isolated
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from tests.tiny import WORDS, tiny_encoder_folder
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn import checkpoint
 from mt_dnn.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 

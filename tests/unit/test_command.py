@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import yaml
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.command import parse_config, run_parser
 from mt_dnn.config import BatchConfig, OptimConfig, RunConfig, SystemConfig
 from mt_dnn.presets import PRESETS, SmoothnessConfig

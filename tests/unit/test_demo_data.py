@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_file import load_task_file
 from experiments.demo import prepare as demo
 from experiments.demo.prepare import package_file, prepare, split_reviews, sts_rows

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.config import DistillConfig, RunConfig
 from mt_dnn.distill import distillation_loss, teacher_weight
 from mt_dnn.divergences import DIVERGENCES

@@ -7,7 +7,7 @@ import torch
 import transformers as hf
 from torch import Tensor
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.encoder import Encoder, load_encoder
 from tests.tiny import ARCHITECTURES, VOCAB, tiny_encoder
 

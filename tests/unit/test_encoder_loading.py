@@ -13,7 +13,7 @@ import torch
 import transformers as hf
 from safetensors.torch import load_file, save_file
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.encoder import load_encoder
 from mt_dnn.hub import load_tokenizer, resolve_encoder
 from tests.tiny import ARCHITECTURES, tiny_encoder, tiny_encoder_folder

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.finite import FiniteGuard
 
 

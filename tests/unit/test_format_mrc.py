@@ -16,9 +16,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from data_utils.collator import make_batch
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, Example, Row
 from data_utils.formats.mrc import NO_ANSWER_AT, UNANSWERABLE, SpanLabel
-from data_utils.registry import UserError
 from data_utils.sources import FileSource
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from transformers import AutoTokenizer
 
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, IGNORE, Row
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
 from tests.tiny import tiny_tokenizer

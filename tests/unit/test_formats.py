@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, DroppedRow, Example, Row
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 
 

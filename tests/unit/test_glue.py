@@ -12,7 +12,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_file import load_task_file
 from experiments.glue import prepare as glue_prepare
 from experiments.glue import submission as glue_submission

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from data_utils.collator import Batch, pad
+from data_utils.errors import UserError
 from data_utils.loader import TrainLoader
-from data_utils.registry import UserError
 from data_utils.sampler import MultiTaskSampler
 from mt_dnn.config import MixingConfig
 

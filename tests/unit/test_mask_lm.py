@@ -13,9 +13,9 @@ import transformers as hf
 from transformers import AutoTokenizer
 
 from data_utils.collator import IGNORE, Batch, make_batch
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, Row
 from data_utils.metrics import METRICS
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.config import ModelConfig, OptimConfig

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
+from data_utils.errors import UserError
 from data_utils.metrics import METRICS, Metric, Undefined
-from data_utils.registry import UserError
 from tests.unit.scores import reported, score
 
 GOLD = [1, 1, 1, 0, 0, 0, 0, 1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from data_utils.errors import UserError
 from data_utils.metrics.answers import answer_tokens
-from data_utils.registry import UserError
 from tests.unit.scores import score
 
 

@@ -9,8 +9,8 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
+from data_utils.errors import UserError
 from data_utils.metrics import METRICS
-from data_utils.registry import UserError
 from tests.unit.scores import reported, score
 
 # AUC: the share of (positive, negative) pairs that the scores put in order.

@@ -7,8 +7,8 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 
+from data_utils.errors import UserError
 from data_utils.mixing import MIXINGS, Supply, mix
-from data_utils.registry import UserError
 from mt_dnn.config import MixingConfig
 
 BATCHES = {"rte": 78, "mnli": 12272, "cola": 268, "wnli": 20}

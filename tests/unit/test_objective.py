@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig, RunConfig
 from mt_dnn.model import MTDNN

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig, OptimConfig
 from mt_dnn.model import MTDNN

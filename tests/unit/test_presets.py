@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.config import RunConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.presets import PRESETS, ProximalConfig, SmoothnessConfig, resolve

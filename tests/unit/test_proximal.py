@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from mt_dnn.divergences import squared_error, symmetric_kl
 from mt_dnn.presets import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.proximal import ProximalTeacher

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from data_utils.registry import Registry, UserError, choices_hint
+from data_utils.errors import UserError
+from data_utils.registry import Registry, choices_hint
 
 
 @pytest.fixture

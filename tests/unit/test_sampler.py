@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from data_utils.errors import UserError
 from data_utils.mixing import MIXINGS
-from data_utils.registry import UserError
 from data_utils.sampler import MultiTaskSampler, TaskBatch
 from mt_dnn.config import MixingConfig
 

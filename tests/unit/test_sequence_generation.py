@@ -8,7 +8,7 @@ import transformers as hf
 from safetensors.torch import load_file, save_file
 
 from data_utils.collator import IGNORE, Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.decoder_head import DecoderHead

@@ -21,7 +21,7 @@ from benchmarks.smart_gain import (
     write,
 )
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.ball import norms
 from mt_dnn.config import ModelConfig

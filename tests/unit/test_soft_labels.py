@@ -14,8 +14,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from data_utils import store as store_module
 from data_utils.collator import IGNORE, collate
+from data_utils.errors import UserError
 from data_utils.manifest import Manifest, read_manifest
-from data_utils.registry import UserError
 from data_utils.soft_labels import fingerprint
 from data_utils.sources import find_source
 from data_utils.store import TaskStore, describe, ensure_store

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_utils.canonical import write_rows
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.sources import FileSource, HubSource, find_source
 from data_utils.task_def import SourceDef, TaskDef
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from data_utils.collator import Batch
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.evaluate import by_example, score

@@ -11,7 +11,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from data_utils import store as store_module
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
 from data_utils.task_def import SourceDef, TaskDef

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import dataset_name
 from experiments.anli import prepare as anli_prepare
 from experiments.anli.prepare import LAYOUTS, prepare

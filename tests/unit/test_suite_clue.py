@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_file import load_task_file
 from experiments.clue import prepare as clue
 from experiments.clue.prepare import pair_up, prepare

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.domain_adaptation import prepare as domain_adaptation
 from experiments.domain_adaptation.prepare import PER_MILLE, TASK_FILE, prepare
 from experiments.domain_adaptation.subsets import apportion, nested_subset, subset_size

@@ -11,7 +11,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.mlm import prepare as mlm
 from experiments.mlm.prepare import prepare, split_paragraphs, text_paragraphs
 from mt_dnn.config import RunConfig

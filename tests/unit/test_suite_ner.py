@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from data_utils.cli import run_cli
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS
-from data_utils.registry import UserError
 from data_utils.sources import find_source
 from experiments.ner import prepare as ner
 from experiments.ner.conll import read_sentences, to_bio

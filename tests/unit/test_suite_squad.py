@@ -12,7 +12,7 @@ import pytest
 
 from data_utils.canonical import clean_text
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.squad import prepare as squad
 from experiments.squad.evaluate import evaluate
 from experiments.squad.prepare import TASK_FILE, prepare

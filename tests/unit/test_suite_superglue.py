@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from data_utils.cli import run_cli
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS, Row
-from data_utils.registry import UserError
 from data_utils.sources import FileSource
 from experiments.superglue import prepare as superglue_prepare
 from experiments.superglue.prepare import FOLDERS, prepare

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_utils.cli import run_cli
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import dataset_name
 from experiments.xnli import prepare as xnli_prepare
 from experiments.xnli.prepare import TRAIN_FILE, prepare

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments import table as command
 from experiments.aggregate import summarize
 from experiments.render import SUFFIXES, footer, latex, markdown

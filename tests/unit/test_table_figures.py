@@ -9,7 +9,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.aggregate import compare, summarize
 from experiments.render import figure, footer, grids, table_csv
 from experiments.results import append_line, read_results, read_run

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments import table as command
 from experiments.run_settings import config_hash, flatten, nest
 from experiments.table_file import load_table

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from experiments.aggregate import summarize
 from experiments.figures import curves, training_examples
 from experiments.render import grids

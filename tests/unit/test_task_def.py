@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.task_def import dataset_name, split_role
 from tests.unit.task_files import NUMBER, PAIR
 

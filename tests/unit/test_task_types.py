@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from data_utils.collator import IGNORE, Batch
+from data_utils.errors import UserError
 from data_utils.formats import FORMATS
-from data_utils.registry import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config import ModelConfig
 from mt_dnn.divergences import DIVERGENCES

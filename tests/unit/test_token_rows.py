@@ -7,7 +7,7 @@ import json
 import pytest
 from transformers import AutoTokenizer
 
-from data_utils.registry import UserError
+from data_utils.errors import UserError
 from data_utils.sources import find_source
 from data_utils.store import TaskStore, ensure_store
 from data_utils.task_def import TaskDef
