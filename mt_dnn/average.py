@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
-from mt_dnn.out_folder import check_out
+from data_utils.files import check_out
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor

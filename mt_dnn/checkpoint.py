@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from data_utils.errors import UserError
-from mt_dnn.out_folder import written_whole
+from data_utils.files import written_whole
 
 
 def checkpoint_folders(run_dir: Path) -> list[Path]:

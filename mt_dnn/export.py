@@ -9,7 +9,7 @@ from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
 from data_utils.cli import run_cli
-from mt_dnn.out_folder import check_out, written_whole
+from data_utils.files import check_out, written_whole
 
 if TYPE_CHECKING:  # --help needs no torch
     from mt_dnn.encoder import Encoder

@@ -17,13 +17,13 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
+from data_utils.files import written_whole
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
 from mt_dnn.config import ModelConfig, RunConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.model_card import model_card
-from mt_dnn.out_folder import written_whole
 
 HOW_TO_LOAD = (
     "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with `mt_dnn.load`, which "

@@ -19,7 +19,7 @@ FORBIDDEN = {
 # A module may import those above it, and none below it or beside it.
 ORDER = [
     ["data_utils.errors"],
-    ["data_utils.registry"],
+    ["data_utils.registry", "data_utils.files"],
     ["data_utils.task_def"],
     ["data_utils.formats", "data_utils.metrics"],
     ["data_utils.sources", "data_utils.task_file"],
