@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_utils.cli import run_cli
-from mt_dnn.command import parse_with, run_parser
+from mt_dnn.config.parser import parse_with, run_parser
 
 
 def main() -> None:

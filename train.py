@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data_utils.cli import run_cli
-from mt_dnn.command import parse_config
+from mt_dnn.config.parser import parse_config
 
 
 def main() -> None:

@@ -23,7 +23,14 @@ from rich.console import Console
 from rich.table import Table
 
 from data_utils.errors import UserError
-from mt_dnn.config import BatchConfig, DataConfig, ModelConfig, RunConfig, SystemConfig, TrainConfig
+from mt_dnn.config.run import (
+    BatchConfig,
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    SystemConfig,
+    TrainConfig,
+)
 
 Result = TypeVar("Result")
 

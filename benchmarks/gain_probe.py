@@ -16,8 +16,8 @@ from torch import Tensor
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from mt_dnn.ball import norms, random_like
+from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.model import MTDNN
-from mt_dnn.presets import SmoothnessConfig
 from mt_dnn.randomness import replay, step_seed
 from mt_dnn.smoothness import perturbation
 

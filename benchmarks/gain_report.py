@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gain_probe import Draw, mean
-from mt_dnn.presets import SmoothnessConfig
+from mt_dnn.config.smart import SmoothnessConfig
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from benchmarks.common import Row, Settings, in_turn, isolated, run, run_config
 from benchmarks.throughput import seconds, train
 from data_utils.cli import run_cli
 from data_utils.collator import Batch
-from mt_dnn.presets import ProximalConfig
+from mt_dnn.config.smart import ProximalConfig
 from mt_dnn.trainer import Trainer
 
 PLAIN = "plain"

@@ -74,13 +74,13 @@ from data_utils.collator import Batch, collate
 from data_utils.errors import UserError
 from data_utils.manifest import Manifest
 from data_utils.metrics import METRICS
-from mt_dnn.command import parse_config
-from mt_dnn.config import SystemConfig
+from mt_dnn.config.parser import parse_config
+from mt_dnn.config.run import SystemConfig
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.evaluate import Evaluation, evaluate, ordered_batches
 from mt_dnn.model import MTDNN
 from mt_dnn.predict import load
-from mt_dnn.presets import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.randomness import step_seed
 from mt_dnn.run_dir import describe_environment
 from mt_dnn.stores import prepare_stores

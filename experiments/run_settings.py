@@ -14,9 +14,9 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.strict_yaml import read_mapping
-from mt_dnn.command import settings
-from mt_dnn.config import RunConfig
-from mt_dnn.presets import resolve
+from mt_dnn.config.parser import settings
+from mt_dnn.config.run import RunConfig
+from mt_dnn.config.smart import resolve
 
 NOT_IDENTITY = (
     *("name", "output_dir", "resume", "overwrite"),

@@ -13,7 +13,7 @@ from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
 from experiments.run_settings import Settings, flatten
 from experiments.table_def import Column, Row, Table
-from mt_dnn.command import settings
+from mt_dnn.config.parser import settings
 
 KEYS = (
     *("title", "base", "sizes", "seeds", "stages", "rows", "columns", "curves"),

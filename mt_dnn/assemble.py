@@ -18,7 +18,7 @@ from data_utils.manifest import tokenizer_hash
 from data_utils.sampler import MultiTaskSampler
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
 from mt_dnn.encoder import load_encoder
 from mt_dnn.hub import load_tokenizer
 from mt_dnn.model import MTDNN

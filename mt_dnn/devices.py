@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
 from data_utils.errors import UserError
-from mt_dnn.config import SystemConfig
+from mt_dnn.config.run import SystemConfig
 
 OLDEST_TORCH = (2, 6)
 

@@ -29,7 +29,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mt_dnn.config import DistillConfig
+from mt_dnn.config.run import DistillConfig
 
 
 def distillation_loss(

@@ -89,7 +89,7 @@ def import_checkpoint(
     import torch
 
     from mt_dnn.checkpoint_file import read_checkpoint
-    from mt_dnn.config import DataConfig, ModelConfig, RunConfig
+    from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
     from mt_dnn.hub import load_tokenizer
     from mt_dnn.model import MTDNN
     from mt_dnn.run_dir import save_model_folder

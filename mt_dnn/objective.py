@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
 from mt_dnn.distill import distillation_loss, teacher_weight
 from mt_dnn.model import MTDNN
 from mt_dnn.proximal import ProximalTeacher

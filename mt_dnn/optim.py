@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from data_utils.errors import UserError
-from mt_dnn.config import OptimConfig
+from mt_dnn.config.run import OptimConfig
 from mt_dnn.model import MTDNN
 
 

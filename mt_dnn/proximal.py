@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.errors import UserError
-from mt_dnn.presets import ProximalConfig
+from mt_dnn.config.smart import ProximalConfig
 from mt_dnn.randomness import dropout_off
 
 

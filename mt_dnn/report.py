@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from data_utils.metrics import METRICS
 from mt_dnn import console
 from mt_dnn.assemble import Parts
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
 from mt_dnn.evaluate import Evaluation
 from mt_dnn.figures import confusion_matrix_figure, scatter_figure

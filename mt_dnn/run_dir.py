@@ -21,7 +21,7 @@ from data_utils.files import written_whole
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
-from mt_dnn.config import ModelConfig, RunConfig
+from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.model_card import model_card
 

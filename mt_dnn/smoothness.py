@@ -47,7 +47,7 @@ import torch
 from torch import Tensor
 
 from mt_dnn.ball import norms, project, random_like, unit
-from mt_dnn.presets import SmoothnessConfig
+from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.randomness import preserved
 
 Forward = Callable[[Tensor], Tensor]
@@ -125,7 +125,7 @@ def smoothness_loss(
         clean_logits: f(x) with its graph; not used where the module's text says it is made here.
         divergence: l_s, (perturbed logits, clean logits) -> scalar, mean over examples.
         mask: (N,T), true or 1 on real tokens.
-        config: resolved (mt_dnn.presets.resolve).
+        config: resolved (mt_dnn.config.smart.resolve).
         generator: of the noise, the only randomness used; best on the device of ``embeds``.
         measure_gain: also measure at random signs: one more forward without gradient. It changes
             nothing else, whatever random numbers it draws.

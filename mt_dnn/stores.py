@@ -14,7 +14,7 @@ from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store, store_folder
 from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
 from data_utils.token_rows import export_rows
-from mt_dnn.config import DataConfig, DistillConfig, RunConfig
+from mt_dnn.config.run import DataConfig, DistillConfig, RunConfig
 from mt_dnn.hub import load_tokenizer
 from mt_dnn.task_types import TASK_TYPES, load_tasks
 

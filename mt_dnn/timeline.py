@@ -6,7 +6,7 @@ from bisect import bisect_left
 from itertools import accumulate
 
 from data_utils.sampler import MultiTaskSampler
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
 from mt_dnn.optim import schedule
 
 

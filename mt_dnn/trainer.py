@@ -16,7 +16,8 @@ from data_utils.collator import Batch
 from data_utils.store import TaskStore
 from mt_dnn import checkpoint, report
 from mt_dnn.assemble import assemble, build_loader, create_run_dir
-from mt_dnn.config import RunConfig
+from mt_dnn.config.bounds import resolve_config
+from mt_dnn.config.run import RunConfig
 from mt_dnn.console import Progress, python
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.encoder import load_encoder
@@ -27,7 +28,6 @@ from mt_dnn.interrupt import StopRequest
 from mt_dnn.objective import Objective
 from mt_dnn.optim import build_optimizer, freeze, set_learning_rate
 from mt_dnn.randomness import step_seed
-from mt_dnn.resolve import resolve_config
 from mt_dnn.run_dir import load_heads, save_model_folder
 from mt_dnn.timeline import Timeline
 from mt_dnn.tracking import Tracker

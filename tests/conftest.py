@@ -14,7 +14,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
 from mt_dnn.tracking import Tracker
 from tests.tiny import WORDS, tiny_encoder_folder
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
-from mt_dnn.config import ModelConfig
+from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoder import Encoder
 from mt_dnn.heads import CandidateHead, sequence_head

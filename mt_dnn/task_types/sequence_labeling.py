@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig
+from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoder import Encoder
 from mt_dnn.heads import TokenHead
 from mt_dnn.task_types.base import TASK_TYPES, Prediction, check_class_count

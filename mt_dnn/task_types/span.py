@@ -13,7 +13,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.formats.mrc import NO_ANSWER_AT
 from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig
+from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoder import Encoder
 from mt_dnn.heads import TokenHead

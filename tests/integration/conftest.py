@@ -10,7 +10,7 @@ from transformers import AutoModel
 
 import mt_dnn
 from experiments import table_runs
-from mt_dnn.config import (
+from mt_dnn.config.run import (
     BatchConfig,
     DataConfig,
     ModelConfig,

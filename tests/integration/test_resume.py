@@ -18,8 +18,8 @@ import torch
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from mt_dnn.checkpoint import newest_checkpoint
-from mt_dnn.command import parse_config
-from mt_dnn.config import RunConfig
+from mt_dnn.config.parser import parse_config
+from mt_dnn.config.run import RunConfig
 from mt_dnn.interrupt import StopRequest
 from mt_dnn.trainer import Trainer
 

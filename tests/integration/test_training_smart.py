@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor
 
 from data_utils.collator import Batch
-from mt_dnn.config import MixingConfig
+from mt_dnn.config.run import MixingConfig
 from mt_dnn.trainer import Trainer
 from tests.integration.runs import logged, run
 

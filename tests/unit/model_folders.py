@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from data_utils.task_def import TaskDef
-from mt_dnn.config import DataConfig, ModelConfig, RunConfig
+from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
 from mt_dnn.encoder import Encoder, load_encoder
 from mt_dnn.hub import load_tokenizer
 from mt_dnn.model import MTDNN

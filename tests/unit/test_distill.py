@@ -13,13 +13,13 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from mt_dnn.config import DistillConfig, RunConfig
+from mt_dnn.config.bounds import resolve_config
+from mt_dnn.config.run import DistillConfig, RunConfig
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.distill import distillation_loss, teacher_weight
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.model import MTDNN
 from mt_dnn.objective import Objective
-from mt_dnn.presets import ProximalConfig, SmoothnessConfig, resolve
-from mt_dnn.resolve import resolve_config
 from mt_dnn.task_types import TASK_TYPES
 from tests.unit.test_objective import KINDS, make_batch, make_model, move
 from tests.unit.test_task_types import CANDIDATES, LABELS, make

@@ -11,10 +11,10 @@ import torch
 from data_utils.metrics import METRICS, Metric
 from data_utils.task_def import TaskDef
 from mt_dnn.assemble import assemble
-from mt_dnn.config import SystemConfig
+from mt_dnn.config.bounds import resolve_config
+from mt_dnn.config.run import SystemConfig
 from mt_dnn.devices import build_accelerator
 from mt_dnn.evaluate import Evaluation, average, evaluate, ordered_batches, score, write_predictions
-from mt_dnn.resolve import resolve_config
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType
 
 

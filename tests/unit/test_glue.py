@@ -19,7 +19,7 @@ from experiments.glue import submission as glue_submission
 from experiments.glue.prepare import prepare
 from experiments.glue.submission import FILES, submission
 from experiments.glue.wnli import mark_spans
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
 
 GLUE = Path(glue_prepare.__file__).parent
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig
+from mt_dnn.config.run import ModelConfig
 from mt_dnn.heads import (
     AttentionPooling,
     CandidateHead,

@@ -28,8 +28,8 @@ ORDER = [
     ["data_utils.mixing", "data_utils.collator"],
     ["data_utils.sampler"],
     ["data_utils.loader"],
-    ["mt_dnn.presets"],
-    ["mt_dnn.config"],
+    ["mt_dnn.config.smart"],
+    ["mt_dnn.config.run"],
     ["mt_dnn.nezha"],
     ["mt_dnn.hub"],
     ["mt_dnn.encoder", "mt_dnn.san", "mt_dnn.divergences"],
@@ -139,7 +139,7 @@ def test_no_imports_run_in_a_circle():
 @pytest.mark.parametrize("module", KNOW_NO_MODEL)
 def test_the_mathematics_knows_no_task_and_no_model(module):
     known = (
-        *("mt_dnn.presets", "mt_dnn.config", "mt_dnn.ball", "mt_dnn.randomness"),
+        *("mt_dnn.config.smart", "mt_dnn.config.run", "mt_dnn.ball", "mt_dnn.randomness"),
         *("data_utils.errors", "data_utils.registry"),
     )
     others = {
@@ -165,7 +165,7 @@ def loaded_by(code: str) -> set[str]:
 def test_light_modules_load_no_torch():
     modules = (
         *("data_utils.registry", "data_utils.task_def", "data_utils.metrics", "data_utils.cli"),
-        *("mt_dnn", "mt_dnn.presets", "mt_dnn.config", "mt_dnn.command"),
+        *("mt_dnn", "mt_dnn.config.smart", "mt_dnn.config.run", "mt_dnn.config.parser"),
         *("mt_dnn.console", "mt_dnn.tracking"),
     )
     loaded = loaded_by("import " + ", ".join(modules))

@@ -12,7 +12,7 @@ from data_utils.collator import Batch, pad
 from data_utils.errors import UserError
 from data_utils.loader import TrainLoader
 from data_utils.sampler import MultiTaskSampler
-from mt_dnn.config import MixingConfig
+from mt_dnn.config.run import MixingConfig
 
 LENGTHS = {
     "a": np.random.default_rng(0).integers(3, 20, 50),

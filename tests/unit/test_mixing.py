@@ -9,7 +9,7 @@ import pytest
 
 from data_utils.errors import UserError
 from data_utils.mixing import MIXINGS, Supply, mix
-from mt_dnn.config import MixingConfig
+from mt_dnn.config.run import MixingConfig
 
 BATCHES = {"rte": 78, "mnli": 12272, "cola": 268, "wnli": 20}
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig, RunConfig
+from mt_dnn.config.run import ModelConfig, RunConfig
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
 from mt_dnn.objective import LossTerms, Objective
-from mt_dnn.presets import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.task_types import TASK_TYPES
 from tests.tiny import VOCAB, tiny_encoder
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig, OptimConfig
+from mt_dnn.config.run import ModelConfig, OptimConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.optim import build_optimizer, freeze, parameter_groups, schedule, set_learning_rate
 from tests.tiny import tiny_encoder

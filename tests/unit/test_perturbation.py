@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mt_dnn.ball import norms
-from mt_dnn.presets import PRESETS
+from mt_dnn.config.smart import PRESETS
 from mt_dnn.smoothness import perturbation, smoothness_loss
 from tests.unit.toy import BALLS, MASK, N, config, delta_of, embeddings, generator, measure, run
 

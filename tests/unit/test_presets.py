@@ -8,9 +8,9 @@ import typing
 import pytest
 
 from data_utils.errors import UserError
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
+from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.presets import PRESETS, ProximalConfig, SmoothnessConfig, resolve
 
 
 def test_run_config_lists_exactly_the_presets():
@@ -108,5 +108,5 @@ def test_zero_noise_is_fine_where_nothing_climbs():
 
 
 def test_no_torch_behind_the_settings():
-    code = "import mt_dnn.presets, sys; sys.exit('torch' in sys.modules)"
+    code = "import mt_dnn.config.smart, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

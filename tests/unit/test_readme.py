@@ -14,8 +14,8 @@ import yaml
 
 from data_utils.formats import FORMATS
 from data_utils.mixing import MIXINGS
-from mt_dnn.command import parse_config
-from mt_dnn.presets import PRESETS
+from mt_dnn.config.parser import parse_config
+from mt_dnn.config.smart import PRESETS
 from mt_dnn.task_types import TASK_TYPES, load_tasks
 from tests.tiny import tiny_encoder_folder
 

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from mt_dnn import console
-from mt_dnn.config import RunConfig
-from mt_dnn.presets import ProximalConfig
+from mt_dnn.config.bounds import resolve_config
+from mt_dnn.config.run import RunConfig
+from mt_dnn.config.smart import ProximalConfig
 from mt_dnn.report import slow_teacher
-from mt_dnn.resolve import resolve_config
 
 
 @pytest.mark.parametrize(

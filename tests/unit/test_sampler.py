@@ -11,7 +11,7 @@ import pytest
 from data_utils.errors import UserError
 from data_utils.mixing import MIXINGS
 from data_utils.sampler import MultiTaskSampler, TaskBatch
-from mt_dnn.config import MixingConfig
+from mt_dnn.config.run import MixingConfig
 
 Order = list[TaskBatch]
 

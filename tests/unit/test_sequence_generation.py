@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig
+from mt_dnn.config.run import ModelConfig
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.decoder_head import DecoderHead
 from mt_dnn.encoder import load_encoder
 from mt_dnn.model import MTDNN
-from mt_dnn.presets import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.proximal import ProximalTeacher
 from mt_dnn.task_types import checked
 from mt_dnn.task_types.sequence_generation import SequenceGeneration

@@ -24,10 +24,10 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.ball import norms
-from mt_dnn.config import ModelConfig
+from mt_dnn.config.run import ModelConfig
+from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.evaluate import Evaluation
 from mt_dnn.model import MTDNN
-from mt_dnn.presets import PRESETS, ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.smoothness import smoothness_loss
 from mt_dnn.task_types import Prediction
 from mt_dnn.trainer import Trainer

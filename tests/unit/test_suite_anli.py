@@ -13,7 +13,7 @@ from data_utils.errors import UserError
 from data_utils.task_def import dataset_name
 from experiments.anli import prepare as anli_prepare
 from experiments.anli.prepare import LAYOUTS, prepare
-from mt_dnn.command import parse_config
+from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
 
 SUITE = Path(anli_prepare.__file__).parent

@@ -12,7 +12,7 @@ from data_utils.errors import UserError
 from data_utils.task_file import load_task_file
 from experiments.clue import prepare as clue
 from experiments.clue.prepare import pair_up, prepare
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
 from mt_dnn.task_types import load_tasks
 
 CLUE = Path(clue.__file__).parent

@@ -17,7 +17,7 @@ from data_utils.errors import UserError
 from experiments.domain_adaptation import prepare as domain_adaptation
 from experiments.domain_adaptation.prepare import PER_MILLE, TASK_FILE, prepare
 from experiments.domain_adaptation.subsets import apportion, nested_subset, subset_size
-from mt_dnn.command import parse_config
+from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
 
 PARTS = sorted(PER_MILLE.values())

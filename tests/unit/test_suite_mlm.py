@@ -14,8 +14,8 @@ from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from experiments.mlm import prepare as mlm
 from experiments.mlm.prepare import prepare, split_paragraphs, text_paragraphs
-from mt_dnn.config import RunConfig
-from mt_dnn.presets import resolve
+from mt_dnn.config.run import RunConfig
+from mt_dnn.config.smart import resolve
 from mt_dnn.task_types import load_tasks
 
 MLM = Path(mlm.__file__).parent

@@ -17,7 +17,7 @@ from data_utils.sources import find_source
 from experiments.ner import prepare as ner
 from experiments.ner.conll import read_sentences, to_bio
 from experiments.ner.prepare import TASK_FILE, prepare
-from mt_dnn.command import parse_config
+from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
 
 CONLL2003 = """\

@@ -17,7 +17,7 @@ from experiments.squad import prepare as squad
 from experiments.squad.evaluate import evaluate
 from experiments.squad.prepare import TASK_FILE, prepare
 from experiments.squad.questions import cleaned_offset, nearest
-from mt_dnn.command import parse_config
+from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
 
 DOCUMENT = "\n  Warsaw\tis big.\n\nThe capital\u2028of Poland is Warsaw; it is old. "

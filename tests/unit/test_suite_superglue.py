@@ -15,7 +15,7 @@ from data_utils.sources import FileSource
 from experiments.superglue import prepare as superglue_prepare
 from experiments.superglue.prepare import FOLDERS, prepare
 from experiments.superglue.rows import SHAPES, label_word
-from mt_dnn.command import parse_config
+from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
 
 SUITE = Path(superglue_prepare.__file__).parent

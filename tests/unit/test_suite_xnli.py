@@ -12,7 +12,7 @@ from data_utils.errors import UserError
 from data_utils.task_def import dataset_name
 from experiments.xnli import prepare as xnli_prepare
 from experiments.xnli.prepare import TRAIN_FILE, prepare
-from mt_dnn.command import parse_config
+from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
 
 SUITE = Path(xnli_prepare.__file__).parent

@@ -15,7 +15,7 @@ from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS
 from data_utils.task_def import TaskDef
-from mt_dnn.config import ModelConfig
+from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.heads import PooledHead
 from mt_dnn.task_types import TASK_TYPES, TaskType, checked

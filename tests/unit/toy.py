@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.divergences import symmetric_kl
-from mt_dnn.presets import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.smoothness import perturbation, smoothness_loss
 
 N, T, E = 6, 5, 8

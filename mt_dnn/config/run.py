@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mt_dnn.presets import ProximalConfig, SmoothnessConfig
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class RunConfig:
     smart: Literal[
         "off", "smart", "mtdnn_release", "r3f", "freelb", "rdrop", "pdr_js", "pdr_hellinger"
     ] = "off"
-    """Preset that fills every field left null under smoothness and proximal (mt_dnn/presets.py)."""
+    """Preset that fills every field left null under smoothness and proximal (mt_dnn/config/smart.py)."""
     smoothness: SmoothnessConfig = field(default_factory=SmoothnessConfig)
     proximal: ProximalConfig = field(default_factory=ProximalConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)

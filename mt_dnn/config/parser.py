@@ -15,7 +15,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from data_utils.registry import choices_hint
-from mt_dnn.config import RunConfig
+from mt_dnn.config.run import RunConfig
 
 
 class RunParser(ArgumentParser):

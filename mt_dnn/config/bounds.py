@@ -6,8 +6,8 @@ import dataclasses
 import math
 
 from data_utils.errors import UserError
-from mt_dnn.config import RunConfig
-from mt_dnn.presets import resolve
+from mt_dnn.config.run import RunConfig
+from mt_dnn.config.smart import resolve
 
 RANGES = (
     ("train", "epochs", 1, math.inf),

@@ -1,0 +1,1 @@
+"""The settings of a run: dataclasses, SMART's presets, bounds and the command line."""
