@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
 from data_utils.collator import Batch
-from mt_dnn.hub import quiet, resolve_encoder
+from mt_dnn.encoders.pretrained import quiet, resolve_encoder
 
 
 class BareLoop:

@@ -23,7 +23,7 @@ from data_utils.formats import FORMATS
 from data_utils.sources import RowSource, find_source
 from data_utils.store import CHUNK, ensure_store
 from data_utils.task_def import TaskDef
-from mt_dnn.hub import load_tokenizer
+from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.task_types import load_tasks
 
 Chunks = list[list[list[str]]]

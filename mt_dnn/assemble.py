@@ -19,8 +19,8 @@ from data_utils.sampler import MultiTaskSampler
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import RunConfig
-from mt_dnn.encoder import load_encoder
-from mt_dnn.hub import load_tokenizer
+from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.model import MTDNN
 from mt_dnn.run_dir import (
     describe_environment,

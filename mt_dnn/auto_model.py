@@ -20,9 +20,9 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
-from mt_dnn.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.pretrained import quiet
 from mt_dnn.heads import ACTIVATIONS, CandidateHead, PooledHead, TokenHead
-from mt_dnn.hub import quiet
 from mt_dnn.model import MTDNN
 
 SEQUENCE = "AutoModelForSequenceClassification"

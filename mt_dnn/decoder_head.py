@@ -14,9 +14,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_L
 
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
-from mt_dnn.attention import decide_mask_on_host
-from mt_dnn.encoder import Encoder
-from mt_dnn.hub import load_errors, quiet
+from mt_dnn.encoders.attention import decide_mask_on_host
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.pretrained import load_errors, quiet
 
 HEADS_FILE = "heads.safetensors"
 """In a folder that a run has written: there, and not in a checkpoint, the decoder's weights are."""

@@ -12,7 +12,7 @@ from data_utils.cli import run_cli
 from data_utils.files import check_out, written_whole
 
 if TYPE_CHECKING:  # --help needs no torch
-    from mt_dnn.encoder import Encoder
+    from mt_dnn.encoders.encoder import Encoder
 
 
 def export(run: str, out: str, *, task: str | None = None, overwrite: bool = False) -> str:
@@ -35,7 +35,7 @@ def export(run: str, out: str, *, task: str | None = None, overwrite: bool = Fal
     # After the mistakes that are quickly seen: these load torch.
     from data_utils.task_def import dataset_name
     from mt_dnn.auto_model import build_auto_model, check_encoder, check_task, encoder_class
-    from mt_dnn.hub import quiet
+    from mt_dnn.encoders.pretrained import quiet
     from mt_dnn.model import MTDNN
     from mt_dnn.model_card import model_card
     from mt_dnn.predict import load

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.san import SANHead
 
 POOLINGS = ("cls", "mean", "max", "attention", "pair")

@@ -34,7 +34,7 @@ from mt_dnn.import_report import Report, shortened
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor, nn
 
-    from mt_dnn.encoder import Encoder
+    from mt_dnn.encoders.encoder import Encoder
 
 Activation = Literal["tanh", "gelu", "relu", "identity"]
 LAYOUTS = {
@@ -90,7 +90,7 @@ def import_checkpoint(
 
     from mt_dnn.checkpoint_file import read_checkpoint
     from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
-    from mt_dnn.hub import load_tokenizer
+    from mt_dnn.encoders.pretrained import load_tokenizer
     from mt_dnn.model import MTDNN
     from mt_dnn.run_dir import save_model_folder
     from mt_dnn.task_types import load_tasks
@@ -208,8 +208,8 @@ def read_encoder(state: dict[str, Tensor], name: str, max_seq_len: int, report: 
     from safetensors.torch import save_file
     from transformers import AutoConfig
 
-    from mt_dnn.encoder import Encoder, load_encoder
-    from mt_dnn.hub import load_errors, quiet, resolve_encoder
+    from mt_dnn.encoders.encoder import Encoder, load_encoder
+    from mt_dnn.encoders.pretrained import load_errors, quiet, resolve_encoder
 
     with quiet(), load_errors(name, "encoder"):
         source = resolve_encoder(name)

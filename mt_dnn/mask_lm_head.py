@@ -13,9 +13,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
 from data_utils.collator import Batch
 from data_utils.collator import pad as pad_rows
-from mt_dnn.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.pretrained import load_errors, quiet
 from mt_dnn.heads import initialize
-from mt_dnn.hub import load_errors, quiet
 from mt_dnn.masking import to_device
 
 MASKED_AT = "masked_at"

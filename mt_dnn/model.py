@@ -11,7 +11,7 @@ from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from data_utils.task_file import check_shared_heads
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.task_types import TASK_TYPES, TaskType
 
 

@@ -15,7 +15,7 @@ from data_utils.store import StoreSubset, TaskStore, describe, ensure_store, sto
 from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
 from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DataConfig, DistillConfig, RunConfig
-from mt_dnn.hub import load_tokenizer
+from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.task_types import TASK_TYPES, load_tasks
 
 

@@ -20,7 +20,7 @@ from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.console import Progress, python
 from mt_dnn.devices import build_accelerator, device_name
-from mt_dnn.encoder import load_encoder
+from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.evaluate import Evaluation, average, evaluate, write_predictions
 from mt_dnn.finite import FiniteGuard
 from mt_dnn.health import Health

@@ -10,7 +10,7 @@ import torch
 import transformers as hf
 from transformers import PreTrainedConfig
 
-from mt_dnn.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder
 
 VOCAB = 100
 _SIZES: dict[str, Any] = {

@@ -18,7 +18,7 @@ from data_utils.registry import Registry, choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads import ACTIVATIONS, POOLINGS
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads import CandidateHead, sequence_head
 from mt_dnn.task_types.base import BaseTaskType
 

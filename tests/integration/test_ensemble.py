@@ -21,8 +21,8 @@ from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.assemble import build_model
 from mt_dnn.config.bounds import resolve_config
+from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.ensemble import Ensemble
-from mt_dnn.hub import load_tokenizer
 from mt_dnn.run_dir import save_model_folder
 from mt_dnn.stores import select_tasks
 from mt_dnn.task_types import load_tasks

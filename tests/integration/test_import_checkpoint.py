@@ -24,7 +24,7 @@ import mt_dnn
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from mt_dnn import import_checkpoint as module
-from mt_dnn.encoder import load_encoder
+from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.import_checkpoint import import_checkpoint
 from mt_dnn.trainer import Trainer
 from tests.integration.runs import assert_same_weights, run

@@ -11,7 +11,7 @@ import pytest
 import prepro
 from data_utils.store import TaskStore
 from mt_dnn.config.parser import parse_config
-from mt_dnn.hub import load_tokenizer
+from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.stores import prepare_stores, select_tasks, store_dir
 
 

@@ -9,8 +9,8 @@ import torch
 
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
-from mt_dnn.encoder import Encoder, load_encoder
-from mt_dnn.hub import load_tokenizer
+from mt_dnn.encoders.encoder import Encoder, load_encoder
+from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.model import MTDNN
 from mt_dnn.run_dir import save_model_folder
 from mt_dnn.task_types import load_tasks

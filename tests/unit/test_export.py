@@ -23,9 +23,9 @@ from mt_dnn.auto_model import (
     check_task,
     encoder_class,
 )
-from mt_dnn.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.pretrained import load_tokenizer, quiet
 from mt_dnn.export import export
-from mt_dnn.hub import load_tokenizer, quiet
 from mt_dnn.model import MTDNN
 from tests.tiny import ARCHITECTURES, VOCAB, tiny_encoder
 from tests.unit.model_folders import scattered, tasks_of, write_model

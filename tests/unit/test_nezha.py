@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from scipy.special import erf, softmax
 from torch import Tensor
 
-from mt_dnn import nezha
-from mt_dnn.encoder import Encoder, load_encoder
-from mt_dnn.hub import load_tokenizer
+from mt_dnn.encoders import nezha
+from mt_dnn.encoders.encoder import Encoder, load_encoder
+from mt_dnn.encoders.pretrained import load_tokenizer
 
 VOCAB, HEADS, HIDDEN = 50, 2, 16
 SIZES: dict[str, Any] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-import mt_dnn.nezha  # noqa: F401  (registers an architecture that transformers dropped)
+import mt_dnn.encoders.nezha  # noqa: F401  (registers an architecture that transformers dropped)
 from data_utils.errors import UserError
 
 PACKAGE = "package:"

@@ -23,8 +23,8 @@ from transformers.utils import is_flash_attn_2_available
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
-from mt_dnn.attention import NAME, decide_mask_on_host
-from mt_dnn.hub import load_errors, quiet, resolve_encoder
+from mt_dnn.encoders.attention import NAME, decide_mask_on_host
+from mt_dnn.encoders.pretrained import load_errors, quiet, resolve_encoder
 
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
 
@@ -194,7 +194,8 @@ def load_encoder(
     """A pretrained encoder in float32 and eval mode, every weight read from the checkpoint.
 
     Args:
-        name: hub name, local folder, or ``package:NAME`` (see :func:`mt_dnn.hub.resolve_encoder`).
+        name: hub name, local folder, or ``package:NAME``; see
+            :func:`mt_dnn.encoders.pretrained.resolve_encoder`.
         attention: sdpa (eager where the architecture lacks it), eager or flash_attention_2.
         gradient_checkpointing: see :meth:`Encoder.enable_gradient_checkpointing`.
 

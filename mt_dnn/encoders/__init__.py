@@ -1,0 +1,1 @@
+"""Pretrained encoders: where they are found, how they are loaded, and NEZHA's architecture."""
