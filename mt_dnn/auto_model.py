@@ -22,7 +22,7 @@ from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.pretrained import quiet
-from mt_dnn.heads import ACTIVATIONS, CandidateHead, PooledHead, TokenHead
+from mt_dnn.heads.pooled import ACTIVATIONS, CandidateHead, PooledHead, TokenHead
 from mt_dnn.model import MTDNN
 
 SEQUENCE = "AutoModelForSequenceClassification"

@@ -9,7 +9,7 @@ What such a file holds (namisan/mt-dnn, SANBertNetwork; it changed from release 
   these that is there counts.
 
 Heads of ours have a dense layer each, so a shared one is copied into all. A stochastic answer network
-there is another function than :class:`mt_dnn.san.SANHead` (its W_2 has a bias, and its first state
+there is another function than :class:`mt_dnn.heads.san.SANHead` (its W_2 has a bias, and its first state
 reads the first sentence): it is not taken over.
 """
 
@@ -268,7 +268,7 @@ def read_head(
     Raises:
         UserError: it has another size.
     """
-    from mt_dnn.heads import CandidateHead, PooledHead
+    from mt_dnn.heads.pooled import CandidateHead, PooledHead
 
     inner = head.scorer if isinstance(head, CandidateHead) else head
     own, pooled = inner.state_dict(), isinstance(inner, PooledHead)

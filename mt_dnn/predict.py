@@ -25,7 +25,7 @@ from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.ensemble import Ensemble
 from mt_dnn.evaluate import by_example, ordered_batches
-from mt_dnn.heads import pool
+from mt_dnn.heads.pooled import pool
 from mt_dnn.model import MTDNN
 from mt_dnn.run_dir import load_heads, model_folder, read_model_facts
 from mt_dnn.task_types import Prediction, TaskType, load_tasks

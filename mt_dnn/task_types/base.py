@@ -19,7 +19,7 @@ from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.heads import ACTIVATIONS, POOLINGS
+from mt_dnn.heads.pooled import ACTIVATIONS, POOLINGS
 
 
 @dataclass

@@ -11,7 +11,7 @@ from data_utils.collator import Batch
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.heads import CandidateHead, sequence_head
+from mt_dnn.heads.pooled import CandidateHead, sequence_head
 from mt_dnn.task_types.base import BaseTaskType
 
 

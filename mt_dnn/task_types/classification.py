@@ -12,7 +12,7 @@ from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.heads import sequence_head
+from mt_dnn.heads.pooled import sequence_head
 from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction, check_class_count
 
 

@@ -17,8 +17,8 @@ from data_utils.formats.mlm import NO_WORD
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.mask_lm_head import MASKED_AT, MaskLMHead, pretrained
-from mt_dnn.masking import UNTOUCHED, choose, replace, to_device
+from mt_dnn.heads.mask_lm import MASKED_AT, MaskLMHead, pretrained
+from mt_dnn.heads.masking import UNTOUCHED, choose, replace, to_device
 from mt_dnn.task_types.base import TASK_TYPES, Prediction
 from mt_dnn.task_types.tokens import TokenTaskType
 

@@ -13,8 +13,8 @@ from data_utils.metrics import METRICS
 from data_utils.task_def import TaskDef
 from data_utils.token_table import MAX_TARGET_LEN
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.decoder_head import DecoderHead
 from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.heads.decoder import DecoderHead
 from mt_dnn.task_types.base import TASK_TYPES, Prediction
 from mt_dnn.task_types.tokens import TokenTaskType
 

@@ -13,7 +13,7 @@ from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.heads import TokenHead
+from mt_dnn.heads.pooled import TokenHead
 from mt_dnn.task_types.base import TASK_TYPES, Prediction, check_class_count
 from mt_dnn.task_types.tokens import TokenTaskType
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.heads import (
+from mt_dnn.heads.pooled import (
     AttentionPooling,
     CandidateHead,
     PooledHead,
@@ -18,7 +18,7 @@ from mt_dnn.heads import (
     pool_pair,
     sequence_head,
 )
-from mt_dnn.san import SANHead
+from mt_dnn.heads.san import SANHead
 from tests.tiny import tiny_encoder
 
 N, T, H = 3, 5, 4

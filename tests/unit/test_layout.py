@@ -32,8 +32,8 @@ ORDER = [
     ["mt_dnn.config.run"],
     ["mt_dnn.encoders.nezha"],
     ["mt_dnn.encoders.pretrained"],
-    ["mt_dnn.encoders.encoder", "mt_dnn.san", "mt_dnn.divergences"],
-    ["mt_dnn.heads"],
+    ["mt_dnn.encoders.encoder", "mt_dnn.heads.san", "mt_dnn.divergences"],
+    ["mt_dnn.heads.pooled"],
     ["mt_dnn.task_types"],
     ["mt_dnn.model", "mt_dnn.distill"],
     ["mt_dnn.ensemble"],
@@ -187,4 +187,4 @@ def test_help_loads_no_torch(cli):
 
 
 def test_torch_would_be_noticed():
-    assert "torch" in loaded_by("import mt_dnn.heads")
+    assert "torch" in loaded_by("import mt_dnn.heads.pooled")

@@ -20,8 +20,8 @@ from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.config.run import ModelConfig, OptimConfig
 from mt_dnn.encoders.encoder import load_encoder
-from mt_dnn.mask_lm_head import MASKED_AT, pretrained
-from mt_dnn.masking import UNTOUCHED, choose, replace
+from mt_dnn.heads.mask_lm import MASKED_AT, pretrained
+from mt_dnn.heads.masking import UNTOUCHED, choose, replace
 from mt_dnn.model import MTDNN
 from mt_dnn.optim import parameter_groups
 from mt_dnn.proximal import ProximalConfig, ProximalTeacher

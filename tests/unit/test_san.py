@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from mt_dnn.divergences import symmetric_kl
+from mt_dnn.heads.san import SANHead, sentence_masks
 from mt_dnn.randomness import dropout_off, replay
-from mt_dnn.san import SANHead, sentence_masks
 
 N, T, H, C = 3, 7, 6, 3
 LENGTHS, FIRST = [7, 5, 4], [3, 2, 1]  # tokens of each pair, and of its first sentence

@@ -17,7 +17,7 @@ from data_utils.formats import FORMATS
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.heads import PooledHead
+from mt_dnn.heads.pooled import PooledHead
 from mt_dnn.task_types import TASK_TYPES, TaskType, checked
 from tests.tiny import tiny_encoder
 

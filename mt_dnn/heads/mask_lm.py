@@ -15,8 +15,8 @@ from data_utils.collator import Batch
 from data_utils.collator import pad as pad_rows
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.pretrained import load_errors, quiet
-from mt_dnn.heads import initialize
-from mt_dnn.masking import to_device
+from mt_dnn.heads.masking import to_device
+from mt_dnn.heads.pooled import initialize
 
 MASKED_AT = "masked_at"
 """In ``Batch.extras``: the positions of each example's hidden tokens."""

@@ -11,7 +11,7 @@ from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.san import SANHead
+from mt_dnn.heads.san import SANHead
 
 POOLINGS = ("cls", "mean", "max", "attention", "pair")
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}

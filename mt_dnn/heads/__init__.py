@@ -1,0 +1,1 @@
+"""Heads: from the encoder's hidden states to a task's logits."""
