@@ -15,11 +15,11 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from mt_dnn.ball import norms, random_like
 from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.model import MTDNN
+from mt_dnn.objective.norm_ball import norms, random_like
+from mt_dnn.objective.smoothness import perturbation
 from mt_dnn.randomness import replay, step_seed
-from mt_dnn.smoothness import perturbation
 
 NOISE, SIGNS = 0, 1
 """Last part of a draw's seeds."""

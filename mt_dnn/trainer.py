@@ -25,7 +25,7 @@ from mt_dnn.evaluate import Evaluation, average, evaluate, write_predictions
 from mt_dnn.finite import FiniteGuard
 from mt_dnn.health import Health
 from mt_dnn.interrupt import StopRequest
-from mt_dnn.objective import Objective
+from mt_dnn.objective.objective import Objective
 from mt_dnn.optim import build_optimizer, freeze, set_learning_rate
 from mt_dnn.randomness import step_seed
 from mt_dnn.run_dir import load_heads, save_model_folder

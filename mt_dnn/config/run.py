@@ -138,7 +138,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """Learning from a teacher's logits beside the gold labels (mt_dnn/distill.py has the formulas)."""
+    """Learning from a teacher's logits beside the gold labels (mt_dnn/objective/supervised.py has the formulas)."""
 
     soft_labels: str | None = None
     """Folder of {task}_train.jsonl, written by predict.py --what logits; a task without a file learns from its gold labels alone. null: no distillation."""

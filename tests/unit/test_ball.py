@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mt_dnn.ball import norms, project, random_like, unit
+from mt_dnn.objective.norm_ball import norms, project, random_like, unit
 from tests.unit.toy import BALLS, MASK, E, N, T, embeddings, generator
 
 

@@ -16,10 +16,10 @@ from data_utils.errors import UserError
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import DistillConfig, RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
-from mt_dnn.distill import distillation_loss, teacher_weight
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.model import MTDNN
-from mt_dnn.objective import Objective
+from mt_dnn.objective.objective import Objective
+from mt_dnn.objective.supervised import distillation_loss, teacher_weight
 from mt_dnn.task_types import TASK_TYPES
 from tests.unit.test_objective import KINDS, make_batch, make_model, move
 from tests.unit.test_task_types import CANDIDATES, LABELS, make

@@ -14,7 +14,7 @@ from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
-from mt_dnn.objective import LossTerms, Objective
+from mt_dnn.objective.objective import LossTerms, Objective
 from mt_dnn.task_types import TASK_TYPES
 from tests.tiny import VOCAB, tiny_encoder
 
@@ -86,7 +86,7 @@ def test_off_is_the_supervised_loss_and_nothing_else(task, monkeypatch):
     def forbidden(*_, **__):
         raise AssertionError("work of a term that is off")
 
-    monkeypatch.setattr("mt_dnn.objective.smoothness_loss", forbidden)
+    monkeypatch.setattr("mt_dnn.objective.objective.smoothness_loss", forbidden)
     monkeypatch.setattr(type(model.task_types[task]), "divergence", forbidden)
     terms = objective(make_batch(task), seed=1)
     assert (terms.smoothness, terms.proximal, terms.health) == (None, None, None)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from mt_dnn.ball import norms
 from mt_dnn.config.smart import PRESETS
-from mt_dnn.smoothness import perturbation, smoothness_loss
+from mt_dnn.objective.norm_ball import norms
+from mt_dnn.objective.smoothness import perturbation, smoothness_loss
 from tests.unit.toy import BALLS, MASK, N, config, delta_of, embeddings, generator, measure, run
 
 
@@ -160,5 +160,5 @@ def test_gain_over_random_signs(trained, epsilon, scope):
 
 def test_without_projection_the_bound_is_broken(toy, monkeypatch):
     """The bound test's own test: the ancestor's missing projection would be seen."""
-    monkeypatch.setattr("mt_dnn.smoothness.project", lambda delta, **_: delta)
+    monkeypatch.setattr("mt_dnn.objective.smoothness.project", lambda delta, **_: delta)
     assert delta_of(toy, config()).abs().max() > 10 * 1e-5

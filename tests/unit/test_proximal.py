@@ -7,7 +7,7 @@ from torch import nn
 from data_utils.errors import UserError
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.divergences import squared_error, symmetric_kl
-from mt_dnn.proximal import ProximalTeacher
+from mt_dnn.objective.proximal import ProximalTeacher
 
 
 class Model(nn.Module):

@@ -15,7 +15,7 @@ from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.heads.decoder import DecoderHead
 from mt_dnn.model import MTDNN
-from mt_dnn.proximal import ProximalTeacher
+from mt_dnn.objective.proximal import ProximalTeacher
 from mt_dnn.task_types import checked
 from mt_dnn.task_types.sequence_generation import SequenceGeneration
 from tests.tiny import tiny_encoder

@@ -23,12 +23,12 @@ from benchmarks.smart_gain import (
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
-from mt_dnn.ball import norms
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.evaluate import Evaluation
 from mt_dnn.model import MTDNN
-from mt_dnn.smoothness import smoothness_loss
+from mt_dnn.objective.norm_ball import norms
+from mt_dnn.objective.smoothness import smoothness_loss
 from mt_dnn.task_types import Prediction
 from mt_dnn.trainer import Trainer
 from tests.tiny import VOCAB, tiny_encoder

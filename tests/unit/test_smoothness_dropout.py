@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
+from mt_dnn.objective.smoothness import smoothness_loss
 from mt_dnn.randomness import dropout_off, replay
-from mt_dnn.smoothness import smoothness_loss
 from tests.unit.toy import MASK, Toy, config, embeddings, generator, measure
 
 

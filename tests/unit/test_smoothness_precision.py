@@ -2,7 +2,7 @@
 
 import torch
 
-from mt_dnn.smoothness import smoothness_loss
+from mt_dnn.objective.smoothness import smoothness_loss
 from tests.unit.toy import MASK, config, embeddings, generator, measure, run
 
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.divergences import symmetric_kl
-from mt_dnn.smoothness import perturbation, smoothness_loss
+from mt_dnn.objective.smoothness import perturbation, smoothness_loss
 
 N, T, E = 6, 5, 8
 MASK = torch.arange(T) < torch.tensor([5, 3, 1, 5, 4, 2])[:, None]  # (N, T)

@@ -1,6 +1,7 @@
 """What a step minimizes, term by term: F = (1 - w_t) L + w_t D_kd + lambda_s R_s + mu D_Breg.
 
-R_s and D_Breg are SMART's (arXiv 1911.03437, eq. 1, 3), D_kd is distillation's (mt_dnn/distill.py).
+R_s and D_Breg are SMART's (arXiv 1911.03437, eq. 1, 3), D_kd is distillation's
+(mt_dnn/objective/supervised.py).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from mt_dnn.config.run import RunConfig
-from mt_dnn.distill import distillation_loss, teacher_weight
 from mt_dnn.model import MTDNN
-from mt_dnn.proximal import ProximalTeacher
+from mt_dnn.objective.proximal import ProximalTeacher
+from mt_dnn.objective.smoothness import SmoothnessStats, smoothness_loss
+from mt_dnn.objective.supervised import distillation_loss, teacher_weight
 from mt_dnn.randomness import dropout_off, replay, step_seed
-from mt_dnn.smoothness import SmoothnessStats, smoothness_loss
 
 
 class LossTerms(NamedTuple):

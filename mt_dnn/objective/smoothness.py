@@ -46,8 +46,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mt_dnn.ball import norms, project, random_like, unit
 from mt_dnn.config.smart import SmoothnessConfig
+from mt_dnn.objective.norm_ball import norms, project, random_like, unit
 from mt_dnn.randomness import preserved
 
 Forward = Callable[[Tensor], Tensor]
