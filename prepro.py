@@ -21,7 +21,7 @@ def main() -> None:
         help="Also write each store there as MT-DNN's tokenized rows, {task}_{split}.json.",
     )
     config, values = parse_with(parser)
-    from mt_dnn.stores import prepare_all  # after parsing: --help needs no torch
+    from mt_dnn.runs.stores import prepare_all  # after parsing: --help needs no torch
 
     folder = values.export_jsonl
     prepare_all(config, report=print, export=None if folder is None else Path(folder))

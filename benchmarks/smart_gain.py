@@ -82,8 +82,8 @@ from mt_dnn.evaluate import Evaluation, evaluate, ordered_batches
 from mt_dnn.model import MTDNN
 from mt_dnn.predict import load
 from mt_dnn.randomness import step_seed
-from mt_dnn.run_dir import describe_environment
-from mt_dnn.stores import prepare_stores
+from mt_dnn.runs.run_dir import describe_environment
+from mt_dnn.runs.stores import prepare_stores
 
 VARIANTS: dict[str, tuple[str, dict[str, float]]] = {
     "smart": ("smart", {}),

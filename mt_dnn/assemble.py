@@ -22,14 +22,14 @@ from mt_dnn.config.run import RunConfig
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.model import MTDNN
-from mt_dnn.run_dir import (
+from mt_dnn.runs.run_dir import (
     describe_environment,
     load_heads,
     model_folder,
     open_run_dir,
     write_setup,
 )
-from mt_dnn.stores import prepare_stores, select_tasks, soft_label_files, training_stores
+from mt_dnn.runs.stores import prepare_stores, select_tasks, soft_label_files, training_stores
 
 
 @dataclass

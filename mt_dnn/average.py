@@ -60,8 +60,8 @@ def average(
 
     # After the mistakes that are quickly seen: these load torch.
     from mt_dnn.checkpoint import checkpoint_folders
-    from mt_dnn.model_card import model_card
-    from mt_dnn.run_dir import HOW_TO_LOAD, model_folder, read_model_facts, write_model_folder
+    from mt_dnn.runs.model_card import model_card
+    from mt_dnn.runs.run_dir import HOW_TO_LOAD, model_folder, read_model_facts, write_model_folder
 
     sources = [model_folder(run) for run in runs]
     model, tokenizer = _load(sources[0])
@@ -179,7 +179,7 @@ def _load(run: Path) -> tuple[MTDNN, PreTrainedTokenizerBase]:
 def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> dict[str, Any]:
     """What a model computes but for its weights, in the order in which it is compared."""
     from data_utils.manifest import tokenizer_hash
-    from mt_dnn.run_dir import read_model_facts
+    from mt_dnn.runs.run_dir import read_model_facts
 
     config, _ = read_model_facts(folder)
     facts: dict[str, Any] = {"tasks": sorted(model.tasks)}

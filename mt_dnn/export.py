@@ -37,9 +37,9 @@ def export(run: str, out: str, *, task: str | None = None, overwrite: bool = Fal
     from mt_dnn.auto_model import build_auto_model, check_encoder, check_task, encoder_class
     from mt_dnn.encoders.pretrained import quiet
     from mt_dnn.model import MTDNN
-    from mt_dnn.model_card import model_card
     from mt_dnn.predict import load
-    from mt_dnn.run_dir import model_folder, read_scores
+    from mt_dnn.runs.model_card import model_card
+    from mt_dnn.runs.run_dir import model_folder, read_scores
 
     predictor = load(run)
     model = predictor.model

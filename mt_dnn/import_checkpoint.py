@@ -92,7 +92,7 @@ def import_checkpoint(
     from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
     from mt_dnn.encoders.pretrained import load_tokenizer
     from mt_dnn.model import MTDNN
-    from mt_dnn.run_dir import save_model_folder
+    from mt_dnn.runs.run_dir import save_model_folder
     from mt_dnn.task_types import load_tasks
 
     report = Report()

@@ -27,7 +27,7 @@ from mt_dnn.ensemble import Ensemble
 from mt_dnn.evaluate import by_example, ordered_batches
 from mt_dnn.heads.pooled import pool
 from mt_dnn.model import MTDNN
-from mt_dnn.run_dir import load_heads, model_folder, read_model_facts
+from mt_dnn.runs.run_dir import load_heads, model_folder, read_model_facts
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 T = TypeVar("T")

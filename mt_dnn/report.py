@@ -17,7 +17,7 @@ from mt_dnn.devices import device_name
 from mt_dnn.evaluate import Evaluation
 from mt_dnn.figures import confusion_matrix_figure, scatter_figure
 from mt_dnn.health import Health
-from mt_dnn.run_dir import config_yaml
+from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import TaskType
 from mt_dnn.tracking import Tracker, fenced, flatten, markdown_table
 

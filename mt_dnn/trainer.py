@@ -28,7 +28,7 @@ from mt_dnn.interrupt import StopRequest
 from mt_dnn.objective.objective import Objective
 from mt_dnn.optim import build_optimizer, freeze, set_learning_rate
 from mt_dnn.randomness import step_seed
-from mt_dnn.run_dir import load_heads, save_model_folder
+from mt_dnn.runs.run_dir import load_heads, save_model_folder
 from mt_dnn.timeline import Timeline
 from mt_dnn.tracking import Tracker
 from mt_dnn.window import Window

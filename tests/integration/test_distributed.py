@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from mt_dnn.config.run import RunConfig
-from mt_dnn.run_dir import config_yaml
+from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import prepro
 from data_utils.store import TaskStore
 from mt_dnn.config.parser import parse_config
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.stores import prepare_stores, select_tasks, store_dir
+from mt_dnn.runs.stores import prepare_stores, select_tasks, store_dir
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import mt_dnn
 from data_utils.errors import UserError
 from mt_dnn.average import average, mean
 from mt_dnn.encoders.encoder import load_encoder
-from mt_dnn.run_dir import read_scores
+from mt_dnn.runs.run_dir import read_scores
 from tests.tiny import tiny_encoder_folder
 from tests.unit.model_folders import tasks_of, write_model
 

@@ -12,7 +12,7 @@ from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.parser import parse_config, run_parser
 from mt_dnn.config.run import BatchConfig, OptimConfig, RunConfig, SystemConfig
 from mt_dnn.config.smart import PRESETS, SmoothnessConfig
-from mt_dnn.run_dir import config_yaml
+from mt_dnn.runs.run_dir import config_yaml
 
 
 def fields_of(config: object, prefix: str = "") -> list[str]:

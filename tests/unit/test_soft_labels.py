@@ -22,7 +22,7 @@ from data_utils.store import TaskStore, describe, ensure_store
 from data_utils.task_def import TaskDef
 from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DistillConfig
-from mt_dnn.stores import soft_label_files
+from mt_dnn.runs.stores import soft_label_files
 from mt_dnn.task_types import TASK_TYPES
 from tests.unit.test_task_types import make_task
 

@@ -49,7 +49,7 @@ def test_only_what_is_computed_identifies_a_run(make):
 def test_the_config_that_a_run_leaves_has_the_hash_of_the_plan(make, tmp_path):
     from mt_dnn.config.bounds import resolve_config
     from mt_dnn.config.parser import parse_config
-    from mt_dnn.run_dir import config_yaml
+    from mt_dnn.runs.run_dir import config_yaml
 
     run = plan(load_table(make()))[2]
     values = run.config | {"seed": run.seed, "data.use": list(run.use), "name": "x"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from data_utils.task_def import TaskDef, dataset_name
-from mt_dnn.run_dir import tasks_yaml
+from mt_dnn.runs.run_dir import tasks_yaml
 
 CLASSIFICATION = """\
   enable_san: false

@@ -23,7 +23,7 @@ from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.model import MTDNN
-from mt_dnn.model_card import model_card
+from mt_dnn.runs.model_card import model_card
 
 HOW_TO_LOAD = (
     "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with `mt_dnn.load`, which "
