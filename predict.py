@@ -47,8 +47,8 @@ def predict(
 
     # After parsing: --help needs no torch.
     from data_utils.sources import open_lines
-    from mt_dnn.predict import load
-    from mt_dnn.predict_lines import choose_task, metrics_line, predict_lines
+    from mt_dnn.inference.lines import choose_task, metrics_line, predict_lines
+    from mt_dnn.inference.predictor import load
 
     predictor = load(run, device)
     definition = choose_task(predictor, task, what, tasks)

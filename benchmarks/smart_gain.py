@@ -78,9 +78,9 @@ from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import SystemConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.devices import build_accelerator, device_name
-from mt_dnn.evaluate import Evaluation, evaluate, ordered_batches
+from mt_dnn.inference.evaluate import Evaluation, evaluate, ordered_batches
+from mt_dnn.inference.predictor import load
 from mt_dnn.model import MTDNN
-from mt_dnn.predict import load
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.run_dir import describe_environment
 from mt_dnn.runs.stores import prepare_stores

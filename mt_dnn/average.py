@@ -168,8 +168,8 @@ def _states_of_checkpoints(folders: Sequence[Path], vessel: MTDNN) -> Iterator[S
 
 
 def _load(run: Path) -> tuple[MTDNN, PreTrainedTokenizerBase]:
+    from mt_dnn.inference.predictor import load
     from mt_dnn.model import MTDNN
-    from mt_dnn.predict import load
 
     predictor = load(run)
     assert isinstance(predictor.model, MTDNN)  # of one run

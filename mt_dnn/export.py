@@ -36,8 +36,8 @@ def export(run: str, out: str, *, task: str | None = None, overwrite: bool = Fal
     from data_utils.task_def import dataset_name
     from mt_dnn.auto_model import build_auto_model, check_encoder, check_task, encoder_class
     from mt_dnn.encoders.pretrained import quiet
+    from mt_dnn.inference.predictor import load
     from mt_dnn.model import MTDNN
-    from mt_dnn.predict import load
     from mt_dnn.runs.model_card import model_card
     from mt_dnn.runs.run_dir import model_folder, read_scores
 

@@ -14,9 +14,9 @@ from mt_dnn import console
 from mt_dnn.assemble import Parts
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
-from mt_dnn.evaluate import Evaluation
 from mt_dnn.figures import confusion_matrix_figure, scatter_figure
 from mt_dnn.health import Health
+from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import TaskType
 from mt_dnn.tracking import Tracker, fenced, flatten, markdown_table

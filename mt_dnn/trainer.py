@@ -21,9 +21,9 @@ from mt_dnn.config.run import RunConfig
 from mt_dnn.console import Progress, python
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.encoders.encoder import load_encoder
-from mt_dnn.evaluate import Evaluation, average, evaluate, write_predictions
 from mt_dnn.finite import FiniteGuard
 from mt_dnn.health import Health
+from mt_dnn.inference.evaluate import Evaluation, average, evaluate, write_predictions
 from mt_dnn.interrupt import StopRequest
 from mt_dnn.objective.objective import Objective
 from mt_dnn.optim import build_optimizer, freeze, set_learning_rate

@@ -19,7 +19,7 @@ from mt_dnn.config.run import (
     SystemConfig,
     TrainConfig,
 )
-from mt_dnn.predict import Predictor
+from mt_dnn.inference.predictor import Predictor
 from mt_dnn.trainer import Trainer
 from tests.integration.finished_run import Run, write_data
 from tests.integration.forked import ForkedProcess

@@ -22,7 +22,7 @@ from data_utils.task_def import TaskDef
 from mt_dnn.assemble import build_model
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.ensemble import Ensemble
+from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.runs.run_dir import save_model_folder
 from mt_dnn.runs.stores import select_tasks
 from mt_dnn.task_types import load_tasks

@@ -9,7 +9,7 @@ from transformers import AutoModel, AutoTokenizer
 
 import mt_dnn
 from data_utils.errors import UserError
-from mt_dnn.predict import Predictor
+from mt_dnn.inference.predictor import Predictor
 from mt_dnn.task_types import load_tasks
 from tests.integration.finished_run import LABELS, Run
 

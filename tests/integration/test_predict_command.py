@@ -15,8 +15,8 @@ import pytest
 import predict as command
 from data_utils.cli import run_cli
 from experiments.glue.submission import read_predictions
-from mt_dnn.predict import Predictor
-from mt_dnn.predict_lines import predict_lines
+from mt_dnn.inference.lines import predict_lines
+from mt_dnn.inference.predictor import Predictor
 from mt_dnn.task_types import load_tasks
 from tests.integration.finished_run import Run, read_jsonl
 

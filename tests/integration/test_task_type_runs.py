@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mt_dnn
-from mt_dnn.predict_lines import predict_lines
+from mt_dnn.inference.lines import predict_lines
 from tests.integration.runs import logged, predictions, run
 from tests.tiny import WORDS
 

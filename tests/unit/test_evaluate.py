@@ -14,7 +14,14 @@ from mt_dnn.assemble import assemble
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import SystemConfig
 from mt_dnn.devices import build_accelerator
-from mt_dnn.evaluate import Evaluation, average, evaluate, ordered_batches, score, write_predictions
+from mt_dnn.inference.evaluate import (
+    Evaluation,
+    average,
+    evaluate,
+    ordered_batches,
+    score,
+    write_predictions,
+)
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType
 
 

@@ -36,7 +36,7 @@ ORDER = [
     ["mt_dnn.heads.pooled"],
     ["mt_dnn.task_types"],
     ["mt_dnn.model", "mt_dnn.objective.supervised"],
-    ["mt_dnn.ensemble"],
+    ["mt_dnn.inference.ensemble"],
     ["mt_dnn.objective.objective"],
     ["mt_dnn.trainer"],
 ]

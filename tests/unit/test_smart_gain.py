@@ -25,7 +25,7 @@ from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
-from mt_dnn.evaluate import Evaluation
+from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.norm_ball import norms
 from mt_dnn.objective.smoothness import smoothness_loss

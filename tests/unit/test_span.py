@@ -15,7 +15,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.evaluate import by_example, score
+from mt_dnn.inference.evaluate import by_example, score
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, checked
 from mt_dnn.task_types.span_decoding import best_spans, distinct
 

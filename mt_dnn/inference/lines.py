@@ -14,8 +14,8 @@ from data_utils.formats import Row
 from data_utils.inputs import read_rows
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
-from mt_dnn.evaluate import prediction_record, score
-from mt_dnn.predict import TEXT, Predictor
+from mt_dnn.inference.evaluate import prediction_record, score
+from mt_dnn.inference.predictor import TEXT, Predictor
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 What = Literal["predictions", "logits", "embeddings"]

@@ -23,9 +23,9 @@ from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.devices import choose_device
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.ensemble import Ensemble
-from mt_dnn.evaluate import by_example, ordered_batches
 from mt_dnn.heads.pooled import pool
+from mt_dnn.inference.ensemble import Ensemble
+from mt_dnn.inference.evaluate import by_example, ordered_batches
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.run_dir import load_heads, model_folder, read_model_facts
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
@@ -57,7 +57,7 @@ def load(
     device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
 ) -> Predictor:
     """The best model of a finished run, in eval mode and float32; of several runs, the mean of their
-    logits (:class:`mt_dnn.ensemble.Ensemble`).
+    logits (:class:`mt_dnn.inference.ensemble.Ensemble`).
 
     Args:
         run: a run directory, or its ``best`` folder wherever that has gone; or a list of them.
