@@ -10,16 +10,16 @@ from typing import Any
 from accelerate import Accelerator
 
 from data_utils.metrics import METRICS
-from mt_dnn import console
 from mt_dnn.assemble import Parts
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
-from mt_dnn.figures import confusion_matrix_figure, scatter_figure
-from mt_dnn.health import Health
 from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import TaskType
-from mt_dnn.tracking import Tracker, fenced, flatten, markdown_table
+from mt_dnn.tracking import console
+from mt_dnn.tracking.figures import confusion_matrix_figure, scatter_figure
+from mt_dnn.tracking.smart_health import Health
+from mt_dnn.tracking.tracker import Tracker, fenced, flatten, markdown_table
 
 
 def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Accelerator) -> None:

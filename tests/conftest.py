@@ -15,7 +15,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from mt_dnn.config.run import RunConfig
-from mt_dnn.tracking import Tracker
+from mt_dnn.tracking.tracker import Tracker
 from tests.tiny import WORDS, tiny_encoder_folder
 
 TASKS = """\

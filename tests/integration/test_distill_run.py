@@ -95,7 +95,9 @@ def soft(config_in, settings, tmp_path_factory, no_figures) -> Path:
 @pytest.fixture(scope="module")
 def no_figures():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mt_dnn.tracking.Tracker.figure", lambda self, tag, figure, step: None)
+        patch.setattr(
+            "mt_dnn.tracking.tracker.Tracker.figure", lambda self, tag, figure, step: None
+        )
         yield
 
 

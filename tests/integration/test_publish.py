@@ -18,7 +18,7 @@ from data_utils.cli import run_cli
 from mt_dnn import average, export
 from mt_dnn.checkpoint import checkpoint_folders
 from mt_dnn.inference.predictor import Predictor
-from mt_dnn.tracking import Tracker
+from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.trainer import Trainer
 from tests.conftest import TinyConfig
 from tests.integration.finished_run import Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mt_dnn.health import Health
+from mt_dnn.tracking.smart_health import Health
 
 
 def window(**tags: float) -> dict[str, float]:

@@ -176,7 +176,7 @@ def test_light_modules_load_no_torch():
     modules = (
         *("data_utils.registry", "data_utils.task_def", "data_utils.metrics", "data_utils.cli"),
         *("mt_dnn", "mt_dnn.config.smart", "mt_dnn.config.run", "mt_dnn.config.parser"),
-        *("mt_dnn.console", "mt_dnn.tracking"),
+        *("mt_dnn.tracking.console", "mt_dnn.tracking.tracker"),
     )
     loaded = loaded_by("import " + ", ".join(modules))
     assert "mt_dnn" in loaded

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from mt_dnn import console
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import ProximalConfig
 from mt_dnn.report import slow_teacher
+from mt_dnn.tracking import console
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mt_dnn.console import Progress, ScoreRow, print_next, print_scores_table, summary
-from mt_dnn.figures import confusion_matrix_figure, scatter_figure
-from mt_dnn.tracking import Tracker, fenced, flatten, markdown_table
+from mt_dnn.tracking.console import Progress, ScoreRow, print_next, print_scores_table, summary
+from mt_dnn.tracking.figures import confusion_matrix_figure, scatter_figure
+from mt_dnn.tracking.tracker import Tracker, fenced, flatten, markdown_table
 
 
 def lines(run_dir, name="metrics.jsonl"):
@@ -37,7 +37,7 @@ def screen(width=80, *, terminal=False):
 
 def test_importing_pulls_in_neither_torch_nor_tensorboard_nor_matplotlib():
     code = (
-        "import sys, mt_dnn.tracking, mt_dnn.figures, mt_dnn.console;"
+        "import sys, mt_dnn.tracking.tracker, mt_dnn.tracking.figures, mt_dnn.tracking.console;"
         "print([m for m in ('torch', 'tensorboard', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
