@@ -8,7 +8,7 @@ from mt_dnn.config.parser import parse_config
 
 def main() -> None:
     config = parse_config(prog="train.py", description="Train one encoder on the tasks of a file.")
-    from mt_dnn.trainer import Trainer  # after parsing: --help needs no torch
+    from mt_dnn.training.trainer import Trainer  # after parsing: --help needs no torch
 
     Trainer(config).fit()
 

@@ -37,7 +37,8 @@ def measure(settings: Settings, scratch: Path) -> list[Row]:
 
 
 def of_trainer(settings: Settings, precision: str, scratch: Path) -> Peaks:
-    from mt_dnn.trainer import Trainer  # here, so that the bare loop's process does not hold it
+    # Here, so that the bare loop's process does not hold it.
+    from mt_dnn.training.trainer import Trainer
 
     trainer = Trainer(run_config(settings, precision, scratch, updates=UPDATES))
     for batch in longest_batches(settings, scratch):

@@ -22,7 +22,7 @@ from benchmarks.throughput import seconds, train
 from data_utils.cli import run_cli
 from data_utils.collator import Batch
 from mt_dnn.config.smart import ProximalConfig
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.trainer import Trainer
 
 PLAIN = "plain"
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from benchmarks.common import Row, Settings, compare, in_turn, isolated, run, ru
 from data_utils.cli import run_cli
 from data_utils.collator import Batch
 from data_utils.sampler import TaskBatch
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.trainer import Trainer
 
 
 def measure(settings: Settings, scratch: Path) -> list[Row]:

@@ -23,7 +23,7 @@ from experiments.results import FILE as RESULTS
 from experiments.results import append_line, read_results, read_run
 from experiments.run_settings import config_hash, nest
 from experiments.table_plan import PlannedRun
-from mt_dnn.interrupt import StopRequest
+from mt_dnn.training.signals import StopRequest
 
 CODE = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.2

@@ -59,9 +59,9 @@ def average(
         raise UserError("--run: give two runs or more, or --checkpoints for those of one")
 
     # After the mistakes that are quickly seen: these load torch.
-    from mt_dnn.checkpoint import checkpoint_folders
     from mt_dnn.runs.model_card import model_card
     from mt_dnn.runs.run_dir import HOW_TO_LOAD, model_folder, read_model_facts, write_model_folder
+    from mt_dnn.training.checkpoint import checkpoint_folders
 
     sources = [model_folder(run) for run in runs]
     model, tokenizer = _load(sources[0])

@@ -20,7 +20,7 @@ from mt_dnn.config.run import (
     TrainConfig,
 )
 from mt_dnn.inference.predictor import Predictor
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.trainer import Trainer
 from tests.integration.finished_run import Run, write_data
 from tests.integration.forked import ForkedProcess
 from tests.tiny import tiny_encoder_folder

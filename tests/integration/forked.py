@@ -11,7 +11,8 @@ from typing import IO
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
     [
-        *("mt_dnn.trainer", "mt_dnn.config.parser", "torch.utils.tensorboard", "matplotlib.figure"),
+        *("mt_dnn.training.trainer", "mt_dnn.config.parser"),
+        *("torch.utils.tensorboard", "matplotlib.figure"),
         *("matplotlib.backends.backend_agg", "sklearn.metrics", "scipy.stats"),
         *("transformers.models.bert.modeling_bert", "torch._dynamo"),
     ]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mt_dnn.config.run import RunConfig
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.trainer import Trainer
 
 
 def run(config: RunConfig) -> Trainer:

@@ -20,7 +20,7 @@ import prepro
 from data_utils.cli import run_cli
 from data_utils.collator import IGNORE
 from data_utils.errors import UserError
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.trainer import Trainer
 from tests.conftest import TASKS
 from tests.integration.finished_run import read_jsonl
 from tests.integration.runs import assert_same_weights, copy_workspace, lines, logged, run

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from mt_dnn.config.run import RunConfig
 from mt_dnn.runs.run_dir import config_yaml
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 needs_gloo = pytest.mark.skipif(

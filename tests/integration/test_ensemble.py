@@ -19,13 +19,13 @@ import predict as command
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
-from mt_dnn.assemble import build_model
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.runs.run_dir import save_model_folder
 from mt_dnn.runs.stores import select_tasks
 from mt_dnn.task_types import load_tasks
+from mt_dnn.training.assemble import build_model
 from tests.conftest import TASKS
 from tests.tiny import vocabulary
 

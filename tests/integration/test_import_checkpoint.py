@@ -26,7 +26,7 @@ from data_utils.errors import UserError
 from mt_dnn import import_checkpoint as module
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.import_checkpoint import import_checkpoint
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.trainer import Trainer
 from tests.integration.runs import assert_same_weights, run
 
 ROOT = Path(__file__).parents[2]

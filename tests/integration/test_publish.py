@@ -16,10 +16,10 @@ import mt_dnn
 import predict
 from data_utils.cli import run_cli
 from mt_dnn import average, export
-from mt_dnn.checkpoint import checkpoint_folders
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.tracking.tracker import Tracker
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.checkpoint import checkpoint_folders
+from mt_dnn.training.trainer import Trainer
 from tests.conftest import TinyConfig
 from tests.integration.finished_run import Run
 

@@ -17,11 +17,11 @@ import torch
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from mt_dnn.checkpoint import newest_checkpoint
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import RunConfig
-from mt_dnn.interrupt import StopRequest
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.checkpoint import newest_checkpoint
+from mt_dnn.training.signals import StopRequest
+from mt_dnn.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

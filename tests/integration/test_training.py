@@ -12,9 +12,9 @@ import torch
 
 import mt_dnn
 from data_utils.errors import UserError
-from mt_dnn.assemble import assemble
 from mt_dnn.config.bounds import resolve_config
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.assemble import assemble
+from mt_dnn.training.trainer import Trainer
 from tests.integration.runs import assert_same_weights, copy_workspace, predictions, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data_utils.errors import UserError
-from mt_dnn.assemble import assemble, build_loader
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import build_accelerator
 from mt_dnn.randomness import step_seed
-from mt_dnn.trainer import Trainer
+from mt_dnn.training.assemble import assemble, build_loader
+from mt_dnn.training.trainer import Trainer
 from tests.integration.runs import assert_same_weights, logged, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

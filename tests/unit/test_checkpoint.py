@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from data_utils.errors import UserError
-from mt_dnn import checkpoint
-from mt_dnn.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from mt_dnn.training import checkpoint
+from mt_dnn.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 
 OPTIMIZERS = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),

@@ -10,7 +10,6 @@ import torch
 
 from data_utils.metrics import METRICS, Metric
 from data_utils.task_def import TaskDef
-from mt_dnn.assemble import assemble
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import SystemConfig
 from mt_dnn.devices import build_accelerator
@@ -23,6 +22,7 @@ from mt_dnn.inference.evaluate import (
     write_predictions,
 )
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType
+from mt_dnn.training.assemble import assemble
 
 
 def task(name: str = "t", kind: str = "Classification", **options) -> TaskDef:

@@ -10,7 +10,7 @@ import torch
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from mt_dnn.finite import FiniteGuard
+from mt_dnn.training.nonfinite import FiniteGuard
 
 
 def batch(task: str, *uids: str) -> Batch:

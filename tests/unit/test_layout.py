@@ -38,7 +38,7 @@ ORDER = [
     ["mt_dnn.model", "mt_dnn.objective.supervised"],
     ["mt_dnn.inference.ensemble"],
     ["mt_dnn.objective.objective"],
-    ["mt_dnn.trainer"],
+    ["mt_dnn.training.trainer"],
 ]
 KNOW_NO_MODEL = [
     *(

@@ -24,8 +24,8 @@ from mt_dnn.heads.mask_lm import MASKED_AT, pretrained
 from mt_dnn.heads.masking import UNTOUCHED, choose, replace
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalConfig, ProximalTeacher
-from mt_dnn.optim import parameter_groups
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, checked
+from mt_dnn.training.optim import parameter_groups
 from tests.tiny import ARCHITECTURES, WORDS, tiny_encoder, tiny_tokenizer, vocabulary
 
 FORMAT = FORMATS.get("MLM")

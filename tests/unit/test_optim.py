@@ -13,7 +13,13 @@ from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig, OptimConfig
 from mt_dnn.model import MTDNN
-from mt_dnn.optim import build_optimizer, freeze, parameter_groups, schedule, set_learning_rate
+from mt_dnn.training.optim import (
+    build_optimizer,
+    freeze,
+    parameter_groups,
+    schedule,
+    set_learning_rate,
+)
 from tests.tiny import tiny_encoder
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ import pytest
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import ProximalConfig
-from mt_dnn.report import slow_teacher
 from mt_dnn.tracking import console
+from mt_dnn.training.report import slow_teacher
 
 
 @pytest.mark.parametrize(

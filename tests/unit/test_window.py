@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from data_utils.collator import Batch
-from mt_dnn.window import Window
+from mt_dnn.training.meters import Window
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from data_utils.sampler import MultiTaskSampler
 from mt_dnn.config.run import RunConfig
-from mt_dnn.optim import schedule
+from mt_dnn.training.optim import schedule
 
 
 class Timeline:

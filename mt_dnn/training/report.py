@@ -10,7 +10,6 @@ from typing import Any
 from accelerate import Accelerator
 
 from data_utils.metrics import METRICS
-from mt_dnn.assemble import Parts
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
 from mt_dnn.inference.evaluate import Evaluation
@@ -20,6 +19,7 @@ from mt_dnn.tracking import console
 from mt_dnn.tracking.figures import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.smart_health import Health
 from mt_dnn.tracking.tracker import Tracker, fenced, flatten, markdown_table
+from mt_dnn.training.assemble import Parts
 
 
 def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Accelerator) -> None:

@@ -14,24 +14,24 @@ from accelerate.utils import gather_object
 
 from data_utils.collator import Batch
 from data_utils.store import TaskStore
-from mt_dnn import checkpoint, report
-from mt_dnn.assemble import assemble, build_loader, create_run_dir
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.encoders.encoder import load_encoder
-from mt_dnn.finite import FiniteGuard
 from mt_dnn.inference.evaluate import Evaluation, average, evaluate, write_predictions
-from mt_dnn.interrupt import StopRequest
 from mt_dnn.objective.objective import Objective
-from mt_dnn.optim import build_optimizer, freeze, set_learning_rate
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.run_dir import load_heads, save_model_folder
-from mt_dnn.timeline import Timeline
 from mt_dnn.tracking.console import Progress, python
 from mt_dnn.tracking.smart_health import Health
 from mt_dnn.tracking.tracker import Tracker
-from mt_dnn.window import Window
+from mt_dnn.training import checkpoint, report
+from mt_dnn.training.assemble import assemble, build_loader, create_run_dir
+from mt_dnn.training.meters import Window
+from mt_dnn.training.nonfinite import FiniteGuard
+from mt_dnn.training.optim import build_optimizer, freeze, set_learning_rate
+from mt_dnn.training.schedule import Timeline
+from mt_dnn.training.signals import StopRequest
 
 
 class Trainer:

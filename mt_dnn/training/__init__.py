@@ -1,0 +1,1 @@
+"""The training loop: what it is assembled from, its optimizer, checkpoints and reports."""
