@@ -1,4 +1,4 @@
-"""Finished runs are published and averaged: python -m mt_dnn.export, python -m mt_dnn.average."""
+"""Finished runs are published and averaged: python -m mt_dnn.publish.export, python -m mt_dnn.publish.average."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 import mt_dnn
 import predict
 from data_utils.cli import run_cli
-from mt_dnn import average, export
 from mt_dnn.inference.predictor import Predictor
+from mt_dnn.publish import average, export
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training.checkpoint import checkpoint_folders
 from mt_dnn.training.trainer import Trainer

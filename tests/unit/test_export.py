@@ -13,8 +13,11 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from mt_dnn import auto_model
-from mt_dnn.auto_model import (
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.pretrained import load_tokenizer, quiet
+from mt_dnn.model import MTDNN
+from mt_dnn.publish import auto_model
+from mt_dnn.publish.auto_model import (
     LAYERS,
     SEQUENCE,
     Layers,
@@ -23,10 +26,7 @@ from mt_dnn.auto_model import (
     check_task,
     encoder_class,
 )
-from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.encoders.pretrained import load_tokenizer, quiet
-from mt_dnn.export import export
-from mt_dnn.model import MTDNN
+from mt_dnn.publish.export import export
 from tests.tiny import ARCHITECTURES, VOCAB, tiny_encoder
 from tests.unit.model_folders import scattered, tasks_of, write_model
 

@@ -1,4 +1,4 @@
-"""Average the weights of runs: ``python -m mt_dnn.average --run runs/a runs/b --out soup``.
+"""Average the weights of runs: ``python -m mt_dnn.publish.average --run runs/a runs/b --out soup``.
 
 A model soup (Wortsman et al. 2022, arXiv 2203.05482): runs that were fine-tuned from one pretrained
 encoder, with other seeds or hyperparameters, often do better as the mean of their weights than the best
@@ -202,7 +202,7 @@ def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> di
 
 def main() -> None:
     parser = ArgumentParser(
-        prog="python -m mt_dnn.average",
+        prog="python -m mt_dnn.publish.average",
         description="Average the weights of runs, or of one run's checkpoints, into one model.",
         allow_abbrev=False,
     )

@@ -1,4 +1,4 @@
-"""Publish a finished run: ``python -m mt_dnn.export --run runs/glue --out published/glue``.
+"""Publish a finished run: ``python -m mt_dnn.publish.export --run runs/glue --out published/glue``.
 
 Without ``--task`` it is the shared encoder alone; with it, that task's model as transformers has it.
 """
@@ -34,10 +34,10 @@ def export(run: str, out: str, *, task: str | None = None, overwrite: bool = Fal
 
     # After the mistakes that are quickly seen: these load torch.
     from data_utils.task_def import dataset_name
-    from mt_dnn.auto_model import build_auto_model, check_encoder, check_task, encoder_class
     from mt_dnn.encoders.pretrained import quiet
     from mt_dnn.inference.predictor import load
     from mt_dnn.model import MTDNN
+    from mt_dnn.publish.auto_model import build_auto_model, check_encoder, check_task, encoder_class
     from mt_dnn.runs.model_card import model_card
     from mt_dnn.runs.run_dir import model_folder, read_scores
 
@@ -90,7 +90,7 @@ def _how_to_load(name: str, folder: str, encoder: Encoder) -> str:
 
 def main() -> None:
     parser = ArgumentParser(
-        prog="python -m mt_dnn.export",
+        prog="python -m mt_dnn.publish.export",
         description="Publish a finished run in plain Hugging Face layout.",
         allow_abbrev=False,
     )

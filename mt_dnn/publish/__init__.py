@@ -1,0 +1,1 @@
+"""Finished runs as models for others: export to transformers, averages of weights."""
