@@ -23,9 +23,9 @@ from torch import Tensor
 import mt_dnn
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
-from mt_dnn import import_checkpoint as module
 from mt_dnn.encoders.encoder import load_encoder
-from mt_dnn.import_checkpoint import import_checkpoint
+from mt_dnn.from_mt_dnn import importer as module
+from mt_dnn.from_mt_dnn.importer import import_checkpoint
 from mt_dnn.training.trainer import Trainer
 from tests.integration.runs import assert_same_weights, run
 
@@ -576,7 +576,7 @@ def test_help_needs_no_torch():
     script = (
         "import runpy, sys\n"
         "sys.argv = ['import_checkpoint', '--help']\n"
-        "try: runpy.run_module('mt_dnn.import_checkpoint', run_name='__main__')\n"
+        "try: runpy.run_module('mt_dnn.from_mt_dnn.importer', run_name='__main__')\n"
         "except SystemExit as stop: assert not stop.code\n"
         "assert not {'torch', 'transformers', 'numpy', 'safetensors'} & set(sys.modules)\n"
     )

@@ -51,7 +51,7 @@ KNOW_NO_MODEL = [
 ]
 CLIS = [
     *(name for name in ("train.py", "prepro.py", "predict.py") if (ROOT / name).exists()),
-    *("mt_dnn.import_checkpoint", "mt_dnn.publish.export", "mt_dnn.publish.average"),
+    *("mt_dnn.from_mt_dnn.importer", "mt_dnn.publish.export", "mt_dnn.publish.average"),
 ]
 HEAVY = (
     "torch",

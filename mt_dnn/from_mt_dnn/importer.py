@@ -1,4 +1,4 @@
-"""Import a checkpoint of MT-DNN: ``python -m mt_dnn.import_checkpoint --checkpoint model.pt ...``.
+"""Import a checkpoint of MT-DNN: ``python -m mt_dnn.from_mt_dnn.importer --checkpoint model.pt ...``.
 
 What such a file holds (namisan/mt-dnn, SANBertNetwork; it changed from release to release):
 
@@ -29,7 +29,7 @@ from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
-from mt_dnn.import_report import Report, shortened
+from mt_dnn.from_mt_dnn.report import Report, shortened
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor, nn
@@ -88,9 +88,9 @@ def import_checkpoint(
     # After parsing: --help needs no torch.
     import torch
 
-    from mt_dnn.checkpoint_file import read_checkpoint
     from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
     from mt_dnn.encoders.pretrained import load_tokenizer
+    from mt_dnn.from_mt_dnn.checkpoint_file import read_checkpoint
     from mt_dnn.model import MTDNN
     from mt_dnn.runs.run_dir import save_model_folder
     from mt_dnn.task_types import load_tasks
@@ -300,7 +300,7 @@ def read_head(
 
 def main() -> None:
     parser = ArgumentParser(
-        prog="python -m mt_dnn.import_checkpoint",
+        prog="python -m mt_dnn.from_mt_dnn.importer",
         description="Import a checkpoint of MT-DNN.",
         allow_abbrev=False,
     )

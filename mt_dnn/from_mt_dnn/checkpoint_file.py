@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from data_utils.errors import UserError
-from mt_dnn.import_report import Report
+from mt_dnn.from_mt_dnn.report import Report
 
 STAND_INS = (
     *("experiments.exp_def.TaskDef", "data_utils.vocab.Vocabulary", "data_utils.metrics.Metric"),

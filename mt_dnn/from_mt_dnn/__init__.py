@@ -1,0 +1,1 @@
+"""Checkpoints of the original MT-DNN, read into models of ours."""
