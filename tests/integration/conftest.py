@@ -9,7 +9,6 @@ import torch
 from transformers import AutoModel
 
 import mt_dnn
-from experiments import table_runs
 from mt_dnn.config.run import (
     BatchConfig,
     DataConfig,
@@ -20,6 +19,7 @@ from mt_dnn.config.run import (
     TrainConfig,
 )
 from mt_dnn.inference.predictor import Predictor
+from mt_dnn.tables import runs as table_runs
 from mt_dnn.training.trainer import Trainer
 from tests.integration.finished_run import Run, write_data
 from tests.integration.forked import ForkedProcess

@@ -1,4 +1,4 @@
-"""experiments.table: a 2x2 table over two seeds, stopped twice, against one that was not."""
+"""mt_dnn.tables: a 2x2 table over two seeds, stopped twice, against one that was not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from experiments import table, table_runs
-from experiments.results import read_results
+from mt_dnn.tables import command as table
+from mt_dnn.tables import runs as table_runs
+from mt_dnn.tables.results import read_results
 
 TABLE = """\
 title: tiny

@@ -1,4 +1,4 @@
-"""experiments.table with rows that start from other runs: MT-DNN's two stages in one command."""
+"""mt_dnn.tables with rows that start from other runs: MT-DNN's two stages in one command."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from experiments import table
-from experiments.results import read_results
+from mt_dnn.tables import command as table
+from mt_dnn.tables.results import read_results
 
 TABLE = """\
 title: two stages

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.table_def import Table
-from experiments.table_plan import plan
+from mt_dnn.tables.definition import Table
+from mt_dnn.tables.plan import plan
 
 FILE: dict[str, Any] = {
     "title": "A & B",

@@ -1,4 +1,4 @@
-"""experiments.table without training: what is printed, and the command."""
+"""mt_dnn.tables without training: what is printed, and the command."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from data_utils.errors import UserError
-from experiments import table as command
-from experiments.aggregate import summarize
-from experiments.render import SUFFIXES, footer, latex, markdown
-from experiments.results import append_line
-from experiments.table_file import load_table
-from experiments.table_plan import plan
-from experiments.table_runs import start_process
+from mt_dnn.tables import command
+from mt_dnn.tables.aggregate import summarize
+from mt_dnn.tables.file import load_table
+from mt_dnn.tables.plan import plan
+from mt_dnn.tables.render import SUFFIXES, footer, latex, markdown
+from mt_dnn.tables.results import append_line
+from mt_dnn.tables.runs import start_process
 from tests.unit.tables import results
+
+ROOT = Path(__file__).parents[2]
 
 # What is printed
 
@@ -69,7 +71,7 @@ def test_rendering_needs_the_file_and_the_results_only_and_repeats_itself(make, 
     arguments = [str(path), "--out", str(out), "--render_only"]
     assert command.main(arguments) == 0
     shown = capsys.readouterr().out
-    assert f"python -m experiments.table {path} --out {out}`" in shown
+    assert f"python -m mt_dnn.tables.command {path} --out {out}`" in shown
     names = [f"{path.stem}{suffix}" for suffix in SUFFIXES]
     first = [(out / name).read_bytes() for name in names]
     assert command.main(arguments) == 0
@@ -83,11 +85,11 @@ def test_rendering_needs_the_file_and_the_results_only_and_repeats_itself(make, 
 def test_use_runs_only_what_trains_these_tasks(monkeypatch):
     chosen: list = []
     monkeypatch.setattr(
-        "experiments.table_runs.TableRuns.run_missing", lambda _, runs: chosen.extend(runs) or []
+        "mt_dnn.tables.runs.TableRuns.run_missing", lambda _, runs: chosen.extend(runs) or []
     )
     monkeypatch.setattr(command, "_render", lambda *_: None)
-    study = Path(command.__file__).parent / "smart" / "study.yml"
-    monkeypatch.chdir(Path(command.__file__).parent.parent)
+    study = ROOT / "experiments" / "smart" / "study.yml"
+    monkeypatch.chdir(ROOT)
     assert command.main([str(study), "--use", "stsb", "--only", "baseline", "smart"]) == 0
     assert {(run.row, run.use) for run in chosen} == {("baseline", ("stsb",)), ("smart", ("stsb",))}
     with pytest.raises(UserError, match=r"--use: no run trains 'stsbb'.*'stsb'"):
@@ -97,12 +99,11 @@ def test_use_runs_only_what_trains_these_tasks(monkeypatch):
 def test_help_and_planning_need_no_torch():
     code = (
         "import sys\n"
-        "from experiments import table, table_file, table_plan, table_runs, aggregate, render\n"
-        "table_plan.plan(table_file.load_table('experiments/smart/study.yml'))\n"
+        "from mt_dnn.tables import aggregate, command, file, plan, render, runs\n"
+        "plan.plan(file.load_table('experiments/smart/study.yml'))\n"
         "assert not {'torch', 'transformers', 'scipy', 'matplotlib'} & set(sys.modules)"
     )
-    root = Path(command.__file__).parent.parent
-    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_a_run_is_out_of_reach_of_the_terminals_ctrl_c(tmp_path):

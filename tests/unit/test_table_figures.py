@@ -1,4 +1,4 @@
-"""experiments.table without training: results that are read, figures made of them."""
+"""mt_dnn.tables without training: results that are read, figures made of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import yaml
 from scipy import stats
 
 from data_utils.errors import UserError
-from experiments.aggregate import compare, summarize
-from experiments.render import figure, footer, grids, table_csv
-from experiments.results import append_line, read_results, read_run
-from experiments.run_settings import nest
-from experiments.table_file import load_table
-from experiments.table_plan import plan
+from mt_dnn.tables.aggregate import compare, summarize
+from mt_dnn.tables.file import load_table
+from mt_dnn.tables.plan import plan
+from mt_dnn.tables.render import figure, footer, grids, table_csv
+from mt_dnn.tables.results import append_line, read_results, read_run
+from mt_dnn.tables.settings import nest
 from tests.unit.tables import results
 
 # Results

@@ -1,4 +1,4 @@
-"""experiments.table without training: the file and the runs it stands for."""
+"""mt_dnn.tables without training: the file and the runs it stands for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from data_utils.errors import UserError
-from experiments import table as command
-from experiments.run_settings import config_hash, flatten, nest
-from experiments.table_file import load_table
-from experiments.table_plan import plan
+from mt_dnn.tables import command
+from mt_dnn.tables.file import load_table
+from mt_dnn.tables.plan import plan
+from mt_dnn.tables.settings import config_hash, flatten, nest
 
 
 def test_a_run_for_every_row_use_and_seed(make):
@@ -124,7 +124,7 @@ def test_a_misspelt_score_is_found_before_any_run(make, tmp_path):
 
 
 def test_the_studys_rows_are_what_they_say():
-    study = Path(command.__file__).parent / "smart" / "study.yml"
+    study = Path(__file__).parents[2] / "experiments" / "smart" / "study.yml"
     runs = {run.row: run.identity for run in plan(load_table(study, seeds=[1]))}
     assert len(runs) == 14
     weights = ("smoothness.weight", "proximal.weight")

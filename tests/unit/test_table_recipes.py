@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments import table as command
-from experiments.table import _check_columns
-from experiments.table_file import load_table
-from experiments.table_plan import plan
+from mt_dnn.tables import command
+from mt_dnn.tables.command import _check_columns
+from mt_dnn.tables.file import load_table
+from mt_dnn.tables.plan import plan
 
-EXPERIMENTS = Path(command.__file__).parent
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 TABLES = sorted(
     path for path in EXPERIMENTS.glob("*/*.yml") if re.search(r"^base:", path.read_text(), re.M)
 )
@@ -114,7 +114,7 @@ MEASURED = sorted(EXPERIMENTS.glob("*/results/*.md"))
 def test_a_measured_table_regenerates_from_its_results(measured, tmp_path, capsys):
     """By the command that its footer names, without training: the same figures to the last digit."""
     text = measured.read_text()
-    words = re.findall(r"Made by: `python -m experiments.table ([^`]*)`", text)[0].split()
+    words = re.findall(r"Made by: `python -m mt_dnn.tables.command ([^`]*)`", text)[0].split()
     folder = words[words.index("--out") + 1]
     assert Path(folder) == measured.parent.relative_to(EXPERIMENTS.parent)
     shutil.copy(measured.parent / "results.jsonl", tmp_path)
@@ -132,7 +132,9 @@ DOCUMENTS = [EXPERIMENTS.parent / "README.md", *sorted(EXPERIMENTS.glob("*/READM
 SHOWN = [
     line.split("  #")[0].strip()
     for document in DOCUMENTS
-    for line in re.findall(r"^python -m experiments\.table .*", document.read_text(), re.MULTILINE)
+    for line in re.findall(
+        r"^python -m mt_dnn\.tables\.command .*", document.read_text(), re.MULTILINE
+    )
 ]
 
 

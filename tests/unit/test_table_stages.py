@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from data_utils.errors import UserError
-from experiments.aggregate import summarize
-from experiments.figures import curves, training_examples
-from experiments.render import grids
-from experiments.run_settings import config_hash
-from experiments.table_file import load_table
-from experiments.table_plan import plan
+from mt_dnn.tables.aggregate import summarize
+from mt_dnn.tables.figures import curves, training_examples
+from mt_dnn.tables.file import load_table
+from mt_dnn.tables.plan import plan
+from mt_dnn.tables.render import grids
+from mt_dnn.tables.settings import config_hash
 
 COLUMNS = {"rte.ACC": {"use": ["rte"]}, "mrpc.F1": {"use": ["mrpc"]}}
 LADDER: dict[str, Any] = {
@@ -71,7 +71,7 @@ def test_what_a_start_computes_is_part_of_what_starts_from_it(ladder):
 
 
 def test_the_config_of_a_run_that_started_has_the_hash_of_the_plan(ladder, tmp_path):
-    from experiments.table_runs import Machine, TableRuns
+    from mt_dnn.tables.runs import Machine, TableRuns
 
     run = next(run for run in plan(load_table(ladder())) if run.row == "tuned")
     for folder in ("a", "b"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from experiments.aggregate import Cell, Summary
-from experiments.results import Result
-from experiments.table_def import Column
+from mt_dnn.tables.aggregate import Cell, Summary
+from mt_dnn.tables.definition import Column
+from mt_dnn.tables.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,9 +11,9 @@ from typing import Any
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
-from experiments.run_settings import Settings, flatten
-from experiments.table_def import Column, Row, Table
 from mt_dnn.config.parser import settings
+from mt_dnn.tables.definition import Column, Row, Table
+from mt_dnn.tables.settings import Settings, flatten
 
 KEYS = (
     *("title", "base", "sizes", "seeds", "stages", "rows", "columns", "curves"),

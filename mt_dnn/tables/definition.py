@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
-from experiments.run_settings import Settings
+from mt_dnn.tables.settings import Settings
 
 
 @dataclass(frozen=True)

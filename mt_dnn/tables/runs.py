@@ -19,13 +19,13 @@ from typing import IO
 import yaml
 
 from data_utils.errors import UserError
-from experiments.results import FILE as RESULTS
-from experiments.results import append_line, read_results, read_run
-from experiments.run_settings import config_hash, nest
-from experiments.table_plan import PlannedRun
+from mt_dnn.tables.plan import PlannedRun
+from mt_dnn.tables.results import FILE as RESULTS
+from mt_dnn.tables.results import append_line, read_results, read_run
+from mt_dnn.tables.settings import config_hash, nest
 from mt_dnn.training.signals import StopRequest
 
-CODE = Path(__file__).resolve().parent.parent
+CODE = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.2
 STORE_SETTINGS = ("data.tasks", "data.data_dir", "data.store_dir", "data.max_seq_len")
 

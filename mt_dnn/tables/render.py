@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.aggregate import FEWEST, Cell, Summary
-from experiments.figures import figure
-from experiments.table_def import Table
+from mt_dnn.tables.aggregate import FEWEST, Cell, Summary
+from mt_dnn.tables.definition import Table
+from mt_dnn.tables.figures import figure
 
 MISSING = "—"
 TESTS = {"paired_t": "paired t-test", "wilcoxon": "Wilcoxon signed-rank test"}

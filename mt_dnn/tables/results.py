@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
-from experiments.run_settings import config_hash
-from experiments.table_plan import PlannedRun
+from mt_dnn.tables.plan import PlannedRun
+from mt_dnn.tables.settings import config_hash
 
 FILE = "results.jsonl"
 PROVENANCE = ("commit", "python", "packages", "platform", "device", "threads", "data")

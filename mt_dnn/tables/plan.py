@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from experiments.run_settings import Settings, identity, parse_settings, settings_hash
-from experiments.table_def import Table
+from mt_dnn.tables.definition import Table
+from mt_dnn.tables.settings import Settings, identity, parse_settings, settings_hash
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A paper's table on this machine: ``python -m experiments.table experiments/smart/study.yml``."""
+"""A paper's table on this machine: ``python -m mt_dnn.tables.command experiments/smart/study.yml``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef, dataset_name
-from experiments.results import FILE
-from experiments.run_settings import parse_settings
-from experiments.table_def import Table
-from experiments.table_file import load_table
-from experiments.table_plan import PlannedRun, plan
+from mt_dnn.tables.definition import Table
+from mt_dnn.tables.file import load_table
+from mt_dnn.tables.plan import PlannedRun, plan
+from mt_dnn.tables.results import FILE
+from mt_dnn.tables.settings import parse_settings
 
 EPILOG = """\
 A table file names base (a run config, as a path or inline), rows (name -> settings that the row
@@ -60,7 +60,7 @@ def _parse(args: Sequence[str] | None) -> Namespace:
     from argparse import RawDescriptionHelpFormatter
 
     parser = ArgumentParser(
-        prog="python -m experiments.table",
+        prog="python -m mt_dnn.tables.command",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
@@ -155,7 +155,7 @@ def _check_task(name: str, tasks: dict[str, TaskDef], where: str) -> None:
 
 
 def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> list[PlannedRun]:
-    from experiments.table_runs import Machine, TableRuns
+    from mt_dnn.tables.runs import Machine, TableRuns
 
     names = [*table.rows, *table.stages]
     for row in options.only or ():
@@ -177,9 +177,9 @@ def _say(line: str) -> None:
 
 
 def _render(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> None:
-    from experiments.aggregate import summarize
-    from experiments.render import footer, grids, write_all
-    from experiments.results import read_results
+    from mt_dnn.tables.aggregate import summarize
+    from mt_dnn.tables.render import footer, grids, write_all
+    from mt_dnn.tables.results import read_results
 
     results = read_results(out)
     if not results:
@@ -198,7 +198,7 @@ def _render(options: Namespace, table: Table, runs: list[PlannedRun], out: Path)
 
 def _command(options: Namespace) -> str:
     """What computes and renders the table again, without what only says how fast."""
-    words = ["python", "-m", "experiments.table", options.table]
+    words = ["python", "-m", "mt_dnn.tables.command", options.table]
     for name in ("override", "out", "use", "seeds", "set"):
         value = getattr(options, name)
         if value:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_utils.metrics import METRICS
-from experiments.results import Result
-from experiments.table_def import Column, Table
-from experiments.table_plan import PlannedRun
+from mt_dnn.tables.definition import Column, Table
+from mt_dnn.tables.plan import PlannedRun
+from mt_dnn.tables.results import Result
 
 FEWEST = 3
 """Seeds below which no test is made: two pairs say nothing of their spread."""
