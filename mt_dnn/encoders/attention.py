@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -18,7 +19,13 @@ NAME = "sdpa_mask_decided_on_host"
 
 
 def decide_mask_on_host(model: PreTrainedModel) -> None:
-    """Switch a model that runs on SDPA to the same kernels behind :func:`_mask`."""
+    """Switch a model that runs on SDPA to the same kernels behind :func:`_mask`.
+
+    cuDNN's attention, which torch prefers on Hopper, is switched off for the process. It builds a plan
+    for every new shape, and batches grouped by length have many: on an H100 that took 70 ms of host time
+    per update, where the update's kernels took 3 ms (benchmarks/README.md).
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
     if model.config._attn_implementation == "sdpa":
         AttentionInterface.register(NAME, sdpa_attention_forward)
         AttentionMaskInterface.register(NAME, _mask)

@@ -178,10 +178,13 @@ class CandidateHead(nn.Module):
         self.scorer = scorer
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
-        scores = self.scorer(hidden, batch)  # (N, 1)
-        assert batch.candidate_mask is not None
-        rows = scores.new_zeros(batch.candidate_mask.shape)  # (B, K)
-        return rows.masked_scatter(batch.candidate_mask, scores)
+        scores = self.scorer(hidden, batch).squeeze(1)  # (N,)
+        present = batch.candidate_mask  # (B, K)
+        assert present is not None
+        # Not masked_scatter: its backward counts the mask's cells, and so waits for the device.
+        place = (present.flatten().cumsum(0) - 1).clamp(min=0)  # (B K,)
+        rows = scores.index_select(0, place).view(present.shape)
+        return rows.masked_fill(~present, 0.0)
 
 
 class TokenHead(nn.Module):
