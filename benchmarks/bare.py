@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ class BareLoop:
     Args:
         encoder: as ``model.encoder`` of a run.
         total: updates that the schedule spans.
-        compiled: torch.compile the model.
+        compiled: torch.compile the model, with these options; None: run it as it is.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class BareLoop:
         n_class: int,
         device: torch.device,
         total: int,
-        compiled: bool = False,
+        compiled: dict[str, Any] | None = None,
     ) -> None:
         self.device = device
         with quiet():  # it would tell that the output layer is new
@@ -36,8 +37,8 @@ class BareLoop:
                 resolve_encoder(encoder), num_labels=n_class, dtype=torch.float32
             )
         self.model.to(device).train()
-        if compiled:
-            self.model.compile()
+        if compiled is not None:
+            self.model.compile(**compiled)
         fused = device.type in ("cuda", "cpu")
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=5e-5, fused=fused)
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, total // 10, total)

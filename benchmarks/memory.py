@@ -55,7 +55,7 @@ def of_bare_loop(settings: Settings, precision: str, scratch: Path) -> Peaks:
         n_class=len(TaskStore(scratch / "store" / f"{settings.task}_train").manifest.labels),
         device=torch.device("cuda" if cuda else "cpu"),
         total=UPDATES,
-        compiled=settings.compile,
+        compiled={} if settings.compile else None,
     )
     bare.train(longest_batches(settings, scratch), precision=precision)
     return peaks()

@@ -41,7 +41,7 @@ def measure_precision(settings: Settings, precision: str, scratch: Path) -> list
         n_class=trainer.parts.tasks[task].n_class,
         device=device,
         total=3 * total,
-        compiled=settings.compile,
+        compiled={} if settings.compile else None,
     )
 
     # The sampler is a function of (seed, epoch): these are the batches the Trainer will train on.

