@@ -78,7 +78,8 @@ from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import SystemConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.devices import build_accelerator, device_name
-from mt_dnn.inference.evaluate import Evaluation, evaluate, ordered_batches
+from mt_dnn.inference.evaluate import Evaluation, evaluate
+from mt_dnn.inference.loop import ordered_batches
 from mt_dnn.inference.predictor import load
 from mt_dnn.model import MTDNN
 from mt_dnn.randomness import step_seed

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
-from torch import Tensor
 
-from data_utils.collator import Batch, collate
 from data_utils.metrics import METRICS
 from data_utils.store import TaskStore
 from data_utils.task_def import TaskDef
+from mt_dnn.inference.loop import EncodedRows, map_logits
 from mt_dnn.model import MTDNN
-from mt_dnn.randomness import dropout_off
 from mt_dnn.task_types import Prediction, TaskType
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -36,56 +29,16 @@ class Evaluation:
     """The scores of always saying the most frequent class, or the mean, of this data set."""
 
 
-def ordered_batches(lengths: np.ndarray, size: int) -> list[list[int]]:
-    """Indices in batches of like length, the longest first, so memory runs out at once or never."""
-    order = np.argsort(-lengths, kind="stable")
-    return [order[i : i + size].tolist() for i in range(0, len(order), size)]
-
-
-@torch.inference_mode()
-def forward_batches(
-    model: MTDNN, batches: Iterable[Batch], accelerator: Accelerator
-) -> Iterator[tuple[Batch, Tensor]]:
-    """Each batch with its logits, both on the CPU; dropout off."""
-    with dropout_off(model):
-        for index, batch in enumerate(batches):
-            batch = model.task_types[batch.task].prepare(batch.to(accelerator.device), index)
-            with accelerator.autocast():
-                logits = model.infer(batch)
-            yield batch.to("cpu"), logits.float().cpu()
-
-
 def evaluate(
     model: MTDNN, store: TaskStore, *, batch_size: int, accelerator: Accelerator
 ) -> Evaluation:
     """Predict one data set and score it; several processes share the work."""
     task = model.tasks[store.manifest.task]
     kind = model.task_types[task.name]
-    chunks = ordered_batches(store.lengths, batch_size)
-    chunks = chunks[accelerator.process_index :: accelerator.num_processes]
-    batches = (collate(store, chunk) for chunk in chunks)
-    found: list[tuple[int, Prediction]] = []
-    for chunk, (batch, logits) in zip(
-        chunks, forward_batches(model, batches, accelerator), strict=True
-    ):
-        found += zip(chunk, kind.decode(logits, batch), strict=True)
-    found = gather_object(found)  # this process's alone where there is only one
-    pieces = [prediction for _, prediction in sorted(found, key=lambda pair: pair[0])]
-    groups = by_example(pieces, store.columns.get("window"))
-    predictions = [kind.merge(group) for group in groups]
+    rows = EncodedRows.from_store(store)
+    windows = map_logits(model, rows, kind.decode, batch_size=batch_size, accelerator=accelerator)
+    predictions = [kind.merge(own) for own in windows]
     return Evaluation(task, predictions, *score(kind, predictions))
-
-
-def by_example(pieces: list[T], windows: Sequence[int] | None) -> list[list[T]]:
-    """What belongs to one example each: ``windows`` counts from 0 in every example; None: all single."""
-    if windows is None:
-        return [[piece] for piece in pieces]
-    groups: list[list[T]] = []
-    for piece, window in zip(pieces, windows, strict=True):
-        if window == 0:
-            groups.append([])
-        groups[-1].append(piece)
-    return groups
 
 
 def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any], dict[str, float]]:

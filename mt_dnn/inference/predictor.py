@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.collator import Batch, make_batch
+from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS, Example
 from data_utils.inputs import as_row, parse_row, without_label
@@ -25,7 +25,7 @@ from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.heads.pooled import pool
 from mt_dnn.inference.ensemble import Ensemble
-from mt_dnn.inference.evaluate import by_example, ordered_batches
+from mt_dnn.inference.loop import EncodedRows, Read, map_batches, map_logits
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.run_dir import load_heads, model_folder, read_model_facts
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
@@ -70,8 +70,8 @@ def load(
     runs = [run] if isinstance(run, (str, Path)) else list(run)
     if not runs:
         raise UserError("there is no run to load")
-    where = choose_device(device)
-    models, tokenizers, lengths = zip(*(_load(one, where) for one in runs), strict=True)
+    chosen = choose_device(device)
+    models, tokenizers, lengths = zip(*(_load(one, chosen) for one in runs), strict=True)
     for name, tokenizer, length in zip(runs[1:], tokenizers[1:], lengths[1:], strict=True):
         if tokenizer_hash(tokenizer) != tokenizer_hash(tokenizers[0]):
             raise UserError(
@@ -82,11 +82,11 @@ def load(
                 f"{name} was trained with max_seq_len {length} and {runs[0]} with {lengths[0]}; an "
                 f"ensemble reads the same tokens"
             )
-    whole = models[0] if len(runs) == 1 else Ensemble(models, [str(one) for one in runs]).eval()
-    return Predictor(whole, tokenizers[0], lengths[0])
+    model = models[0] if len(runs) == 1 else Ensemble(models, [str(one) for one in runs]).eval()
+    return Predictor(model, tokenizers[0], lengths[0])
 
 
-def _load(run: str | Path, where: str | torch.device) -> tuple[MTDNN, PreTrainedTokenizerBase, int]:
+def _load(run: str | Path, device: str) -> tuple[MTDNN, PreTrainedTokenizerBase, int]:
     folder = model_folder(run)
     config, max_seq_len = read_model_facts(folder)
     with torch.random.fork_rng(devices=[]):  # heads are drawn before they are read
@@ -94,7 +94,7 @@ def _load(run: str | Path, where: str | torch.device) -> tuple[MTDNN, PreTrained
         tasks = load_tasks(folder / "tasks.yml")
         model = MTDNN(load_encoder(str(folder)), tasks, config, tokenizer)
     load_heads(folder, model, strict=True)
-    return model.to(where).eval(), tokenizer, max_seq_len
+    return model.to(device).eval(), tokenizer, max_seq_len
 
 
 class Predictor:
@@ -142,11 +142,7 @@ class Predictor:
     def decode(self, task: str, rows: Rows, batch_size: int = 64) -> list[Prediction]:
         """As :meth:`predict`, with class ids instead of words: what metrics take."""
         kind = self.model.task_types[self.task(task).name]
-
-        def compute(batch: Batch) -> list[Prediction]:
-            return kind.decode(self._logits(batch), batch.to("cpu"))
-
-        found = self._each(self.examples(task, rows), self.task(task), compute, batch_size)
+        found = self._map_logits(self.task(task), rows, kind.decode, batch_size)
         return [kind.merge(windows) for windows in found]
 
     def logits(self, task: str, rows: Rows, batch_size: int = 64) -> np.ndarray | list[np.ndarray]:
@@ -159,10 +155,10 @@ class Predictor:
         definition = self.task(task)
         kind = self.model.task_types[definition.name]
 
-        def compute(batch: Batch) -> list[np.ndarray]:
-            return [row.numpy() for row in kind.unpadded(self._logits(batch), batch.to("cpu"))]
+        def read(logits: Tensor, batch: Batch) -> list[np.ndarray]:
+            return [row.numpy() for row in kind.unpadded(logits, batch)]
 
-        found = self._each(self.examples(task, rows), definition, compute, batch_size)
+        found = self._map_logits(definition, rows, read, batch_size)
         arrays = [own[0] if len(own) == 1 else np.concatenate(own) for own in found]
         per_example = FORMATS.get(definition.data_format).label_per == "example"
         if not per_example or definition.label_form == "text":  # rows of unequal length
@@ -184,15 +180,20 @@ class Predictor:
                 f"unknown pooling {pooling!r}.{choices_hint(pooling, ('cls', 'mean', 'max'))}"
             )
 
-        def compute(batch: Batch) -> list[np.ndarray]:
+        def forward(batch: Batch) -> Tensor:
             hidden = model.encode(model.embed(batch), batch)  # (B, T, H)
-            return list(pool(hidden, batch.attention_mask, pooling).float().cpu().numpy())
+            return pool(hidden, batch.attention_mask, pooling)  # (B, H)
 
+        def read(pooled: Tensor, _: Batch) -> list[np.ndarray]:
+            return list(pooled.numpy())
+
+        _check_batch_size(batch_size)
         rows = (as_row(text, TEXT, i) for i, text in enumerate(_listed(texts)))
         examples = [parse_row(without_label(row), TEXT) for row in rows]
-        found = self._each(examples, TEXT, compute, batch_size)
-        width = model.encoder.hidden_size
-        return np.concatenate(found) if found else np.empty((0, width), np.float32)
+        if not examples:
+            return np.empty((0, model.encoder.hidden_size), np.float32)
+        encoded = self._encode(examples, TEXT)
+        return np.concatenate(map_batches(model, encoded, forward, read, batch_size=batch_size))
 
     def examples(self, task: str, rows: Rows) -> list[Example]:
         """The rows parsed by the task's data format, which the other methods do first."""
@@ -202,43 +203,24 @@ class Predictor:
             for i, row in enumerate(_listed(rows))
         ]
 
-    def _logits(self, batch: Batch) -> Tensor:
-        return self.model.infer(batch).float().cpu()
-
-    @torch.inference_mode()
-    def _each(
-        self,
-        examples: list[Example],
-        task: TaskDef,
-        compute: Callable[[Batch], list[T]],
-        batch_size: int,
+    def _map_logits(
+        self, task: TaskDef, rows: Rows, read: Read[T], batch_size: int
     ) -> list[list[T]]:
-        """``compute`` of batches of like length: each example's entries, one for each of its windows."""
-        if batch_size < 1:
-            raise UserError(f"batch_size: {batch_size}; it must be at least 1")
-        device = next(self.model.parameters()).device
+        """:func:`map_logits` of the rows, of which some may have labels and others none."""
+        _check_batch_size(batch_size)
+        examples = self.examples(task.name, rows)
         found: dict[int, list[T]] = {}
-        for labelled in (True, False):  # a batch has labels or has none
+        for labelled in (True, False):  # in separate batches: a batch has labels or has none
             own = [i for i, e in enumerate(examples) if (e.label is not None) == labelled]
-            if not own:
-                continue
-            table, _ = tokenize(
-                [examples[i] for i in own], task, self.tokenizer, max_seq_len=self.max_seq_len
-            )
-            tokens = TokenTable(table)
-            pieces: dict[int, T] = {}
-            for chunk in ordered_batches(tokens.lengths, batch_size):
-                batch = make_batch(
-                    tokens.take(chunk),
-                    task=task.name,
-                    pad_token_id=int(self.tokenizer.pad_token_id or 0),
-                )
-                if task.name in self.model.task_types:
-                    batch = self.model.task_types[task.name].prepare(batch, 0)
-                pieces |= zip(chunk, compute(batch.to(device)), strict=True)
-            ordered = [pieces[i] for i in range(len(tokens))]
-            found |= zip(own, by_example(ordered, tokens.columns.get("window")), strict=True)
+            if own:
+                encoded = self._encode([examples[i] for i in own], task)
+                results = map_logits(self.model, encoded, read, batch_size=batch_size)
+                found |= zip(own, results, strict=True)
         return [found[i] for i in range(len(examples))]
+
+    def _encode(self, examples: list[Example], task: TaskDef) -> EncodedRows:
+        table, _ = tokenize(examples, task, self.tokenizer, max_seq_len=self.max_seq_len)
+        return EncodedRows(task.name, TokenTable(table), int(self.tokenizer.pad_token_id or 0))
 
 
 def answer(kind: TaskType, prediction: Prediction) -> Answer:
@@ -248,6 +230,11 @@ def answer(kind: TaskType, prediction: Prediction) -> Answer:
         for value in (prediction.value, prediction.gold)
     )
     return Answer(prediction.uid, label, kind.named_scores(prediction.scores), gold)
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise UserError(f"batch_size: {batch_size}; it must be at least 1")
 
 
 def _listed(rows: Rows) -> Rows:

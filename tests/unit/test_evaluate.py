@@ -17,7 +17,6 @@ from mt_dnn.inference.evaluate import (
     Evaluation,
     average,
     evaluate,
-    ordered_batches,
     score,
     write_predictions,
 )
@@ -45,11 +44,6 @@ def accelerator():
 @pytest.fixture
 def parts(tiny_config):
     return assemble(resolve_config(tiny_config()), lambda line: None)
-
-
-def test_every_example_once_the_longest_first():
-    lengths = np.array([3, 9, 4, 9, 1])
-    assert ordered_batches(lengths, 2) == [[1, 3], [2, 0], [4]]
 
 
 @pytest.mark.parametrize("name", ["pair", "score", "pick"])

@@ -15,7 +15,8 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.inference.evaluate import by_example, score
+from mt_dnn.inference.evaluate import score
+from mt_dnn.inference.loop import by_row
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, checked
 from mt_dnn.task_types.span_decoding import best_spans, distinct
 
@@ -318,7 +319,7 @@ def test_several_right_answers_and_no_right_answer_are_scored():
     batch.uids = ["a", "b", "c"]
     logits = peaks(batch, (1, 1, 5.0), (0, 0, -9.0), (0, 0, 5.0))
     kind = make("SpanYN", metrics=("EM", "EmF12"))
-    groups = by_example(kind.decode(logits, batch), [0, 0, 0])
+    groups = by_row(kind.decode(logits, batch), [0, 0, 0])
     predictions = [kind.merge(group) for group in groups]
     assert [(p.value, p.gold) for p in predictions] == [
         ("two", ["x", "Two."]),

@@ -1,0 +1,148 @@
+"""The batch loop of evaluation, prediction and embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from data_utils.collator import Batch, make_batch
+from data_utils.store import TaskStore
+from data_utils.token_table import TokenTable
+from mt_dnn.inference.ensemble import Ensemble
+from mt_dnn.model import MTDNN
+from mt_dnn.randomness import dropout_off
+
+T = TypeVar("T")
+
+Read = Callable[[Tensor, Batch], Sequence[T]]
+"""``read(output, batch)``: one result per example of the batch; both arguments are on the CPU."""
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Tokenized rows of one task, in memory or memory-mapped from a store."""
+
+    task: str
+    table: TokenTable
+    """The examples. A row that was cut into windows has one example per window."""
+    pad_token_id: int
+
+    @classmethod
+    def from_store(cls, store: TaskStore) -> EncodedRows:
+        return cls(store.manifest.task, store, store.manifest.pad_token_id)
+
+    def batch(self, indices: list[int]) -> Batch:
+        """The examples at ``indices``, padded to the longest of them."""
+        rows = self.table.take(indices)
+        return make_batch(rows, task=self.task, pad_token_id=self.pad_token_id)
+
+
+def map_logits(
+    model: MTDNN | Ensemble,
+    rows: EncodedRows,
+    read: Read[T],
+    *,
+    batch_size: int,
+    accelerator: Accelerator | None = None,
+) -> list[list[T]]:
+    """Compute the logits of the rows' task and return what ``read`` makes of them.
+
+    The number of a batch is the seed of its task type's :meth:`TaskType.prepare`: the same rows in
+    batches of the same size always have the same tokens masked.
+
+    Args:
+        read: for example :meth:`TaskType.decode`. Its batch is the prepared one, with the labels that
+            masking creates.
+        accelerator: as in :func:`map_batches`.
+
+    Returns:
+        As :func:`map_batches`.
+    """
+    return map_batches(
+        model,
+        rows,
+        model.infer,
+        read,
+        batch_size=batch_size,
+        prepare=model.task_types[rows.task].prepare,
+        accelerator=accelerator,
+    )
+
+
+@torch.inference_mode()
+def map_batches(
+    model: MTDNN | Ensemble,
+    rows: EncodedRows,
+    forward: Callable[[Batch], Tensor],
+    read: Read[T],
+    *,
+    batch_size: int,
+    prepare: Callable[[Batch, int], Batch] | None = None,
+    accelerator: Accelerator | None = None,
+) -> list[list[T]]:
+    """Run the model over all rows in eval mode, one batch of similar lengths at a time.
+
+    Every module's training mode is restored afterwards, also after an error.
+
+    Args:
+        forward: the model's output for a batch on its device: logits, or hidden states.
+        read: reduces a batch's output, which is converted to float32, to one result per example. Only
+            these results are kept.
+        prepare: changes a batch on its device before the forward pass; its second argument is the
+            number of the batch, counted from 0 in this process.
+        accelerator: sets the device and the autocast precision. Its processes share the batches.
+            None: the model's device, without autocast.
+
+    Returns:
+        For each row, in the order of the rows, the results of its examples: several where the row was
+        cut into windows, otherwise one. All processes return the results of all rows.
+    """
+    chunks = ordered_batches(rows.table.lengths, batch_size)
+    device = next(model.parameters()).device
+    if accelerator is not None:
+        chunks = chunks[accelerator.process_index :: accelerator.num_processes]
+        device = accelerator.device
+    found: list[tuple[int, T]] = []
+    with dropout_off(model):
+        for number, chunk in enumerate(chunks):
+            batch = rows.batch(chunk).to(device)
+            if prepare is not None:
+                batch = prepare(batch, number)
+            with nullcontext() if accelerator is None else accelerator.autocast():
+                output = forward(batch)
+            batch = batch.to("cpu")  # asynchronous: complete once the output has been copied
+            found += zip(chunk, read(output.float().cpu(), batch), strict=True)
+    if accelerator is not None:
+        found = gather_object(found)  # a single process gets its own list back
+    results = [result for _, result in sorted(found, key=lambda pair: pair[0])]
+    return by_row(results, rows.table.columns.get("window"))
+
+
+def ordered_batches(lengths: np.ndarray, size: int) -> list[list[int]]:
+    """Indices in batches of similar length, the longest first, so memory runs out at once or never."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + size].tolist() for i in range(0, len(order), size)]
+
+
+def by_row(results: list[T], windows: Sequence[int] | None) -> list[list[T]]:
+    """Group the results of examples by the row that each was cut from.
+
+    Args:
+        windows: the number of each example's window, from 0 in every row; None: one example per row.
+    """
+    if windows is None:
+        return [[result] for result in results]
+    groups: list[list[T]] = []
+    for result, window in zip(results, windows, strict=True):
+        if window == 0:
+            groups.append([])
+        groups[-1].append(result)
+    return groups
