@@ -60,7 +60,7 @@ def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any]
     return found, baseline
 
 
-def average(evaluations: dict[str, Evaluation]) -> float | None:
+def average_score(evaluations: dict[str, Evaluation]) -> float | None:
     """Mean over tasks of metric_for_best, each task's data sets averaged first; greater is better.
 
     None where there is nothing scored.

@@ -18,7 +18,7 @@ from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.encoders.encoder import load_encoder
-from mt_dnn.inference.evaluate import Evaluation, average, evaluate, write_predictions
+from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write_predictions
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.run_dir import load_heads, save_model_folder
@@ -177,7 +177,7 @@ class Trainer:
         started = time.perf_counter()
         evaluations = self._predict(self.parts.dev)
         self.clock += time.perf_counter() - started  # the speed is that of training
-        mean = average(evaluations)
+        mean = average_score(evaluations)
         if self.best is None or mean is None or mean > self.best["average"]:
             self._keep(evaluations, mean)
         else:

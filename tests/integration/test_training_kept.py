@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 def scripted(monkeypatch: pytest.MonkeyPatch, averages: list[float]) -> None:
     """Let the evaluations of the next run have these averages."""
     values = iter(averages)
-    monkeypatch.setattr(trainer_module, "average", lambda evaluations: next(values))
+    monkeypatch.setattr(trainer_module, "average_score", lambda evaluations: next(values))
 
 
 def test_the_best_average_is_kept_and_predicts_the_test_set(

@@ -15,7 +15,7 @@ from mt_dnn.config.run import SystemConfig
 from mt_dnn.devices import build_accelerator
 from mt_dnn.inference.evaluate import (
     Evaluation,
-    average,
+    average_score,
     evaluate,
     score,
     write_predictions,
@@ -119,18 +119,18 @@ def test_a_tasks_data_sets_are_averaged_before_the_tasks_are():
         "mnli_mismatched": evaluation(mnli, F1=0.0, ACC=70.0),
         "rte": evaluation(rte, ACC=50.0),
     }
-    assert average(found) == pytest.approx((75 + 50) / 2)
+    assert average_score(found) == pytest.approx((75 + 50) / 2)
 
 
 def test_what_is_better_when_smaller_counts_negatively(monkeypatch):
     monkeypatch.setitem(METRICS._entries, "Loss", Metric(lambda *_: 0.0, greater_is_better=False))
     loss = task("lm", metrics=("Loss",), metric_for_best="Loss")
-    assert average({"lm": evaluation(loss, Loss=3.0)}) == -3.0
+    assert average_score({"lm": evaluation(loss, Loss=3.0)}) == -3.0
 
 
 def test_without_scores_there_is_no_average():
-    assert average({}) is None
-    assert average({"ax": evaluation(task())}) is None
+    assert average_score({}) is None
+    assert average_score({"ax": evaluation(task())}) is None
 
 
 def test_predictions_are_written_in_words(tmp_path):
