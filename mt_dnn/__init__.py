@@ -1,4 +1,4 @@
-"""From batches to a trained model and its scores; :func:`load` gives a finished run."""
+"""Multi-task training and inference; :func:`load` opens a finished run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def load(
     run: str | Path | Sequence[str | Path],
     device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
 ) -> Predictor:
-    """The best model of a finished run, or of several as one.
+    """Load the best model of a finished run, or of several runs as an ensemble.
 
     See :func:`mt_dnn.inference.predictor.load`.
     """

@@ -1,1 +1,1 @@
-"""Answers of a trained model: evaluation, prediction, several runs as one."""
+"""Inference with trained models: evaluation, prediction, ensembles."""

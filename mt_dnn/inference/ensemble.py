@@ -1,4 +1,4 @@
-"""Several finished models that answer as one."""
+"""Ensembles: the mean of several models' logits."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from data_utils.task_def import TaskDef
 from mt_dnn.model import MTDNN
 
 SAME = ("data_format", "task_type", "n_class", "labels", "label_form", "options", "max_seq_len")
-"""What says which ids a text becomes, and what the logits mean."""
+"""Fields of a task that determine its token ids and the meaning of its logits."""
 
 
 class Ensemble(nn.Module):
-    """The mean of its members' logits.
+    """Average the logits of several models.
 
-    Where logits are those of a distribution, that is the members' geometric mean, normalized (Hinton et
-    al. 2015, arXiv 1503.02531, section 1): softmax(1/M sum_m z_m) ~ prod_m p_m^(1/M).
+    For a distribution this is the normalized geometric mean of the members' probabilities (Hinton et al.
+    2015, arXiv 1503.02531, section 1): softmax(1/M sum_m z_m) ~ prod_m p_m^(1/M).
 
     Args:
-        members: one or more, with one tokenizer. The tasks are those that all of them have.
-        names: of the members, for messages.
+        members: one or more models with the same tokenizer. The ensemble has the tasks that all of
+            them have.
+        names: the members' names in messages.
 
     Raises:
-        UserError: they have no task in common, or define one differently.
+        UserError: the members have no task in common, or define a task differently.
     """
 
     def __init__(self, members: Sequence[MTDNN], names: Sequence[str]) -> None:
@@ -41,26 +42,27 @@ class Ensemble(nn.Module):
                 _check_same(first.tasks[task], other.tasks[task], names=(names[0], name))
         common = [task for task in first.tasks if all(task in other.tasks for other in others)]
         if not common:
-            raise UserError(f"no task is in all of the runs {', '.join(names)}")
+            raise UserError(f"no task is in all of the runs: {', '.join(names)}")
         self.tasks = {task: first.tasks[task] for task in common}
         self.task_types = {task: first.task_types[task] for task in common}
 
     def infer(self, batch: Batch) -> Tensor:
-        """The mean of what :meth:`MTDNN.infer` gives, in float32.
+        """The mean of the members' :meth:`MTDNN.infer`, in float32.
 
         Raises:
-            UserError: the task's answer is a text, whose every token depends on those before it.
+            UserError: the task generates text. Each token depends on those before it, so the members'
+                logits at one position do not belong together.
         """
         task = self.tasks[batch.task]
         if task.label_form == "text":
             raise UserError(
-                f"{task.where}: {task.task_type} writes a text token by token, and several runs write "
-                f"several texts; ask one run"
+                f"{task.where}: {task.task_type} writes a text token by token, which an ensemble "
+                f"cannot average. Use a single run"
             )
         return torch.stack([member.infer(batch).float() for member in self.members]).mean(0)
 
     def add_task(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase) -> None:
-        """As :meth:`MTDNN.add_task`, for every member."""
+        """Add a task to every member; see :meth:`MTDNN.add_task`."""
         for member in self.members:
             member.add_task(task, tokenizer)
         self.tasks[task.name] = task

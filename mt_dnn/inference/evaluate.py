@@ -1,4 +1,4 @@
-"""Model -> predictions -> scores."""
+"""Evaluation: predictions on a data set and their scores."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from mt_dnn.task_types import Prediction, TaskType
 
 @dataclass
 class Evaluation:
-    """Predictions on one data set in its own order, and their scores (empty without labels)."""
+    """Predictions on one data set, in the order of its rows, and their scores."""
 
     task: TaskDef
     predictions: list[Prediction]
     metrics: dict[str, Any]
+    """Metric -> score; empty where the rows have no labels."""
     baseline: dict[str, float]
-    """The scores of always saying the most frequent class, or the mean, of this data set."""
+    """Metric -> score of a constant prediction: the data set's most frequent class, or its mean."""
 
 
 def evaluate(
     model: MTDNN, store: TaskStore, *, batch_size: int, accelerator: Accelerator
 ) -> Evaluation:
-    """Predict one data set and score it; several processes share the work."""
+    """Predict one data set and score it. Several processes share the batches."""
     task = model.tasks[store.manifest.task]
     kind = model.task_types[task.name]
     rows = EncodedRows.from_store(store)
@@ -42,7 +43,10 @@ def evaluate(
 
 
 def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any], dict[str, float]]:
-    """The task's metrics of the predictions, and of a constant guess."""
+    """Compute the task's metrics for the predictions and for a constant prediction.
+
+    Both are empty if any row has no label.
+    """
     gold = [prediction.gold for prediction in predictions]
     if any(label is None for label in gold):
         return {}, {}
@@ -61,9 +65,10 @@ def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any]
 
 
 def average_score(evaluations: dict[str, Evaluation]) -> float | None:
-    """Mean over tasks of metric_for_best, each task's data sets averaged first; greater is better.
+    """Average metric_for_best over tasks; greater is better.
 
-    None where there is nothing scored.
+    The data sets of one task are averaged first. A metric where smaller is better counts negatively.
+    None when no data set has scores.
     """
     per_task: dict[str, list[float]] = {}
     for evaluation in evaluations.values():
@@ -76,7 +81,7 @@ def average_score(evaluations: dict[str, Evaluation]) -> float | None:
 
 
 def prediction_record(kind: TaskType, prediction: Prediction) -> dict[str, Any]:
-    """One line of a predictions file: uid, prediction, scores, and gold where there is one."""
+    """One line of a predictions file: uid, prediction, scores, and gold if the row has a label."""
     record = {
         "uid": prediction.uid,
         "prediction": kind.in_words(prediction.value),
@@ -88,7 +93,7 @@ def prediction_record(kind: TaskType, prediction: Prediction) -> dict[str, Any]:
 
 
 def write_predictions(path: Path, kind: TaskType, evaluation: Evaluation) -> None:
-    """JSON lines: uid, prediction (a label word where the task has words), scores, gold."""
+    """Write JSON lines: uid, prediction (the label's name if the task has labels), scores, gold."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as lines:
         for prediction in evaluation.predictions:

@@ -1,4 +1,4 @@
-"""Rows of a file or a pipe -> JSON lines, chunk by chunk."""
+"""Inference on the lines of a file or a pipe, written as JSON lines."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ What = Literal["predictions", "logits", "embeddings"]
 def choose_task(
     predictor: Predictor, name: str | None, what: What, task_file: str | None
 ) -> TaskDef:
-    """The task to read rows for: the named one, or the run's only one; no task's for embeddings.
+    """The task that defines the rows: the named one, or the only one of the run.
+
+    Embeddings belong to no task; their rows are single texts.
+
+    Args:
+        task_file: a task file to take the named task from; None: the run's own tasks.
 
     Raises:
-        UserError: no such task, or none named where there are several.
+        UserError: there is no such task, or no name is given and the run has several tasks.
     """
     if what == "embeddings":
         if name is not None or task_file is not None:
-            raise UserError("embeddings are of single texts and of no task; leave --task out")
+            raise UserError(
+                "embeddings are computed from single texts, without a task; leave --task out"
+            )
         return TEXT
     if task_file is not None:
         tasks = load_tasks(task_file)
@@ -39,7 +46,7 @@ def choose_task(
             raise UserError(f"--task: {task_file} has no task {name!r}.{choices_hint(name, tasks)}")
         predictor.add_task(tasks[name])
     if name is None and len(predictor.tasks) > 1:
-        raise UserError(f"--task: say which.{choices_hint('', predictor.tasks)}")
+        raise UserError(f"--task: name a task.{choices_hint('', predictor.tasks)}")
     return predictor.task(name or next(iter(predictor.tasks)))
 
 
@@ -57,14 +64,14 @@ def predict_lines(
     """Write one JSON line per row, ``chunk`` rows at a time, in the order of the rows.
 
     Args:
-        name: of the input, for messages; its suffix .jsonl says that it is JSON lines.
-        chunk: rows to wait for before answering; more are batched with less padding.
+        name: the input's name in messages. The suffix .jsonl selects JSON lines.
+        chunk: rows to read before the next lines are written. A larger chunk needs less padding.
 
     Returns:
-        The predictions whose rows had labels.
+        The predictions of rows with labels.
 
     Raises:
-        UserError: a malformed row, or none; what stands before it is written.
+        UserError: a malformed row, or no rows. The chunks before it have been written.
     """
     scored: list[Prediction] = []
     rows = read_rows(lines, name=name, task=task)
@@ -75,7 +82,7 @@ def predict_lines(
 
 
 def metrics_line(kind: TaskType, scored: list[Prediction]) -> str:
-    """Such as ``rte: ACC 71.84, 277 labelled rows``."""
+    """The scores in one line, such as ``rte: ACC 71.84, 277 labelled rows``."""
     metrics, _ = score(kind, scored)
     values = [
         f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}"
@@ -103,8 +110,8 @@ def _logits(
     examples = predictor.examples(task.name, rows)
     logits = predictor.logits(task.name, examples, batch_size)
     for row, example, values in zip(rows, examples, logits, strict=True):
-        # A class or a number in its own form; else as the row spells it, for what an example holds is
-        # made for training, such as a 0 or 1 for each label.
+        # Classes and numbers are decoded. Other labels are copied from the row, because the example
+        # holds them as training needs them, for instance 0 or 1 for each label.
         label = row.values.get("label")
         if type(example.label) in (int, float):
             label = task.decode_label(example.label)
@@ -113,7 +120,7 @@ def _logits(
 
 
 def _listed(logits: np.ndarray) -> list[Any]:
-    """As JSON can hold it: null in place of a row of NaN, such as that of a word that was cut off."""
+    """Nested lists for JSON, with null for a row of NaN: a word beyond the maximum length."""
     if logits.ndim == 1:
         return logits.tolist()
     return [None if np.isnan(row).all() else row.tolist() for row in logits]

@@ -1,4 +1,4 @@
-"""A finished run as something to ask: predictions by task name, logits, embeddings."""
+"""Inference with a finished run: predictions by task name, logits, embeddings."""
 
 from __future__ import annotations
 
@@ -32,55 +32,57 @@ from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 T = TypeVar("T")
 Rows = Iterable[Any]
-"""Texts, tuples of texts, dicts by column name, or parsed Examples. A label is not needed."""
+"""Texts, tuples of texts, dicts by column name, or parsed Examples. Labels are optional."""
 
-# A text on its own; what does not concern a head is never looked at.
+# The task of embeddings: single texts. Only the fields that parsing and tokenizing read matter.
 TEXT = TaskDef("text", "PremiseOnly", "", n_class=1, metrics=(), metric_for_best="")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of one row, in the words of its task."""
+    """The prediction for one row, with the task's label names."""
 
     uid: str
-    """The row's own, else its position."""
+    """The row's uid, or its position if it has none."""
     label: Any
-    """Label word (id where the task has no words), number, or one label per candidate."""
+    """Label name (id if the task names no labels), number, or one label per candidate."""
     scores: Any
     """Label -> probability; the number itself; or the probability of each candidate."""
     gold: Any = None
-    """The row's label in the form of ``label``, where it had one."""
+    """The row's label in the form of ``label``; None if it has none."""
 
 
 def load(
     run: str | Path | Sequence[str | Path],
     device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
 ) -> Predictor:
-    """The best model of a finished run, in eval mode and float32; of several runs, the mean of their
-    logits (:class:`mt_dnn.inference.ensemble.Ensemble`).
+    """Load the best model of a finished run, in eval mode and float32.
+
+    Several runs become an :class:`mt_dnn.inference.ensemble.Ensemble`, which averages their logits.
 
     Args:
-        run: a run directory, or its ``best`` folder wherever that has gone; or a list of them.
-        device: auto takes CUDA, else MPS, else the CPU.
+        run: a run directory or its ``best`` folder, which may have been moved or copied; or a list of
+            these.
+        device: auto selects CUDA if available, else MPS, else the CPU.
 
     Raises:
-        UserError: no such run, its files do not fit together, or no such device; runs that do not read
-            the same tokens or do not answer the same question.
+        UserError: the run does not exist, its files do not fit together, the device is not available,
+            or the runs of an ensemble differ in tokenizer, max_seq_len or the definition of a task.
     """
     runs = [run] if isinstance(run, (str, Path)) else list(run)
     if not runs:
-        raise UserError("there is no run to load")
+        raise UserError("there is no run to load: the list is empty")
     chosen = choose_device(device)
     models, tokenizers, lengths = zip(*(_load(one, chosen) for one in runs), strict=True)
     for name, tokenizer, length in zip(runs[1:], tokenizers[1:], lengths[1:], strict=True):
         if tokenizer_hash(tokenizer) != tokenizer_hash(tokenizers[0]):
             raise UserError(
-                f"{name} has another tokenizer than {runs[0]}; an ensemble reads the same tokens"
+                f"{name} has another tokenizer than {runs[0]}; an ensemble needs the same one"
             )
         if length != lengths[0]:
             raise UserError(
                 f"{name} was trained with max_seq_len {length} and {runs[0]} with {lengths[0]}; an "
-                f"ensemble reads the same tokens"
+                f"ensemble needs the same length"
             )
     model = models[0] if len(runs) == 1 else Ensemble(models, [str(one) for one in runs]).eval()
     return Predictor(model, tokenizers[0], lengths[0])
@@ -89,7 +91,7 @@ def load(
 def _load(run: str | Path, device: str) -> tuple[MTDNN, PreTrainedTokenizerBase, int]:
     folder = model_folder(run)
     config, max_seq_len = read_model_facts(folder)
-    with torch.random.fork_rng(devices=[]):  # heads are drawn before they are read
+    with torch.random.fork_rng(devices=[]):  # heads are initialised before their weights load
         tokenizer = load_tokenizer(str(folder))
         tasks = load_tasks(folder / "tasks.yml")
         model = MTDNN(load_encoder(str(folder)), tasks, config, tokenizer)
@@ -98,7 +100,7 @@ def _load(run: str | Path, device: str) -> tuple[MTDNN, PreTrainedTokenizerBase,
 
 
 class Predictor:
-    """Asks a model about rows; answers come in the order of the rows.
+    """Predictions, logits and embeddings of rows, in the order of the rows.
 
     Example:
         >>> predictor = mt_dnn.load("runs/glue")
@@ -112,45 +114,50 @@ class Predictor:
         self.model = model
         self.tokenizer = tokenizer
         self.max_seq_len = max_seq_len
-        """Of the run; a task's own goes before it."""
+        """The run's limit on tokens. A task's own max_seq_len overrides it."""
 
     @property
     def tasks(self) -> dict[str, TaskDef]:
         return self.model.tasks
 
     def task(self, name: str) -> TaskDef:
-        """Raises UserError where there is no such task; lists those there are."""
+        """The definition of a task.
+
+        Raises:
+            UserError: there is no such task; the message lists the tasks.
+        """
         if name not in self.tasks:
-            who = "not every run has" if isinstance(self.model, Ensemble) else "the run has no"
-            raise UserError(f"{who} task {name!r}.{choices_hint(name, self.tasks)}")
+            lacks = "not every run has" if isinstance(self.model, Ensemble) else "the run has no"
+            raise UserError(f"{lacks} task {name!r}.{choices_hint(name, self.tasks)}")
         return self.tasks[name]
 
     def add_task(self, task: TaskDef) -> None:
-        """As :meth:`mt_dnn.model.MTDNN.add_task`."""
+        """Add a task that shares a trained head; see :meth:`mt_dnn.model.MTDNN.add_task`."""
         self.model.add_task(task, self.tokenizer)
 
     def predict(self, task: str, rows: Rows, batch_size: int = 64) -> list[Answer]:
-        """Each row's label and its probabilities.
+        """Predict the label of each row, with probabilities.
 
         Raises:
-            UserError: unknown task, or a malformed row; says which.
+            UserError: unknown task, or a malformed row; the message names it.
         """
         definition = self.task(task)
         kind = self.model.task_types[definition.name]
         return [answer(kind, p) for p in self.decode(task, rows, batch_size)]
 
     def decode(self, task: str, rows: Rows, batch_size: int = 64) -> list[Prediction]:
-        """As :meth:`predict`, with class ids instead of words: what metrics take."""
+        """As :meth:`predict`, with class ids instead of label names, as metrics need them."""
         kind = self.model.task_types[self.task(task).name]
         found = self._map_logits(self.task(task), rows, kind.decode, batch_size)
         return [kind.merge(windows) for windows in found]
 
     def logits(self, task: str, rows: Rows, batch_size: int = 64) -> np.ndarray | list[np.ndarray]:
-        """What the task's head gives: (n, C) float32, such as a student can be distilled from.
+        """The outputs of the task's head, for example to distil a student from.
 
-        Rows with candidates give one array (K,) each, as K differs, rows of words (words, C), NaN where
-        a word was cut off, and texts that are written (tokens, V). Rows that were cut into windows give
-        theirs one under the other.
+        Returns:
+            (n, C) float32. A list with one array per row where the shape depends on the row: (K,) for K
+            candidates; (words, C) for labelled words, NaN for words beyond the maximum length;
+            (tokens, V) for generated text. The windows of a row are concatenated.
         """
         definition = self.task(task)
         kind = self.model.task_types[definition.name]
@@ -171,10 +178,16 @@ class Predictor:
         pooling: Literal["cls", "mean", "max"] = "mean",
         batch_size: int = 64,
     ) -> np.ndarray:
-        """The shared encoder's last hidden states, pooled over each text: (n, H) float32."""
+        """The shared encoder's last hidden states, pooled over each text: (n, H) float32.
+
+        Raises:
+            UserError: unknown pooling, a malformed text, or an ensemble, which has several encoders.
+        """
         model = self.model
         if isinstance(model, Ensemble):
-            raise UserError("embeddings are those of one encoder; ask one run")
+            raise UserError(
+                "embeddings come from one encoder, and an ensemble has several; load a single run"
+            )
         if pooling not in ("cls", "mean", "max"):
             raise UserError(
                 f"unknown pooling {pooling!r}.{choices_hint(pooling, ('cls', 'mean', 'max'))}"
@@ -196,7 +209,7 @@ class Predictor:
         return np.concatenate(map_batches(model, encoded, forward, read, batch_size=batch_size))
 
     def examples(self, task: str, rows: Rows) -> list[Example]:
-        """The rows parsed by the task's data format, which the other methods do first."""
+        """Parse the rows with the task's data format, as the other methods do first."""
         definition = self.task(task)
         return [
             row if isinstance(row, Example) else parse_row(as_row(row, definition, i), definition)
@@ -224,7 +237,7 @@ class Predictor:
 
 
 def answer(kind: TaskType, prediction: Prediction) -> Answer:
-    """A prediction in the task's own words."""
+    """A prediction with the task's label names."""
     label, gold = (
         None if value is None else kind.in_words(value)
         for value in (prediction.value, prediction.gold)
@@ -238,7 +251,7 @@ def _check_batch_size(batch_size: int) -> None:
 
 
 def _listed(rows: Rows) -> Rows:
-    """The rows, unless they are one that was not put in a list: its letters would be rows."""
+    """Refuse a single row outside a list: its letters or keys would be taken for rows."""
     if isinstance(rows, (str, dict)):
-        raise UserError("rows: one row was given; put it in a list")
+        raise UserError("rows: expected a list of rows, got a single one; put it in a list")
     return rows

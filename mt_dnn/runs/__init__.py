@@ -1,1 +1,1 @@
-"""What a run keeps on disk: its directory, its token stores and its model card."""
+"""Files of a run: its directory, token stores and model card."""

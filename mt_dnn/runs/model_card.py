@@ -1,4 +1,4 @@
-"""README.md of a folder that is passed on."""
+"""Model card: the README.md of a model folder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 def model_card(
     title: str, about: str, *, use: str, scores: dict[str, dict[str, Any]] | None = None
 ) -> str:
-    """Markdown with the hub's front matter.
+    """Markdown with the front matter of the Hugging Face hub.
 
     Args:
-        about: what it is and where it comes from.
-        use: how it is loaded.
-        scores: data set -> metric -> value; what is no number, such as a confusion matrix, is left out.
+        about: what the model is and where it comes from.
+        use: how to load it.
+        scores: data set -> metric -> value. Values that are not numbers, such as a confusion matrix, are
+            left out.
     """
     rows = [
         f"{dataset} | {metric} | {value:.2f}"

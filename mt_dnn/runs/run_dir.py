@@ -1,4 +1,4 @@
-"""The run directory: what it takes to run it again, and the model it leaves."""
+"""The run directory: configuration, tasks, environment and the best model."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ PACKAGES = (
 
 
 def open_run_dir(config: RunConfig) -> Path:
-    """The run's folder, new or to be resumed.
+    """Create the run's folder, or open (``resume``) or replace (``overwrite``) an existing one.
 
     Raises:
-        UserError: a run of that name exists, and neither resume nor overwrite was said.
+        UserError: a run of that name exists, and neither ``resume`` nor ``overwrite`` is set.
     """
     run_dir = Path(config.output_dir) / config.name
     if (run_dir / "config.yml").exists() and not config.resume:
         if not config.overwrite:
             raise UserError(
-                f"{run_dir} holds a run already: go on with it (--resume true), replace it "
+                f"{run_dir} holds a run already: continue it (--resume true), replace it "
                 f"(--overwrite true), or choose another name (--name ...)"
             )
         shutil.rmtree(run_dir)
@@ -61,8 +61,8 @@ def open_run_dir(config: RunConfig) -> Path:
 def write_setup(
     run_dir: Path, config: RunConfig, tasks: dict[str, TaskDef], environment: dict[str, Any]
 ) -> None:
-    """config.yml, tasks.yml and environment.json."""
-    # Whoever runs it again decides anew what becomes of a run that is there.
+    """Write config.yml, tasks.yml and environment.json."""
+    # `resume` and `overwrite` belong to one invocation; do not save them.
     config = dataclasses.replace(config, resume=False, overwrite=False)
     (run_dir / "config.yml").write_text(config_yaml(config), encoding="utf-8")
     (run_dir / "tasks.yml").write_text(tasks_yaml(tasks), encoding="utf-8")
@@ -71,30 +71,30 @@ def write_setup(
 
 
 def config_yaml(config: RunConfig) -> str:
-    """Every field as it was resolved; ``train.py --config`` reads it back."""
+    """The resolved configuration as YAML, every field included; ``train.py --config`` reads it."""
     return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
 
 
 def tasks_yaml(tasks: dict[str, TaskDef]) -> str:
-    """Task definitions in their correct spelling, as :func:`load_task_file` reads them."""
+    """Task definitions as YAML for :func:`load_task_file`, with canonical names."""
     entries = {}
     for task in tasks.values():
         values = dataclasses.asdict(task)
         entry = {key: values[name] for key, name in KEYS.items()}
-        entry["n_class"] = task.n_class or None  # 0: the file did not say
+        entry["n_class"] = task.n_class or None  # 0: not set in the task file
         entries[task.name] = {k: v for k, v in entry.items() if v not in (None, (), [], {})}
     return yaml.safe_dump(_plain(entries), sort_keys=False, allow_unicode=True)
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, which YAML has a word for."""
+    """Convert tuples to lists: plain YAML has no tuples."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def describe_environment(device: str, threads: int, manifests: list[Manifest]) -> dict[str, Any]:
-    """Versions, commit, device and data fingerprints: the provenance of every figure."""
+    """Versions, commit, device and data fingerprints: the provenance of a run's scores."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
@@ -112,7 +112,7 @@ def describe_environment(device: str, threads: int, manifests: list[Manifest]) -
 
 
 def _commit() -> str | None:
-    """The code's commit, marked where files differ from it; None outside a git checkout."""
+    """The commit of the code, marked if files are modified; None outside a git checkout."""
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
@@ -134,7 +134,7 @@ def save_model_folder(
     step: int,
     scores: dict[str, dict[str, Any]],
 ) -> None:
-    """A run's model as :func:`write_model_folder` does, with its step, scores and a model card."""
+    """Write the model of a run with its step, scores and model card."""
     facts = {
         "model": dataclasses.asdict(config.model),
         "max_seq_len": config.data.max_seq_len,
@@ -159,13 +159,14 @@ def write_model_folder(
     facts: dict[str, Any],
     card: str,
 ) -> None:
-    """The model in Hugging Face layout, heads beside it; written aside, then renamed.
+    """Write the encoder in Hugging Face layout and the heads beside it, all or nothing.
 
-    ``AutoModel.from_pretrained(folder)`` loads the shared encoder; :func:`mt_dnn.load` all of it.
+    ``AutoModel.from_pretrained(folder)`` loads the shared encoder; :func:`mt_dnn.load` loads encoder
+    and heads.
 
     Args:
-        facts: of mt_dnn.json; :func:`read_model_facts` needs ``model`` and ``max_seq_len``.
-        card: README.md.
+        facts: content of mt_dnn.json; :func:`read_model_facts` needs ``model`` and ``max_seq_len``.
+        card: content of README.md.
     """
     with written_whole(folder) as aside:
         model.encoder.save_pretrained(aside)
@@ -178,35 +179,41 @@ def write_model_folder(
 
 
 def model_folder(run: str | Path) -> Path:
-    """The folder of a run's best model; ``run`` may be that folder itself.
+    """The folder of a run's best model. ``run`` may also be that folder itself.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such folder.
     """
     run = Path(run)
     for folder in (run / "best", run):
         if (folder / "mt_dnn.json").exists():
             return folder
-    raise UserError(f"{run} is not a finished run: it has no best/mt_dnn.json")
+    raise UserError(
+        f"{run} is not a finished run: it has no best/mt_dnn.json. Name a run directory, or its best/ "
+        f"folder"
+    )
 
 
 def read_model_facts(folder: Path) -> tuple[ModelConfig, int]:
-    """The heads' settings and the longest sequence a saved model was trained with."""
+    """A saved model's head settings and the max_seq_len of its training."""
     facts = json.loads((folder / "mt_dnn.json").read_text(encoding="utf-8"))
     return ModelConfig(**facts["model"]), int(facts["max_seq_len"])
 
 
 def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
-    """Data set -> metric -> dev score of a saved model; none where it was never scored."""
+    """A saved model's dev scores: data set -> metric -> score; empty if it was never evaluated."""
     facts = json.loads((folder / "mt_dnn.json").read_text(encoding="utf-8"))
     return dict(facts.get("scores", {}))
 
 
 def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], list[str]]:
-    """Copy saved head weights into ``model``; returns the heads taken over and the others.
+    """Copy saved head weights into ``model``.
+
+    Returns:
+        The names of the heads that were loaded, and of those that keep their own weights.
 
     Raises:
-        UserError: ``strict`` and a head is missing or has another shape.
+        UserError: ``strict`` is set and a head is missing or has another shape.
     """
     saved = load_file(folder / "heads.safetensors")
     taken, fresh = [], []
@@ -219,5 +226,8 @@ def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], 
         else:
             fresh.append(name)
     if strict and fresh:
-        raise UserError(f"{folder}: heads.safetensors does not fit tasks.yml: {', '.join(fresh)}")
+        raise UserError(
+            f"{folder}: heads.safetensors does not fit tasks.yml: head {', '.join(fresh)} is missing or "
+            f"has another shape"
+        )
     return taken, fresh

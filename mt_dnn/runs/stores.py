@@ -1,4 +1,4 @@
-"""The prepared data of a run's tasks."""
+"""Token stores of a run's tasks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from mt_dnn.task_types import TASK_TYPES, load_tasks
 
 
 def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
-    """The tasks to use, in the order asked for.
+    """The tasks of ``data.use``, in its order; by default all tasks of the file.
 
     Raises:
-        UserError: a name that the task file lacks, or a fault in the file.
+        UserError: the task file lacks a name, or is malformed.
     """
     tasks = load_tasks(config.tasks)
     for key, names in (("use", config.use), ("train_limits", config.train_limits)):
@@ -36,10 +36,10 @@ def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
 
 
 def soft_label_files(tasks: dict[str, TaskDef], config: DistillConfig) -> dict[str, Path]:
-    """task -> the file of its teacher's logits, where there is one; empty where distillation is off.
+    """Find the files of teacher logits: task -> file; empty if distillation is off.
 
     Raises:
-        UserError: there is none at all, or one for a task whose type cannot be distilled.
+        UserError: no task has a file, or a task has one and its type cannot be distilled.
     """
     if not config.is_on:
         return {}
@@ -60,14 +60,14 @@ def soft_label_files(tasks: dict[str, TaskDef], config: DistillConfig) -> dict[s
         kind = tasks[name].task_type
         if kind not in able:
             raise UserError(
-                f"{tasks[name].where}: {kind} cannot be distilled, so leave out {path}; these can: "
+                f"{tasks[name].where}: {kind} cannot be distilled; remove {path}. These types can: "
                 f"{', '.join(able)}"
             )
     return found
 
 
 def store_dir(config: RunConfig) -> Path:
-    """As configured, or ``{data_dir}/store/{encoder}-{max_seq_len}``."""
+    """The folder of the token stores: by default ``{data_dir}/store/{encoder}-{max_seq_len}``."""
     if config.data.store_dir is not None:
         return Path(config.data.store_dir)
     encoder = config.model.encoder.removeprefix("package:").rstrip("/").replace("/", "--")
@@ -85,13 +85,19 @@ def prepare_stores(
     roles: Iterable[str] = ROLES,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, TaskStore]]:
-    """role -> data set name -> store, for every split that has rows; made where missing.
+    """Open the store of every split that has rows; build those that are missing.
 
     Args:
-        soft_labels: task -> the file that its train split is joined with.
+        soft_labels: task -> file of teacher logits to join with its train split.
+        roles: the roles of the splits to open.
+        report: called with a line about each store that is built.
+
+    Returns:
+        role -> data set name -> store.
 
     Raises:
-        UserError: a stale store (unless ``data.on_stale`` is rebuild), or malformed rows or soft labels.
+        UserError: a store is stale and ``data.on_stale`` is not ``rebuild``, or rows or soft labels are
+            malformed.
     """
     found: dict[str, dict[str, TaskStore]] = {role: {} for role in roles}
     folder = store_dir(config)
@@ -120,13 +126,13 @@ def prepare_stores(
 def prepare_all(
     config: RunConfig, report: Callable[[str], None], *, export: Path | None = None
 ) -> None:
-    """Prepare every split of every task, and report one line for each: what is in it, or nothing.
+    """Build the stores of all splits of all tasks and report a line about each split.
 
     Args:
-        export: folder for MT-DNN's tokenized rows of each; None: not written.
+        export: folder to which each split is also written as MT-DNN's tokenized rows; None: no export.
 
     Raises:
-        UserError: as :func:`prepare_stores`, or no task has any rows.
+        UserError: as :func:`prepare_stores`, or no task has rows.
     """
     tasks = select_tasks(config.data)
     soft_labels = soft_label_files(tasks, config.distill)
@@ -149,13 +155,14 @@ def prepare_all(
 def training_stores(
     tasks: dict[str, TaskDef], stores: dict[str, TaskStore], config: RunConfig
 ) -> dict[str, TaskStore | StoreSubset]:
-    """task -> its training examples, at most as many as its limit, drawn by the seed.
+    """Training examples by task, sampled with the run's seed down to the task's limit.
 
-    What is drawn does not depend on the tasks beside it: a multi-task run and one of a single task
-    see the same examples. A task without a train split is only predicted, with the head it shares.
+    The sample of a task does not depend on the other tasks, so single-task and multi-task runs train
+    on the same examples. A task without a train split is not trained and must share another task's head.
 
     Raises:
-        UserError: a task without training rows; says where they were looked for.
+        UserError: a task has no training rows; the message names the expected files. Or a task without a
+            train split has no head that another task trains.
     """
     by_task = {store.manifest.task: store for store in stores.values()}
     chosen: dict[str, TaskStore | StoreSubset] = {}

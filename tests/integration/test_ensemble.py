@@ -214,7 +214,10 @@ def test_embeddings_are_of_one_encoder(runs, cli, tmp_path):
     (tmp_path / "texts.tsv").write_text("a good film\n")
     code, _, err = cli("--run", *runs, "--what", "embeddings", "--input", tmp_path / "texts.tsv")
     assert code == 2
-    assert err == "error: embeddings are those of one encoder; ask one run\n"
+    assert (
+        err
+        == "error: embeddings come from one encoder, and an ensemble has several; load a single run\n"
+    )
 
 
 def test_texts_are_written_by_one_run():

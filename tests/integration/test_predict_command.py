@@ -142,7 +142,7 @@ def test_a_task_of_another_file(run: Run, cli) -> None:
     ("args", "stdin", "message"),
     [
         (["--task", "nil"], "", "error: the run has no task 'nil'. Did you mean 'nli'?"),
-        ([], "", "error: --task: say which. Choices: nli, rank, sim, tone."),
+        ([], "", "error: --task: name a task. Choices: nli, rank, sim, tone."),
         (["--task", "nli"], "\n \n", "error: <stdin>: no rows in it"),
         (
             ["--task", "nli"],
