@@ -1,1 +1,1 @@
-"""The settings of a run: dataclasses, SMART's presets, bounds and the command line."""
+"""Settings of a run: dataclasses, SMART presets, range checks, command line."""

@@ -1,4 +1,4 @@
-"""A run configuration checked and with its preset written out. No torch here."""
+"""Check a configuration and fill in its preset. Must not import torch."""
 
 from __future__ import annotations
 
@@ -32,18 +32,33 @@ RANGES = (
     ("system", "threads", 1, math.inf),
     ("system", "workers", 0, math.inf),
 )
-"""Section, key, smallest and largest value; null is always allowed where the field allows it."""
+"""Section, key, smallest and largest value. Fields that may be null are not checked when null."""
 
 
 def resolve_config(config: RunConfig) -> RunConfig:
-    """The configuration with the preset's numbers written out.
+    """Check all settings and replace null fields of SMART by the values of the preset.
+
+    Resolving a resolved configuration changes nothing.
+
+    Args:
+        config: the configuration as the user wrote it.
+
+    Returns:
+        A copy in which ``smoothness`` and ``proximal`` are complete. Only
+        ``smoothness.divergence`` may still be None, which selects the divergence of the task.
 
     Raises:
-        UserError: a setting outside its range.
+        UserError: a setting is outside its range, the preset is unknown, or two settings
+            contradict each other.
+
+    Example::
+
+        config = resolve_config(RunConfig(smart="smart"))
+        config.smoothness.epsilon  # 1e-05
     """
     for section, key, low, high in RANGES:
         value = getattr(getattr(config, section), key)
-        if value is not None and not low <= value <= high:  # written so that NaN fails
+        if value is not None and not low <= value <= high:  # this form also rejects NaN
             bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
             raise UserError(f"{section}.{key}: {value}; it must be {bounds}")
     for task, limit in config.data.train_limits.items():
@@ -57,7 +72,7 @@ def resolve_config(config: RunConfig) -> RunConfig:
     perturbs = smoothness.weight and (smoothness.noise != "zero" or smoothness.ascent != "none")
     if config.system.precision == "fp16" and perturbs and smoothness.precision != "float32":
         raise UserError(
-            "smoothness.precision: autocast with system.precision fp16 rounds the perturbation "
-            "away; choose float32, or system.precision bf16 or fp32"
+            "smoothness.precision: autocast with system.precision fp16 rounds the perturbation to "
+            "zero. Set smoothness.precision to float32, or system.precision to bf16 or fp32."
         )
     return dataclasses.replace(config, smoothness=smoothness, proximal=proximal)

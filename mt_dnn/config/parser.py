@@ -1,4 +1,4 @@
-"""The command line of a run: YAML below flags below nothing. No torch here."""
+"""Command line of a run: flags override the YAML file. Must not import torch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from mt_dnn.config.run import RunConfig
 
 
 class RunParser(ArgumentParser):
-    """Says in a line or two what is wrong, in place of the page of usage that hides it."""
+    """An argument parser that reports errors without the long usage text."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the message in the words of the user's settings and exit with code 2."""
         message = re.sub(r'^Parser key "([\w.]+)":\s*', r"\1: ", message)
         message = re.sub(r"a typing\.Literal\[(.*?)\]", r"one of \1", message)
         message = re.sub(r"a <class '(\w+)'>", r"a \1", message)
@@ -32,11 +33,18 @@ class RunParser(ArgumentParser):
 
 
 def run_parser(prog: str, description: str) -> ArgumentParser:
-    """A parser with a flag for every field of :class:`RunConfig`, documented from its docstrings."""
+    """Build a parser with a flag for every field of :class:`RunConfig`.
+
+    The help text of a flag is the docstring of its field.
+
+    Args:
+        prog: name of the program in usage and error messages.
+        description: first paragraph of ``--help``.
+    """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = RunParser(prog=prog, description=description, allow_abbrev=False)
     parser.add_argument(
-        "--config", action="config", help="YAML file; flags after it override its fields."
+        "--config", action="config", help="YAML file of settings; later flags override it."
     )
     parser.add_class_arguments(RunConfig)
     return parser
@@ -45,9 +53,25 @@ def run_parser(prog: str, description: str) -> ArgumentParser:
 def parse_config(
     args: Sequence[str] | None = None, *, prog: str = "train.py", description: str = ""
 ) -> RunConfig:
-    """The configuration that the arguments describe; exits with code 2 where they are wrong.
+    """Parse the command line of a run, including its YAML files.
 
-    A list may be written with commas alone: ``--data.use rte,mrpc``.
+    A list of words may be written without brackets: ``--data.use rte,mrpc``.
+
+    Args:
+        args: arguments without the program's name; None takes ``sys.argv[1:]``.
+        prog: name of the program in usage and error messages.
+        description: first paragraph of ``--help``.
+
+    Returns:
+        The configuration, with types checked; :func:`mt_dnn.config.bounds.resolve_config` checks
+        ranges.
+
+    Raises:
+        SystemExit: code 2 after printing an error, code 0 after ``--help``.
+
+    Example::
+
+        config = parse_config(["--config", "run.yml", "--optim.lr", "2e-5"])
     """
     return parse_with(run_parser(prog, description), args)[0]
 
@@ -55,7 +79,11 @@ def parse_config(
 def parse_with(
     parser: ArgumentParser, args: Sequence[str] | None = None
 ) -> tuple[RunConfig, Namespace]:
-    """As :func:`parse_config`; also all values, for a command that added flags of its own."""
+    """Parse with a parser from :func:`run_parser` that has additional flags.
+
+    Returns:
+        The configuration, and the namespace of all values, which contains the additional flags.
+    """
     args = list(sys.argv[1:] if args is None else args)
     _check_config_keys(parser, args)
     values = parser.instantiate(parser.parse_args(_bracket_lists(args)))
@@ -64,7 +92,7 @@ def parse_with(
 
 
 def settings(cls: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted name and type of every field, such as ``("data.use", tuple[str, ...])``."""
+    """Yield dotted name and type of every field: ``("data.use", tuple[str, ...])``."""
     for name, hint in get_type_hints(cls).items():
         if is_dataclass(hint):
             yield from settings(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
@@ -73,7 +101,7 @@ def settings(cls: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, obj
 
 
 def _bracket_lists(args: Iterable[str]) -> list[str]:
-    """``--data.use rte,mrpc`` -> ``--data.use ["rte","mrpc"]``, for every list of words."""
+    """Put brackets around lists: ``--data.use ["rte","mrpc"]`` for ``rte,mrpc``."""
     flags = {f"--{name}" for name, hint in settings() if hint == tuple[str, ...]}
     result: list[str] = []
     for arg in args:
@@ -87,13 +115,17 @@ def _bracket_lists(args: Iterable[str]) -> list[str]:
 
 
 def _as_list(value: str) -> str:
+    """Return comma-separated words as a JSON list; a value in brackets stays as it is."""
     if value.lstrip().startswith("["):
         return value
     return json.dumps([word.strip() for word in value.split(",") if word.strip()])
 
 
 def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
-    """Name file, line and nearest setting of a key that does not exist; jsonargparse does not."""
+    """Stop at an unknown key of a YAML file, with file, line and the nearest setting.
+
+    jsonargparse reports neither the line nor a suggestion.
+    """
     known = [name for name, _ in settings()]
     sections = {name.rpartition(".")[0] for name in known}
     for path in _config_files(args):
@@ -107,7 +139,11 @@ def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
 
 
 def _near(key: str, known: list[str]) -> str:
-    """The setting of that name in another section; or the nearest one of its own, and all of them."""
+    """Suggest settings for an unknown key.
+
+    A setting with the same last word in another section comes first. Otherwise suggest the
+    nearest setting of the same section and list them all.
+    """
     section, _, word = key.rpartition(".")
     if elsewhere := [name for name in known if name.rpartition(".")[2] == word]:
         return f" Did you mean {' or '.join(elsewhere)}?"
@@ -115,7 +151,7 @@ def _near(key: str, known: list[str]) -> str:
 
 
 def _config_files(args: Sequence[str]) -> list[Path]:
-    """Those that exist; jsonargparse reports the others."""
+    """Existing files given by ``--config``; jsonargparse reports missing files."""
     given = [after for flag, after in pairwise(args) if flag == "--config"]
     given += [arg.removeprefix("--config=") for arg in args if arg.startswith("--config=")]
     return [path for path in map(Path, given) if path.is_file()]
@@ -124,7 +160,7 @@ def _config_files(args: Sequence[str]) -> list[Path]:
 def _keys(
     node: yaml.Node | None, sections: set[str], prefix: str = ""
 ) -> Iterator[tuple[str, int]]:
-    """Dotted keys of a composed document and their lines, as deep as sections go."""
+    """Yield the dotted keys of a YAML document, down to sections, with their lines."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = f"{prefix}{key.value}"

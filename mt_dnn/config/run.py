@@ -1,4 +1,4 @@
-"""Everything a run is configured by. No torch here: ``--help`` must stay quick."""
+"""Settings of a training run. Must not import torch, to keep ``--help`` fast."""
 
 from __future__ import annotations
 
@@ -10,182 +10,183 @@ from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which tasks, where their rows are, where the prepared stores go."""
+    """Tasks to train and the folders of their data."""
 
     tasks: str = "tasks.yml"
-    """Task file."""
+    """YAML file that defines the tasks."""
     use: tuple[str, ...] = ()
-    """Names of the tasks to train, in order; empty: all of the file. The first is the main task of ratio mixing."""
+    """Names of the tasks to train, in order. Empty means every task of the file. The first task is the main task of ratio mixing."""
     data_dir: str = "data"
-    """Folder of the canonical {task}_{split}.tsv (or .jsonl) files."""
+    """Folder that contains the files {task}_{split}.tsv (or .jsonl) in the canonical format."""
     store_dir: str | None = None
-    """Folder of the prepared stores; default {data_dir}/store/{encoder}-{max_seq_len}."""
+    """Folder of the prepared (tokenized) data. null: {data_dir}/store/{encoder}-{max_seq_len}."""
     on_stale: Literal["refuse", "rebuild"] = "refuse"
-    """What to do with a store made from other rows, by another tokenizer or with other settings."""
+    """What to do when prepared data was made from different rows, with a different tokenizer or with different settings: refuse stops with an error; rebuild prepares the data again."""
     max_seq_len: int = 512
-    """Longest sequence in tokens; longer ones are truncated, in training and evaluation alike."""
+    """Maximum sequence length in tokens. Longer sequences are truncated, in training and in evaluation."""
     train_limit: int | None = None
-    """Train on at most this many examples of each task (a subset drawn by seed); null: all."""
+    """Train on at most this many examples of each task (a random subset that depends on the seed). null: all examples."""
     train_limits: dict[str, int] = field(default_factory=dict)
-    """Task -> its own limit, in place of train_limit: an auxiliary task may be larger."""
+    """Limits for individual tasks, {task: limit}. They replace train_limit, for example to use more examples of an auxiliary task."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shared encoder and the defaults of the heads (a task's own keys win)."""
+    """The shared encoder and the defaults of the heads, which a task may override."""
 
     encoder: str = "bert-base-uncased"
-    """Hub name, local folder, or package:NAME for weights that a Python package carries."""
+    """Name on the Hugging Face hub, local folder, or package:NAME for weights inside an installed Python package."""
     pooling: Literal["cls", "mean", "max", "attention", "pair"] = "cls"
-    """How hidden states become one vector; attention learns the weights of a mean; pair compares the means of the two sentences."""
+    """How the hidden states are reduced to one vector: cls takes the first token; mean and max pool over the tokens; attention is a weighted mean with learned weights; pair combines the means of the two sentences."""
     activation: Literal["tanh", "gelu", "relu", "none"] = "tanh"
-    """Of the pooler layer between pooling and output; none removes the layer."""
+    """Activation of the dense layer between pooling and output. none removes the layer."""
     dropout: float = 0.1
-    """Before each head's output layer."""
+    """Dropout rate before the output layer of each head."""
     init_from: str | None = None
-    """A finished run whose shared encoder (and heads of equal name and shape) to start from."""
+    """Folder of a finished run to start from. Its encoder is loaded, and every head with the same name and shape."""
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """Attention implementation; SDPA falls back to eager where an architecture lacks it."""
+    """Attention implementation. sdpa falls back to eager for architectures that do not support it."""
     gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, more time."""
+    """Recompute activations in the backward pass, which saves memory and costs time."""
 
 
 @dataclass(frozen=True)
 class MixingConfig:
-    """How much of each task goes into an epoch (data_utils/mixing.py has the formulas)."""
+    """Number of batches of each task in an epoch (see data_utils/mixing.py)."""
 
     name: Literal[
         "proportional", "ratio", "temperature", "sqrt", "annealed", "capped", "uniform"
     ] = "proportional"
-    """Strategy; proportional is MT-DNN's: every batch of every task once."""
+    """Mixing strategy. proportional is that of MT-DNN: every batch of every task once."""
     ratio: float = 1.0
-    """ratio: batches of the other tasks for each batch of the first; 0: all of them, as in MT-DNN."""
+    """Strategy ratio: number of batches of the other tasks for each batch of the first task. 0 uses all of their batches, as in MT-DNN."""
     temperature: float = 2.0
-    """temperature: probability ~ N^(1/T)."""
+    """Strategy temperature: T in probability ~ N^(1/T), where N is the number of examples of the task."""
     cap: int = 10_000
-    """capped: probability ~ min(N, cap examples)."""
+    """Strategy capped: probability ~ min(N, cap), where N is the number of examples of the task."""
     main_last: bool = False
-    """All batches of the other tasks first, then the first task's (MT-DNN's mix_opt > 0)."""
+    """Train on all batches of the other tasks before those of the first task (mix_opt > 0 in MT-DNN)."""
 
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """What one batch is."""
+    """Batch size, padding and gradient accumulation."""
 
     size: int = 32
-    """Examples in a batch, over all processes together."""
+    """Examples in a training batch, summed over all processes."""
     eval_size: int = 64
     """Examples in an evaluation batch."""
     accumulate: int = 1
-    """Batches in one optimizer update."""
+    """Batches per optimizer update (gradient accumulation)."""
     group_by_length: bool = True
-    """Batch examples of like length: far less padding."""
+    """Put examples of similar length into one batch, which reduces padding."""
     pool: int = 50
-    """Batches sorted by length together, at most a third of the task's; more: less padding, fewer distinct neighbours."""
+    """Number of batches whose examples are sorted by length together, at most a third of the batches of the task. A larger pool means less padding, but examples meet fewer different neighbours in their batches."""
     pad_multiple: int = 1
-    """Round padded lengths up to a multiple of this; 8 suits tensor cores and torch.compile."""
+    """Pad sequences to a multiple of this length. 8 is efficient with tensor cores and torch.compile."""
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """Optimizer and schedule."""
+    """Optimizer and learning rate schedule."""
 
     name: Literal["adamw", "adamax", "radam"] = "adamw"
-    """Update rule; all with decoupled weight decay."""
+    """Optimizer. All of them use decoupled weight decay."""
     lr: float = 5e-5
     """Peak learning rate."""
     head_lr: float | None = None
-    """Peak learning rate of the heads; null: lr."""
+    """Peak learning rate of the heads. null: same as lr."""
     weight_decay: float = 0.01
-    """Not applied to biases and norms."""
+    """Decoupled weight decay. Biases and normalization layers are exempt."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Decay rates of the moment estimates."""
+    """Decay rates of the two moment estimates."""
     eps: float = 1e-8
-    """Term in the update's denominator."""
+    """Constant added to the denominator of the update for numerical stability."""
     layer_decay: float = 1.0
-    """Each encoder layer's learning rate is this factor of the one above it; 1 is off."""
+    """Layer-wise learning rate decay: the learning rate of an encoder layer is this factor times the rate of the layer above it. 1 switches it off."""
     freeze: tuple[str, ...] = ()
-    """Parameters to freeze: shell-style patterns on names, such as encoder.*embeddings*."""
+    """Parameters to freeze, as shell-style patterns on parameter names, such as encoder.*embeddings*."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """From the peak to zero over the run (constant stays), after warmup."""
+    """Learning rate after warmup: linear and cosine fall from the peak to zero at the end of the run; constant stays at the peak."""
     warmup: float = 0.1
-    """Fraction of all updates over which the rate rises from zero."""
+    """Fraction of all updates during which the learning rate rises from zero to the peak."""
     clip_norm: float = 1.0
-    """Largest global gradient norm; 0 is off."""
+    """Clip the global gradient norm to this value. 0 switches clipping off."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Length, evaluation, checkpoints."""
+    """Length of the run, evaluation and checkpoints."""
 
     epochs: int = 3
-    """Passes over the mixture."""
+    """Number of epochs, that is, passes over the mixture of tasks."""
     max_steps: int | None = None
-    """Stop after this many updates; the schedule spans them."""
+    """Largest number of optimizer updates. The run and its learning rate schedule end after this many updates or after the last epoch, whichever comes first. null: no limit."""
     eval_every: int | None = None
-    """Updates between evaluations; null: once an epoch."""
+    """Updates between evaluations. null: once an epoch."""
     save_every: int | None = None
-    """Updates between resumable checkpoints; null: once an epoch; 0: none but at a signal."""
+    """Updates between checkpoints from which the run can resume. null: once an epoch. 0: only when a signal stops the run."""
     keep: int = 1
-    """Resumable checkpoints kept, the newest."""
+    """Number of checkpoints to keep; older ones are deleted."""
     log_every: int = 50
-    """Updates between log points."""
+    """Updates between log entries."""
     patience: int | None = None
-    """Stop after this many evaluations without a better average; null: never."""
+    """Stop early after this many evaluations without a better average score. null: never."""
     predictions: bool = True
-    """Write the best model's predictions on every evaluation set."""
+    """Write the predictions of the best model on every evaluation set."""
 
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """Learning from a teacher's logits beside the gold labels (mt_dnn/objective/supervised.py has the formulas)."""
+    """Knowledge distillation from a teacher (see mt_dnn/objective/supervised.py)."""
 
     soft_labels: str | None = None
-    """Folder of {task}_train.jsonl, written by predict.py --what logits; a task without a file learns from its gold labels alone. null: no distillation."""
+    """Folder that contains the files {task}_train.jsonl, which predict.py --what logits writes. A task without a file is trained on its gold labels alone. null: no distillation."""
     weight: float = 0.5
-    """Of the teacher; the gold labels have 1 minus it. 0 switches the term off and skips its work."""
+    """Weight w of the distillation term; the supervised loss has weight 1 - w. 0 switches the term off and skips its computation."""
     temperature: float = 1.0
-    """Both sides' logits are divided by it; higher: more of how the teacher ranks the unlikely."""
+    """Divisor of the logits of teacher and student. A higher temperature gives more weight to how the teacher ranks the unlikely labels."""
     annealing: Literal["none", "linear"] = "none"
-    """linear: the weight falls to 0 over the run (with weight 1, the teacher annealing of BAM, arXiv 1907.04829)."""
+    """Schedule of the weight. none keeps it constant; linear reduces it to 0 over the run (with weight 1 this is the teacher annealing of BAM, arXiv 1907.04829)."""
 
     @property
     def is_on(self) -> bool:
+        """Whether the distillation term is computed."""
         return self.soft_labels is not None and self.weight != 0
 
 
 @dataclass(frozen=True)
 class SystemConfig:
-    """Where and how it computes. Nothing here changes what is computed, up to rounding."""
+    """Device, precision and processes. They change results only by rounding."""
 
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
-    """auto: CUDA, else MPS, else CPU."""
+    """Device. auto takes CUDA if available, else MPS, else the CPU."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Autocast of the forward pass; weights stay float32. fp16 needs CUDA."""
+    """Precision of the forward pass (autocast). The weights stay in float32. fp16 needs CUDA."""
     compile: bool = False
-    """torch.compile the encoder."""
+    """Compile the encoder with torch.compile."""
     threads: int | None = None
-    """CPU threads; null: torch's choice."""
+    """Number of CPU threads. null: the default of torch."""
     workers: int | None = None
-    """Loader processes, which make batches ahead; null: 2 on CUDA (pinned), else 0."""
+    """Number of worker processes that prepare batches in advance. null: 2 on CUDA (with pinned memory), else 0."""
     deterministic: bool = False
-    """Only deterministic kernels (CUDA: slower); the CPU path is deterministic anyway."""
+    """Use deterministic kernels only. Slower on CUDA; computation on the CPU is always deterministic."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run."""
+    """All settings of one training run."""
 
     name: str = "run"
-    """Name of the run's folder."""
+    """Name of the run and of its folder."""
     output_dir: str = "runs"
-    """Folder of runs; the run goes to {output_dir}/{name}."""
+    """Folder for runs. This run is written to {output_dir}/{name}."""
     seed: int = 2018
-    """Of initialization, order, dropout and noise."""
+    """Random seed of the initialization, the order of the batches, dropout and noise."""
     resume: bool = False
-    """Go on from the newest checkpoint of this run, if there is one."""
+    """Continue from the newest checkpoint of this run, if there is one."""
     overwrite: bool = False
-    """Replace a run of this name."""
+    """Replace an existing run with the same name."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     mixing: MixingConfig = field(default_factory=MixingConfig)
@@ -195,7 +196,7 @@ class RunConfig:
     smart: Literal[
         "off", "smart", "mtdnn_release", "r3f", "freelb", "rdrop", "pdr_js", "pdr_hellinger"
     ] = "off"
-    """Preset that fills every field left null under smoothness and proximal (mt_dnn/config/smart.py)."""
+    """Preset for the fields of smoothness and proximal that are null. The presets are in mt_dnn/config/smart.py."""
     smoothness: SmoothnessConfig = field(default_factory=SmoothnessConfig)
     proximal: ProximalConfig = field(default_factory=ProximalConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)

@@ -1,4 +1,4 @@
-"""SMART's settings, and the named sets of them. No torch here."""
+"""Settings of SMART and their presets. Must not import torch."""
 
 from __future__ import annotations
 
@@ -13,56 +13,57 @@ from data_utils.registry import choices_hint
 
 @dataclass(frozen=True)
 class SmoothnessConfig:
-    """The smoothness-inducing adversarial term R_s (arXiv 1911.03437, section 3.1). null: the preset's value."""
+    """Smoothness term R_s (arXiv 1911.03437, section 3.1); null: value of the preset."""
 
     weight: float | None = None
-    """lambda_s; 0 switches the term off and skips its work."""
+    """lambda_s, the weight of R_s in the loss. 0 switches the term off and skips its computation."""
     ascent: Literal["projected", "normalized", "accumulated", "none"] | None = None
-    """How the noise climbs: projected is SMART's Algorithm 1 (a step, then back onto the ball of radius epsilon); normalized is the released MT-DNN (noise plus step_size times the raw gradient, rescaled to norm epsilon); accumulated is FreeLB (projected, and the term is the mean over all iterates); none keeps the noise as drawn."""
+    """Method of gradient ascent that moves the noise towards the largest divergence: projected is Algorithm 1 of SMART (a gradient step, then projection onto the ball of radius epsilon); normalized is that of the released MT-DNN code (noise plus step_size times the raw gradient, rescaled to norm epsilon); accumulated is FreeLB (projected steps; the term is the mean over all iterates); none uses the noise unchanged."""
     epsilon: float | None = None
-    """Radius of the ball around the word embeddings, in their own units (BERT's are about 0.05 a coordinate)."""
+    """Radius of the norm ball of perturbations, in the units of the word embeddings (a coordinate of BERT is about 0.05)."""
     step_size: float | None = None
-    """eta, length of one ascent step, in the chosen norm (normalized: factor of the raw gradient)."""
+    """eta, the length of one ascent step, measured in the chosen norm. With ascent normalized: the factor of the raw gradient."""
     steps: int | None = None
-    """T_x, ascent steps; each costs a forward and a backward pass. accumulated: number of iterates, the start included."""
+    """T_x, the number of ascent steps. Each step costs one forward and one backward pass. With ascent accumulated: the number of iterates, including the initial noise."""
     noise: Literal["normal", "uniform", "zero"] | None = None
-    """Distribution of the starting noise."""
+    """Distribution of the initial noise."""
     sigma: float | None = None
-    """Scale of the starting noise: standard deviation if normal, half width if uniform."""
+    """Scale of the initial noise: the standard deviation of normal noise, half the width of uniform noise."""
     norm: Literal["linf", "l2", "l1"] | None = None
-    """p of the ball and of the step, g / ||g||_p."""
+    """The p-norm of the ball and of the normalized ascent step g / ||g||_p."""
     norm_scope: Literal["token", "sentence"] | None = None
-    """Whether a norm spans one token's vector or the whole sequence."""
+    """Vector whose norm is taken: the embedding of one token, or the embeddings of the whole sequence."""
     dropout: Literal["shared", "independent", "off"] | None = None
-    """Dropout masks of the clean and the perturbed passes: identical; freshly drawn (the term then also measures dropout noise, as R-Drop does); or none in either (one more clean pass)."""
+    """Dropout in the clean and the perturbed passes: shared uses the same masks in both; independent draws new masks for each pass, so that the term also measures dropout noise, as R-Drop does; off uses no dropout in either, which costs one more clean pass."""
     precision: Literal["float32", "autocast"] | None = None
-    """Of the term's passes when system.precision is bf16 or fp16, which round a radius of 1e-5 away. float32 then costs one more clean pass."""
+    """Precision of the passes of this term when system.precision is bf16 or fp16. These precisions round a perturbation of radius 1e-5 to zero. float32 then costs one more clean pass."""
     divergence: Literal["symmetric_kl", "kl", "js", "hellinger", "squared_error"] | None = None
-    """l_s; null (in the preset too): the task's own."""
+    """l_s, the divergence between the clean and the perturbed prediction. If it is null in the preset too, each task uses the divergence of its type."""
     detach_clean: bool | None = None
-    """Treat the clean prediction as a constant; the gradient then flows through the perturbed side alone."""
+    """Treat the clean prediction as a constant, so that the gradient flows only through the perturbed prediction."""
 
 
 @dataclass(frozen=True)
 class ProximalConfig:
-    """The Bregman proximal term D_Breg (arXiv 1911.03437, section 3.2). null: the preset's value."""
+    """Proximal term D_Breg (arXiv 1911.03437, section 3.2); null: value of the preset."""
 
     weight: float | None = None
-    """mu; 0 switches the term off and skips its work."""
+    """mu, the weight of D_Breg in the loss. 0 switches the term off and skips its computation."""
     teacher: Literal["mbpp", "vbpp"] | None = None
-    """theta_tilde: mbpp averages past parameters with momentum beta; vbpp copies the current ones (with steps 1 its term is 0 but for dropout)."""
+    """theta_tilde, the parameters of the proximal teacher: mbpp keeps a moving average of the parameters with momentum beta; vbpp copies the current parameters (with steps 1 its term is 0 except for dropout)."""
     beta: float | None = None
-    """Momentum of mbpp over the first part of the run."""
+    """Momentum of mbpp in the first part of the run, up to beta_switch."""
     beta_late: float | None = None
-    """Momentum of mbpp after that."""
+    """Momentum of mbpp in the rest of the run."""
     beta_switch: float | None = None
-    """Fraction of all updates after which beta becomes beta_late."""
+    """Fraction of all updates after which beta_late replaces beta."""
     steps: int | None = None
-    """S, optimizer updates between two updates of theta_tilde."""
+    """S, the number of optimizer updates per update of theta_tilde."""
 
 
-# As printed in arXiv 1911.03437, Algorithm 1 and section 4.1: the norm is that of x_i, the whole
-# sequence. The paper does not say how dropout masks relate; shared ones make R_s vanish with epsilon.
+# The values of arXiv 1911.03437, Algorithm 1 and section 4.1. The norm is that of x_i, the whole
+# sequence. The paper does not specify the dropout masks; with shared masks R_s tends to 0 with
+# epsilon.
 _SMART = SmoothnessConfig(
     weight=1.0,
     ascent="projected",
@@ -84,11 +85,12 @@ _MBPP = ProximalConfig(
 _NO_PROXIMAL = replace(_MBPP, weight=0.0)
 
 PRESETS: dict[str, tuple[SmoothnessConfig, ProximalConfig]] = {
-    # Both terms off, every number SMART's: --smoothness.weight 1 alone is R_s as in the paper.
+    # Both terms are off, and all other values are those of SMART: setting only
+    # --smoothness.weight 1 gives R_s as in the paper.
     "off": (replace(_SMART, weight=0.0), _NO_PROXIMAL),
     "smart": (_SMART, _MBPP),
-    # What namisan/mt-dnn's --adv_train computes by default, on word embeddings and real tokens only:
-    # nothing projects, so its perturbation has norm 1 per token whatever radius one declares.
+    # The default of --adv_train in namisan/mt-dnn, restricted to word embeddings and real tokens.
+    # That code does not project, so the perturbation has norm 1 per token for any configured radius.
     "mtdnn_release": (
         replace(
             _SMART,
@@ -101,15 +103,15 @@ PRESETS: dict[str, tuple[SmoothnessConfig, ProximalConfig]] = {
         ),
         _NO_PROXIMAL,
     ),
-    # arXiv 2008.03156: lambda in {0.1, 0.5, 1, 5}, noise of scale 1e-5; its two passes draw their
-    # own dropout masks.
+    # arXiv 2008.03156: lambda in {0.1, 0.5, 1, 5} and noise of scale 1e-5. The two passes draw
+    # independent dropout masks.
     "r3f": (
         replace(_SMART, ascent="none", steps=0, noise="uniform", dropout="independent"),
         _NO_PROXIMAL,
     ),
-    # arXiv 1909.11764, its published MNLI run: 2 steps of 0.1 in the Frobenius norm of the sequence,
-    # radius 0.3, one dropout mask for all of them. Its start is U(-0.1, 0.1) / sqrt(T E) per
-    # coordinate: sigma at T = 80, E = 768.
+    # arXiv 1909.11764, the published MNLI run: 2 steps of 0.1 in the Frobenius norm of the sequence,
+    # radius 0.3, one dropout mask for all steps. Its initial noise is U(-0.1, 0.1) / sqrt(T E) per
+    # coordinate; sigma is this scale at T = 80 and E = 768.
     "freelb": (
         replace(
             _SMART,
@@ -123,8 +125,9 @@ PRESETS: dict[str, tuple[SmoothnessConfig, ProximalConfig]] = {
         ),
         _NO_PROXIMAL,
     ),
-    # arXiv 2106.14448: alpha = 1 times the MEAN of both KLs, hence 0.5 of their sum. Dropout noise
-    # is far above rounding, so autocast may stay on. The second pass carries no supervised loss.
+    # arXiv 2106.14448: alpha = 1 times the MEAN of both KL divergences, hence 0.5 times their sum.
+    # Dropout noise is much larger than rounding errors, so the passes may run under autocast. Unlike
+    # in the paper, the second pass has no supervised loss.
     "rdrop": (
         replace(
             _SMART,
@@ -138,8 +141,9 @@ PRESETS: dict[str, tuple[SmoothnessConfig, ProximalConfig]] = {
         ),
         _NO_PROXIMAL,
     ),
-    # arXiv 2010.12638: the posterior of a noisy input, compared by another f-divergence; here with
-    # SMART's noise and ascent. For small differences both are 1/8 of the symmetric KL.
+    # arXiv 2010.12638 compares the posteriors of a clean and a noisy input by another f-divergence;
+    # here with the noise and the ascent of SMART. For small differences both divergences equal 1/8
+    # of the symmetric KL.
     "pdr_js": (replace(_SMART, divergence="js"), _NO_PROXIMAL),
     "pdr_hellinger": (replace(_SMART, divergence="hellinger"), _NO_PROXIMAL),
 }
@@ -148,10 +152,23 @@ PRESETS: dict[str, tuple[SmoothnessConfig, ProximalConfig]] = {
 def resolve(
     preset: str, smoothness: SmoothnessConfig, proximal: ProximalConfig
 ) -> tuple[SmoothnessConfig, ProximalConfig]:
-    """Both with every null filled from ``preset`` (``smoothness.divergence`` may stay None).
+    """Fill every None from a preset and check the values.
+
+    Args:
+        preset: a key of :data:`PRESETS`.
+        smoothness: settings of the user; None fields are filled.
+        proximal: settings of the user; None fields are filled.
+
+    Returns:
+        Both without None, except ``smoothness.divergence``, where None selects the task's divergence.
 
     Raises:
-        UserError: unknown preset, or a value out of its range; names the field as the user writes it.
+        UserError: the preset is unknown or a value is out of range. The message names the field as
+            the user writes it, such as ``smoothness.steps``.
+
+    Example::
+
+        smoothness, proximal = resolve("smart", SmoothnessConfig(steps=2), ProximalConfig())
     """
     if preset not in PRESETS:
         raise UserError(f"smart: unknown preset {preset!r}.{choices_hint(preset, PRESETS)}")
@@ -166,11 +183,13 @@ def resolve(
 
 
 def _fill(given: Any, preset: Any) -> Any:
+    """Return a copy of ``preset`` with the fields of ``given`` that are not None."""
     written = {f.name: getattr(given, f.name) for f in fields(given)}
     return replace(preset, **{name: value for name, value in written.items() if value is not None})
 
 
 def _check_choices(group: str, config: Any) -> None:
+    """Check the fields that have fixed choices; ``group`` is the section to report."""
     for name, hint in get_type_hints(type(config)).items():
         choices = [choice for part in get_args(hint) for choice in get_args(part)]
         value = getattr(config, name)
@@ -181,9 +200,10 @@ def _check_choices(group: str, config: Any) -> None:
 
 
 def _require(group: str, config: Any, rules: dict[str, tuple[Callable[[Any], bool], str]]) -> None:
+    """Check fields of ``config`` by rules: field -> (condition, text of the message)."""
     for name, (holds, must) in rules.items():
         value = getattr(config, name)
-        if not holds(value):  # written so that NaN fails
+        if not holds(value):  # the conditions are written so that NaN fails
             raise UserError(f"{group}.{name}: {must}, got {value!r}")
 
 
@@ -191,6 +211,7 @@ _NOT_NEGATIVE = (lambda v: 0 <= v < math.inf, "must be 0 or more")
 
 
 def _check_smoothness(c: SmoothnessConfig) -> None:
+    """Raise a UserError for a value out of range, or for an ascent that cannot move."""
     least = 1 if c.ascent == "accumulated" else 0
     _require(
         "smoothness",
@@ -203,16 +224,18 @@ def _check_smoothness(c: SmoothnessConfig) -> None:
             "sigma": _NOT_NEGATIVE,
         },
     )
-    climbs = c.ascent != "none" and c.steps != 0 and c.dropout != "independent"
-    if climbs and (c.noise == "zero" or c.sigma == 0):
+    needs_noise = c.ascent != "none" and c.steps != 0 and c.dropout != "independent"
+    if needs_noise and (c.noise == "zero" or c.sigma == 0):
         name = "noise" if c.noise == "zero" else "sigma"
         raise UserError(
             f"smoothness.{name}: without noise the ascent starts at the clean input, where the "
-            "divergence has no gradient, and stays there; draw noise, or set smoothness.ascent none"
+            "gradient of the divergence is 0, so the perturbation stays 0. Set smoothness.noise to "
+            "normal or uniform with a sigma above 0, or smoothness.ascent to none."
         )
 
 
 def _check_proximal(c: ProximalConfig) -> None:
+    """Raise a UserError for a value out of range."""
     momentum = (lambda v: 0 <= v < 1, "must be at least 0 and below 1")
     _require(
         "proximal",
