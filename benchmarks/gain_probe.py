@@ -19,7 +19,7 @@ from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.norm_ball import norms, random_like
 from mt_dnn.objective.smoothness import perturbation
-from mt_dnn.randomness import replay, step_seed
+from mt_dnn.randomness import seeded_rng, step_seed
 
 NOISE, SIGNS = 0, 1
 """Last part of a draw's seeds."""
@@ -86,7 +86,7 @@ class Probe:
     def logits_with_dropout(self, seeds: Iterator[int], embeds: Tensor) -> Tensor:
         self.model.train()
         try:
-            with replay(next(seeds), embeds.device):
+            with seeded_rng(next(seeds), embeds.device):
                 return self.logits(embeds)
         finally:
             self.model.eval()

@@ -16,7 +16,7 @@ def step_seed(seed: int, *place: int) -> int:
 
 
 @contextmanager
-def preserved(device: torch.device | str) -> Iterator[None]:
+def preserved_rng(device: torch.device | str) -> Iterator[None]:
     """Whatever the block draws from the global generators, they are as before after it.
 
     The CPU's and that of ``device``. States live on the host (a CUDA generator is a seed and an
@@ -39,14 +39,14 @@ def preserved(device: torch.device | str) -> Iterator[None]:
 
 
 @contextmanager
-def replay(seed: int, device: torch.device | str) -> Iterator[None]:
+def seeded_rng(seed: int, device: torch.device | str) -> Iterator[None]:
     """The block's draws from the global generators are a function of ``seed`` alone.
 
     Two forward passes of one shape under one seed use identical dropout masks. As
-    :func:`preserved`, the block leaves no trace in the generators.
+    :func:`preserved_rng`, the block leaves no trace in the generators.
     """
     device = torch.device(device)
-    with preserved(device):
+    with preserved_rng(device):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             with torch.cuda.device(device):

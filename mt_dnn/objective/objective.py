@@ -18,7 +18,7 @@ from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalTeacher
 from mt_dnn.objective.smoothness import SmoothnessStats, smoothness_loss
 from mt_dnn.objective.supervised import distillation_loss, teacher_weight
-from mt_dnn.randomness import dropout_off, replay, step_seed
+from mt_dnn.randomness import dropout_off, seeded_rng, step_seed
 
 
 class LossTerms(NamedTuple):
@@ -92,7 +92,7 @@ class Objective(nn.Module):
         kind = self.model.task_types[batch.task]
         batch = kind.prepare(batch, step_seed(seed, 2))  # not dropout's, and not the noise's
         embeds = self.model.embed(batch)  # (N, T, E)
-        with replay(seed, embeds.device):
+        with seeded_rng(seed, embeds.device):
             logits = self.model.logits(embeds, batch)
         supervised = kind.loss(logits, batch)
         total, distill, smoothness, proximal, health = supervised, None, None, None, None
@@ -136,7 +136,7 @@ class Objective(nn.Module):
                     return self.model.logits(perturbed, batch)
             # The clean pass's masks again, or new ones for every pass.
             own = seed if self.smoothness.dropout == "shared" else seed + calls
-            with replay(own, perturbed.device):
+            with seeded_rng(own, perturbed.device):
                 return self.model.logits(perturbed, batch)
 
         return smoothness_loss(

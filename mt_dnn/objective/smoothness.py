@@ -25,7 +25,7 @@ The ball is that of the real tokens: delta is exactly 0 on padding.
 Who does what. The caller owns the model and so its dropout, this module owns the noise:
 
     dropout      the caller's ``forward``                          the clean logits
-    shared       every call under ``replay(seed, device)``         the caller's, under the same seed
+    shared       every call under ``seeded_rng(seed, device)``     the caller's, under the same seed
     independent  just calls the model                              the caller's
     off          every call under ``dropout_off(model)``           made here by one more ``forward``
 
@@ -48,7 +48,7 @@ from torch import Tensor
 
 from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.objective.norm_ball import norms, project, random_like, unit
-from mt_dnn.randomness import preserved
+from mt_dnn.randomness import preserved_rng
 
 Forward = Callable[[Tensor], Tensor]
 Measure = Callable[[Tensor, Tensor], Tensor]
@@ -155,7 +155,7 @@ def smoothness_loss(
 
         random = gain = None
         if measure_gain:
-            with torch.no_grad(), preserved(embeds.device):
+            with torch.no_grad(), preserved_rng(embeds.device):
                 signs = random_like(delta, norm=str(config.norm), generator=generator.clone_state())
                 random = divergence(forward(embeds + signs), clean_logits)
                 gain = values[-1] / random.clamp(min=torch.finfo(random.dtype).tiny)

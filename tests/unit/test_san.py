@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from mt_dnn.divergences import symmetric_kl
 from mt_dnn.heads.san import SANHead, sentence_masks
-from mt_dnn.randomness import dropout_off, replay
+from mt_dnn.randomness import dropout_off, seeded_rng
 
 N, T, H, C = 3, 7, 6, 3
 LENGTHS, FIRST = [7, 5, 4], [3, 2, 1]  # tokens of each pair, and of its first sentence
@@ -203,7 +203,7 @@ def test_prediction_dropout_drops_whole_steps(hidden):
     steps = head.step_logits(rows, many)[0].softmax(-1)  # (K, C)
     subsets = [[k for k in range(3) if bits >> k & 1] for bits in range(1, 8)]
     means = torch.stack([steps[subset].mean(0) for subset in subsets])  # (7, C)
-    with replay(0, "cpu"):
+    with seeded_rng(0, "cpu"):
         p = head(rows, many).exp()  # (200, C)
     distance = (p[:, None] - means).abs().amax(-1)  # (200, 7)
     assert distance.amin(1).max() < 1e-12
@@ -215,7 +215,7 @@ def test_prediction_dropout_is_unbiased(rate):
     """Every step has the expected weight 1/K, also where the last one left was saved."""
     draws, steps = 40_000, 4
     head = SANHead(H, C, steps=steps, prediction_dropout=rate).train()
-    with replay(0, "cpu"):
+    with seeded_rng(0, "cpu"):
         weights = head.step_weights(torch.zeros(draws, steps, C))
     torch.testing.assert_close(weights.sum(1), torch.ones(draws))
     assert (weights.mean(0) - 1 / steps).abs().max() < 0.01
@@ -249,7 +249,7 @@ def test_replay_repeats_every_dropout(hidden, rates):
     head = make_head(dropout=rates[0], prediction_dropout=rates[1]).train()
 
     def run(seed: int) -> Tensor:
-        with replay(seed, "cpu"):
+        with seeded_rng(seed, "cpu"):
             return head(hidden, PAIRS)
 
     assert torch.equal(run(3), run(3))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from mt_dnn.objective.smoothness import smoothness_loss
-from mt_dnn.randomness import dropout_off, replay
+from mt_dnn.randomness import dropout_off, seeded_rng
 from tests.unit.toy import MASK, Toy, config, embeddings, generator, measure
 
 
@@ -14,14 +14,14 @@ def dropout_term(cfg, *, forward_of, seed=7):
     model = Toy(dropout=0.5).train()
     embeds = embeddings()
     forward = forward_of(model)
-    with replay(seed, "cpu"):
+    with seeded_rng(seed, "cpu"):
         clean = model(embeds)
     return model, smoothness_loss(forward, embeds, clean, measure, MASK, cfg, generator())[0]
 
 
 def shared(model):
     def forward(embeds):
-        with replay(7, "cpu"):
+        with seeded_rng(7, "cpu"):
             return model(embeds)
 
     return forward
@@ -55,11 +55,11 @@ def test_dropout_off_makes_its_own_clean_pass():
 
 def test_replay_is_a_function_of_its_seed_and_leaves_no_trace():
     before = torch.get_rng_state()
-    with replay(1, "cpu"):
+    with seeded_rng(1, "cpu"):
         first = torch.rand(4)
-    with replay(1, "cpu"):
+    with seeded_rng(1, "cpu"):
         assert torch.equal(torch.rand(4), first)
-    with replay(2, "cpu"):
+    with seeded_rng(2, "cpu"):
         assert not torch.equal(torch.rand(4), first)
     assert torch.equal(torch.get_rng_state(), before)
 
