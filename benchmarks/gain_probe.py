@@ -17,7 +17,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.model import MTDNN
-from mt_dnn.objective.norm_ball import norms, random_like
+from mt_dnn.objective.norm_ball import norms, random_signs_like
 from mt_dnn.objective.smoothness import perturbation
 from mt_dnn.randomness import seeded_rng, step_seed
 
@@ -148,7 +148,7 @@ def draw(pairs: list[tuple[Probe, Probe]], config: SmoothnessConfig, seed: int) 
 def signs_like(delta: Tensor, seed: int) -> Tensor:
     """The baseline: random signs of delta's l2 norm, token by token."""
     generator = torch.Generator(delta.device).manual_seed(seed)
-    return random_like(delta, norm="l2", generator=generator)
+    return random_signs_like(delta, norm="l2", generator=generator)
 
 
 def mean(values: Sequence[Any], weights: Sequence[int] | None = None) -> Any:

@@ -50,7 +50,7 @@ def project(delta: Tensor, *, epsilon: float, norm: str, scope: str, mask: Tenso
     return delta * (epsilon / size.clamp(min=epsilon))
 
 
-def random_like(delta: Tensor, *, norm: str, generator: torch.Generator) -> Tensor:
+def random_signs_like(delta: Tensor, *, norm: str, generator: torch.Generator) -> Tensor:
     """Random signs with the p-norm of ``delta`` on every token; (N,T,E)."""
     signs = torch.randint(0, 2, delta.shape, generator=generator, device=generator.device)
     signs = signs.to(delta) * 2 - 1

@@ -47,7 +47,7 @@ import torch
 from torch import Tensor
 
 from mt_dnn.config.smart import SmoothnessConfig
-from mt_dnn.objective.norm_ball import norms, project, random_like, unit
+from mt_dnn.objective.norm_ball import norms, project, random_signs_like, unit
 from mt_dnn.randomness import preserved_rng
 
 Forward = Callable[[Tensor], Tensor]
@@ -156,7 +156,9 @@ def smoothness_loss(
         random = gain = None
         if measure_gain:
             with torch.no_grad(), preserved_rng(embeds.device):
-                signs = random_like(delta, norm=str(config.norm), generator=generator.clone_state())
+                signs = random_signs_like(
+                    delta, norm=str(config.norm), generator=generator.clone_state()
+                )
                 random = divergence(forward(embeds + signs), clean_logits)
                 gain = values[-1] / random.clamp(min=torch.finfo(random.dtype).tiny)
     stats = SmoothnessStats(

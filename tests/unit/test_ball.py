@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mt_dnn.objective.norm_ball import norms, project, random_like, unit
+from mt_dnn.objective.norm_ball import norms, project, random_signs_like, unit
 from tests.unit.toy import BALLS, MASK, E, N, T, embeddings, generator
 
 
@@ -59,7 +59,7 @@ def test_unit_has_norm_one_and_keeps_zero(norm, scope, scale):
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_random_signs_have_the_norm_of_each_token(norm):
     delta = embeddings().masked_fill(~MASK[..., None], 0)
-    signs = random_like(delta, norm=norm, generator=generator())
+    signs = random_signs_like(delta, norm=norm, generator=generator())
     torch.testing.assert_close(
         norms(signs, norm=norm, scope="token"), norms(delta, norm=norm, scope="token")
     )
