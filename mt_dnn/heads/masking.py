@@ -8,7 +8,7 @@ from torch import Tensor
 UNTOUCHED = -1
 
 
-def choose(
+def choose_positions(
     word_ids: Tensor, *, probability: float, whole_word: bool, generator: torch.Generator
 ) -> Tensor:
     """The positions to predict: (B, T) bool, each with ``probability``; never where there is no word.
@@ -28,7 +28,7 @@ def choose(
     return (draws < probability) & (word_ids >= 0)
 
 
-def replace(
+def replacement_ids(
     chosen: Tensor, *, mask_id: int, ordinary_ids: Tensor, generator: torch.Generator
 ) -> Tensor:
     """The id to show at each chosen position, else UNTOUCHED: (B, T) int64.

@@ -18,7 +18,7 @@ from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.mask_lm import MASKED_AT, MaskLMHead, pretrained
-from mt_dnn.heads.masking import UNTOUCHED, choose, replace, to_device
+from mt_dnn.heads.masking import UNTOUCHED, choose_positions, replacement_ids, to_device
 from mt_dnn.task_types.base import TASK_TYPES, Prediction
 from mt_dnn.task_types.tokens import TokenTaskType
 
@@ -79,13 +79,13 @@ class MaskLM(TokenTaskType):
         assert self.tokenizer is not None
         options = self.task.options
         generator = torch.Generator().manual_seed(seed)
-        chosen = choose(
+        chosen = choose_positions(
             pad_rows(batch.extras["word_ids"], NO_WORD),
             probability=options["mask_probability"],
             whole_word=options["whole_word"],
             generator=generator,
         )
-        shown = replace(
+        shown = replacement_ids(
             chosen,
             mask_id=int(self.tokenizer.mask_token_id),
             ordinary_ids=self.ordinary_ids,

@@ -21,7 +21,7 @@ from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.config.run import ModelConfig, OptimConfig
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.heads.mask_lm import MASKED_AT, pretrained
-from mt_dnn.heads.masking import UNTOUCHED, choose, replace
+from mt_dnn.heads.masking import UNTOUCHED, choose_positions, replacement_ids
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalConfig, ProximalTeacher
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, checked
@@ -101,10 +101,10 @@ def test_an_empty_text_is_refused():
 def test_the_proportions_are_berts():
     words = torch.arange(200_000).reshape(100, 2000)
     generator = torch.Generator().manual_seed(0)
-    chosen = choose(words, probability=0.15, whole_word=False, generator=generator)
+    chosen = choose_positions(words, probability=0.15, whole_word=False, generator=generator)
     assert chosen.float().mean().item() == pytest.approx(0.15, abs=0.005)
     ordinary = torch.arange(10, 1010)
-    shown = replace(chosen, mask_id=4, ordinary_ids=ordinary, generator=generator)
+    shown = replacement_ids(chosen, mask_id=4, ordinary_ids=ordinary, generator=generator)
     assert (shown[~chosen] == UNTOUCHED).all()
     own = shown[chosen]
     assert (own == 4).float().mean().item() == pytest.approx(0.8, abs=0.015)
@@ -118,7 +118,7 @@ def test_the_proportions_are_berts():
 def test_what_has_no_word_is_never_chosen(whole_word):
     words = torch.tensor([[-1, 0, 0, -1, 1, -1, -1]]).repeat(500, 1)
     generator = torch.Generator().manual_seed(0)
-    chosen = choose(words, probability=0.9, whole_word=whole_word, generator=generator)
+    chosen = choose_positions(words, probability=0.9, whole_word=whole_word, generator=generator)
     assert not chosen[words < 0].any()
     assert chosen[words >= 0].float().mean() > 0.8
 
@@ -126,7 +126,7 @@ def test_what_has_no_word_is_never_chosen(whole_word):
 def test_whole_words_are_chosen_as_one():
     words = torch.tensor([[-1, 5, 5, 5, 6, 7, 7, -1]]).repeat(4000, 1)
     generator = torch.Generator().manual_seed(0)
-    chosen = choose(words, probability=0.15, whole_word=True, generator=generator)
+    chosen = choose_positions(words, probability=0.15, whole_word=True, generator=generator)
     for begin, end in ((1, 4), (4, 5), (5, 7)):
         first = chosen[:, begin : begin + 1]
         assert torch.equal(chosen[:, begin:end], first.expand(-1, end - begin))
