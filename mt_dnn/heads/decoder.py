@@ -55,7 +55,7 @@ class DecoderHead(nn.Module):
         start = getattr(config, "decoder_start_token_id", None)
         self.start_id = self.pad_id if start is None else int(start)
         self.eos_id = int(config.eos_token_id)
-        if (weights := _pretrained(encoder, head_name, where)) is not None:
+        if (weights := _pretrained_weights(encoder, head_name, where)) is not None:
             model.load_state_dict(weights, strict=False)  # complete: told above
         self.decoder = model.decoder
         self.decoder.embed_tokens = None
@@ -109,7 +109,7 @@ def is_tied(config: PreTrainedConfig) -> bool:
     return bool(getattr(config, "scale_decoder_outputs", config.tie_word_embeddings))
 
 
-def _pretrained(encoder: Encoder, head_name: str, where: str) -> dict[str, Tensor] | None:
+def _pretrained_weights(encoder: Encoder, head_name: str, where: str) -> dict[str, Tensor] | None:
     """The whole model's weights in the encoder's checkpoint; None where they come from elsewhere:
     the encoder was drawn at random, or is a run's own, whose heads are read after they are built."""
     source = encoder.source

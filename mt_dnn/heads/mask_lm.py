@@ -65,7 +65,7 @@ def _setting(config: Any, *names: str, or_else: Any) -> Any:
     return next((getattr(config, name) for name in names if hasattr(config, name)), or_else)
 
 
-def pretrained(encoder: Encoder) -> dict[str, Tensor] | None:
+def pretrained_weights(encoder: Encoder) -> dict[str, Tensor] | None:
     """The head's weights in the encoder's checkpoint; None where it has none, or another head.
 
     What belongs to the language model alone is told by shape and not by name, which differs

@@ -17,7 +17,7 @@ from data_utils.formats.mlm import NO_WORD
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.heads.mask_lm import MASKED_AT, MaskLMHead, pretrained
+from mt_dnn.heads.mask_lm import MASKED_AT, MaskLMHead, pretrained_weights
 from mt_dnn.heads.masking import UNTOUCHED, choose_positions, replacement_ids, to_device
 from mt_dnn.task_types.base import TASK_TYPES, Prediction
 from mt_dnn.task_types.tokens import TokenTaskType
@@ -70,7 +70,7 @@ class MaskLM(TokenTaskType):
                 "pretrained by masking, such as bert-base-uncased"
             )
         head = MaskLMHead(encoder)
-        if weights := pretrained(encoder):
+        if weights := pretrained_weights(encoder):
             head.load_state_dict(weights)
         return head
 

@@ -20,7 +20,7 @@ from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.config.run import ModelConfig, OptimConfig
 from mt_dnn.encoders.encoder import load_encoder
-from mt_dnn.heads.mask_lm import MASKED_AT, pretrained
+from mt_dnn.heads.mask_lm import MASKED_AT, pretrained_weights
 from mt_dnn.heads.masking import UNTOUCHED, choose_positions, replacement_ids
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalConfig, ProximalTeacher
@@ -320,12 +320,12 @@ def test_without_one_in_the_checkpoint_the_head_is_drawn(tmp_path):
     torch.manual_seed(0)
     hf.AutoModel.from_config(ARCHITECTURES["bert"]()).save_pretrained(tmp_path)
     encoder = load_encoder(str(tmp_path))
-    assert pretrained(encoder) is None
+    assert pretrained_weights(encoder) is None
     encoder.config.architectures = None  # says nothing: the weights themselves are asked
     state = torch.get_rng_state()
-    assert pretrained(encoder) is None
+    assert pretrained_weights(encoder) is None
     assert torch.equal(torch.get_rng_state(), state)
-    assert pretrained(tiny_encoder("nezha")) is None
+    assert pretrained_weights(tiny_encoder("nezha")) is None
 
 
 # What is predicted.
