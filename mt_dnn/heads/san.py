@@ -25,7 +25,7 @@ def sentence_masks(batch: Batch) -> tuple[Tensor, Tensor]:
     return one, two
 
 
-def read(memory: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
+def attend(memory: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
     """The mean of a memory weighted by the softmax of ``scores`` over the tokens of ``mask``.
 
     Args:
@@ -121,11 +121,11 @@ class SANHead(nn.Module):
         first, second = sentence_masks(batch)
         memory = hidden.masked_fill(~batch.attention_mask.bool().unsqueeze(-1), 0.0)
         memory = self.memory_dropout(memory.mT).mT  # whole features: (N, H, T) there
-        state = read(memory, self.summary(memory).squeeze(-1), second)  # s^0, (N, H)
+        state = attend(memory, self.summary(memory).squeeze(-1), second)  # s^0, (N, H)
         features = []
         for step in range(self.steps):
             scores = (memory @ self.query(state).unsqueeze(-1)).squeeze(-1)  # (N, T)
-            x = read(memory, scores, first)  # (N, H)
+            x = attend(memory, scores, first)  # (N, H)
             if step > 0:
                 state = self.update(x, state)
             features.append(torch.cat([state, x, (state - x).abs(), state * x], dim=-1))
