@@ -34,17 +34,17 @@ class LossTerms(NamedTuple):
     """D_Breg"""
     distill: Tensor | None = None
     """D_kd"""
-    health: SmoothnessStats | None = None
+    smoothness_stats: SmoothnessStats | None = None
 
     def named(self, task: str) -> dict[str, Tensor]:
         """The scalars to log, by tag."""
-        health = {} if self.health is None else self.health._asdict()
+        stats = {} if self.smoothness_stats is None else self.smoothness_stats._asdict()
         named = {
             f"train/{task}/loss": self.supervised,
             f"train/{task}/smoothness": self.smoothness,
             f"train/{task}/proximal": self.proximal,
             f"train/{task}/distill": self.distill,
-            **{f"smart/{task}/{name}": value for name, value in health.items() if name != "loss"},
+            **{f"smart/{task}/{name}": value for name, value in stats.items() if name != "loss"},
         }
         return {tag: value for tag, value in named.items() if value is not None}
 
@@ -95,20 +95,20 @@ class Objective(nn.Module):
         with seeded_rng(seed, embeds.device):
             logits = self.model.logits(embeds, batch)
         supervised = kind.loss(logits, batch)
-        total, distill, smoothness, proximal, health = supervised, None, None, None, None
+        total, distill, smoothness, proximal, stats = supervised, None, None, None, None
         if self.distill.is_on and batch.soft_labels is not None:
             distill = self._distill(logits, batch)
             weight = teacher_weight(self.distill, progress)
             total = (1 - weight) * supervised + weight * distill
         if self.lambda_s:
-            smoothness, health = self._smoothness(embeds, logits, batch, seed, measure_gain)
+            smoothness, stats = self._smoothness(embeds, logits, batch, seed, measure_gain)
             total = total + self.lambda_s * smoothness
         if self.teacher is not None:
             teacher_logits = self.teacher.logits(batch)
             proximal = kind.divergence(logits, teacher_logits, batch)
             total = total + self.mu * proximal
         total = kind.task.weight * total
-        return LossTerms(total, supervised, smoothness, proximal, distill, health)
+        return LossTerms(total, supervised, smoothness, proximal, distill, stats)
 
     def _distill(self, logits: Tensor, batch: Batch) -> Tensor:
         """D_kd through the task's ``kd_loss``, else the one of its type."""

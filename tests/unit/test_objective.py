@@ -89,7 +89,7 @@ def test_off_is_the_supervised_loss_and_nothing_else(task, monkeypatch):
     monkeypatch.setattr("mt_dnn.objective.objective.smoothness_loss", forbidden)
     monkeypatch.setattr(type(model.task_types[task]), "divergence", forbidden)
     terms = objective(make_batch(task), seed=1)
-    assert (terms.smoothness, terms.proximal, terms.health) == (None, None, None)
+    assert (terms.smoothness, terms.proximal, terms.smoothness_stats) == (None, None, None)
     torch.manual_seed(1)
     logits = model(make_batch(task))
     expected = model.task_types[task].loss(logits, make_batch(task))
