@@ -1,1 +1,1 @@
-"""The loss of a step: its terms, SMART's two among them, and their sum."""
+"""The training loss: supervised, distillation, smoothness and proximal terms."""

@@ -1,6 +1,7 @@
-"""Perturbations (N,T,E) and the balls they live in: ||delta||_p <= epsilon, p in linf, l2, l1.
+"""Norms of perturbations (N,T,E) and projection onto ||delta||_p <= epsilon.
 
-``scope`` says what one vector is: a token's, (E,), or the whole sentence's, (T E,).
+``norm`` selects p: linf, l2 or l1. ``scope`` selects the vectors whose norm is taken: ``token``,
+each token's vector (E,), or ``sentence``, the vector of the whole sequence (T E,).
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ _DIMS = {"token": (-1,), "sentence": (-2, -1)}
 
 
 def norms(delta: Tensor, *, norm: str, scope: str) -> Tensor:
-    """||delta||_p; (N,T,E) -> (N,T,1) per token, (N,1,1) per sentence."""
+    """||delta||_p of each vector: (N,T,E) -> (N,T,1) per token, (N,1,1) per sentence."""
     return torch.linalg.vector_norm(delta, _ORDER[norm], dim=_DIMS[scope], keepdim=True)
 
 
 def unit(delta: Tensor, *, norm: str, scope: str) -> Tensor:
-    """delta / ||delta||_p, (N,T,E); 0 where delta is 0."""
-    # By the largest entry first, so that squares of a tiny gradient do not underflow.
+    """Normalize each vector: delta / ||delta||_p, (N,T,E); a zero vector stays 0."""
+    # Divide by the largest entry first, so that the squares of a tiny gradient do not underflow.
     largest = delta.abs().amax(_DIMS[scope], keepdim=True)
     delta = delta / torch.where(largest > 0, largest, 1)
     size = norms(delta, norm=norm, scope=scope)
@@ -29,9 +30,19 @@ def unit(delta: Tensor, *, norm: str, scope: str) -> Tensor:
 
 
 def project(delta: Tensor, *, epsilon: float, norm: str, scope: str, mask: Tensor) -> Tensor:
-    """The nearest point (in l2) of the ball ||delta||_p <= epsilon; (N,T,E), 0 off the mask (N,T).
+    """Project onto the ball ||delta||_p <= epsilon (nearest point in l2 distance).
 
-    l1: by sorting, Duchi et al., "Efficient Projections onto the l1-Ball", ICML 2008, figure 1.
+    Args:
+        delta: (N,T,E).
+        epsilon: radius of the ball.
+        norm: linf, l2 or l1.
+        scope: token or sentence.
+        mask: (N,T), true or 1 on real tokens.
+
+    Returns:
+        (N,T,E), exactly 0 on padding tokens.
+
+    Source: l1 by sorting, Duchi et al., "Efficient Projections onto the l1-Ball", ICML 2008, figure 1.
     """
     delta = delta.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
     if norm == "linf":
@@ -45,13 +56,13 @@ def project(delta: Tensor, *, epsilon: float, norm: str, scope: str, mask: Tenso
         threshold = (excess.gather(-1, support - 1) / support).clamp(min=0)
         rows = rows.sign() * (rows.abs() - threshold).clamp(min=0)
         delta = rows.view_as(delta)
-    # For l2 this is the projection, for l1 it takes off what rounding left outside.
+    # For l2 this scaling is the projection; for l1 it corrects rounding errors of the step above.
     size = norms(delta, norm=norm, scope=scope)
     return delta * (epsilon / size.clamp(min=epsilon))
 
 
 def random_signs_like(delta: Tensor, *, norm: str, generator: torch.Generator) -> Tensor:
-    """Random signs with the p-norm of ``delta`` on every token; (N,T,E)."""
+    """Random signs, scaled to the p-norm of ``delta`` on every token; (N,T,E)."""
     signs = torch.randint(0, 2, delta.shape, generator=generator, device=generator.device)
     signs = signs.to(delta) * 2 - 1
     return unit(signs, norm=norm, scope="token") * norms(delta, norm=norm, scope="token")

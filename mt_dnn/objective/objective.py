@@ -1,7 +1,7 @@
-"""What a step minimizes, term by term: F = (1 - w_t) L + w_t D_kd + lambda_s R_s + mu D_Breg.
+"""The training loss: F = (1 - w_t) L + w_t D_kd + lambda_s R_s + mu D_Breg.
 
-R_s and D_Breg are SMART's (arXiv 1911.03437, eq. 1, 3), D_kd is distillation's
-(mt_dnn/objective/supervised.py).
+L is the supervised loss, D_kd the distillation term (mt_dnn/objective/supervised.py), R_s and D_Breg
+are the smoothness and the proximal term of SMART (arXiv 1911.03437, eq. 1 and 3).
 """
 
 from __future__ import annotations
@@ -22,22 +22,27 @@ from mt_dnn.randomness import dropout_off, seeded_rng, step_seed
 
 
 class LossTerms(NamedTuple):
-    """Scalars with gradient; a term that is off is None, and its work is not done."""
+    """Loss terms of a batch: scalars with gradient; None for a term that is off."""
 
     total: Tensor
-    """w F, w the task's weight."""
+    """w F, where w is the weight of the task; minimize this."""
     supervised: Tensor
-    """L"""
+    """L, the supervised loss."""
     smoothness: Tensor | None = None
-    """R_s"""
+    """R_s, the smoothness term, without its weight."""
     proximal: Tensor | None = None
-    """D_Breg"""
+    """D_Breg, the proximal term, without its weight."""
     distill: Tensor | None = None
-    """D_kd"""
+    """D_kd, the distillation term, without its weight."""
     smoothness_stats: SmoothnessStats | None = None
+    """Statistics of the smoothness term, to log."""
 
     def named(self, task: str) -> dict[str, Tensor]:
-        """The scalars to log, by tag."""
+        """Scalars to log by tag, such as ``train/rte/loss``; only terms that are on.
+
+        Args:
+            task: name of the task of the batch.
+        """
         stats = {} if self.smoothness_stats is None else self.smoothness_stats._asdict()
         named = {
             f"train/{task}/loss": self.supervised,
@@ -50,18 +55,27 @@ class LossTerms(NamedTuple):
 
 
 class Objective(nn.Module):
-    """A batch -> its loss terms.
+    """Computes the loss terms of a batch.
 
-    A module, so that a distributed wrapper sees one forward per step however many passes the
-    terms need. The clean logits are computed once and shared by all terms.
+    The objective is a module so that a distributed wrapper sees one forward call per step, although
+    the terms may need several passes through the model. All terms share one clean forward pass.
 
     Args:
-        model: on its device, with what is frozen frozen.
-        config: resolved; a weight of 0 under ``smoothness``, ``proximal`` or ``distill`` switches its
-            term off.
+        model: the model on its device, after freezing parameters.
+        config: resolved (:func:`mt_dnn.config.bounds.resolve_config`). A weight of 0 in
+            ``smoothness``, ``proximal`` or ``distill`` switches that term off.
 
     Raises:
-        UserError: a term is on and a task's type defines no divergence.
+        UserError: the smoothness or the proximal term is on, but the type of a task defines no
+            divergence.
+
+    Example::
+
+        objective = Objective(model, resolve_config(RunConfig(smart="smart")))
+        terms = objective(batch, seed=step_seed(2018, step))
+        terms.total.backward()
+        ...  # optimizer update number `step`, counted from 1
+        objective.after_update(step, total_steps)
     """
 
     def __init__(self, model: MTDNN, config: RunConfig) -> None:
@@ -77,20 +91,25 @@ class Objective(nn.Module):
                 if getattr(kind, "divergence", None) is None:
                     raise UserError(
                         f"{kind.task.where}: task_type {kind.task.task_type} defines no "
-                        f"divergence, which SMART needs; use --smart off"
+                        f"divergence, which SMART needs. Set smart to off."
                     )
 
     def forward(
         self, batch: Batch, *, seed: int, progress: float = 0.0, measure_gain: bool = False
     ) -> LossTerms:
-        """Args:
-        batch: on the model's device; one without soft labels is learnt from its labels alone.
-        seed: of dropout and noise; all randomness of the step is a function of it.
-        progress: the part of the run's updates that is done, by which the teacher is annealed.
-        measure_gain: also compare the perturbation with random signs of its size.
+        """Compute the loss terms of a batch.
+
+        Args:
+            batch: on the device of the model. Without soft labels it has no distillation term.
+            seed: determines all random numbers of the step: masked tokens, dropout and noise.
+            progress: fraction of the run's updates that precede this one, used to anneal the weight
+                of the distillation term.
+            measure_gain: also compare the perturbation with random signs of the same norm.
         """
         kind = self.model.task_types[batch.task]
-        batch = kind.prepare(batch, step_seed(seed, 2))  # not dropout's, and not the noise's
+        batch = kind.prepare(
+            batch, step_seed(seed, 2)
+        )  # differs from the seeds of dropout and noise
         embeds = self.model.embed(batch)  # (N, T, E)
         with seeded_rng(seed, embeds.device):
             logits = self.model.logits(embeds, batch)
@@ -111,7 +130,7 @@ class Objective(nn.Module):
         return LossTerms(total, supervised, smoothness, proximal, distill, stats)
 
     def _distill(self, logits: Tensor, batch: Batch) -> Tensor:
-        """D_kd through the task's ``kd_loss``, else the one of its type."""
+        """Compute D_kd with the task's ``kd_loss``, which defaults to that of its type."""
         kind = self.model.task_types[batch.task]
         name = kind.task.kd_loss or kind.kd_loss
         return distillation_loss(
@@ -124,7 +143,7 @@ class Objective(nn.Module):
     def _smoothness(
         self, embeds: Tensor, logits: Tensor, batch: Batch, seed: int, measure_gain: bool
     ) -> tuple[Tensor, SmoothnessStats]:
-        """R_s, with dropout in the perturbed passes as ``smoothness.dropout`` says."""
+        """Compute R_s; ``smoothness.dropout`` sets the dropout of the perturbed passes."""
         kind, name = self.model.task_types[batch.task], self.smoothness.divergence
         calls = 0
 
@@ -134,9 +153,9 @@ class Objective(nn.Module):
             if self.smoothness.dropout == "off":
                 with dropout_off(self.model):
                     return self.model.logits(perturbed, batch)
-            # The clean pass's masks again, or new ones for every pass.
-            own = seed if self.smoothness.dropout == "shared" else seed + calls
-            with seeded_rng(own, perturbed.device):
+            # Shared: the dropout masks of the clean pass. Independent: new masks for every pass.
+            pass_seed = seed if self.smoothness.dropout == "shared" else seed + calls
+            with seeded_rng(pass_seed, perturbed.device):
                 return self.model.logits(perturbed, batch)
 
         return smoothness_loss(
@@ -146,24 +165,26 @@ class Objective(nn.Module):
             lambda p, q: kind.divergence(p, q, batch, name=name),
             batch.attention_mask,
             self.smoothness,
-            torch.Generator(embeds.device).manual_seed(step_seed(seed, 1)),  # not dropout's
+            torch.Generator(embeds.device).manual_seed(
+                step_seed(seed, 1)
+            ),  # differs from the seed of dropout
             measure_gain=measure_gain,
         )
 
     def after_update(self, step: int, total_steps: int) -> None:
-        """Let the teacher follow; call after optimizer update ``step``, counted from 1."""
+        """Update the proximal teacher; call after optimizer update ``step`` (from 1)."""
         if self.teacher is not None:
             self.teacher.update(step, total_steps)
 
     def distance(self) -> dict[str, Tensor]:
-        """||theta - theta_tilde|| under its tag; empty without a proximal term."""
+        """||theta - theta_tilde||_2 by tag; empty without a proximal term."""
         return {} if self.teacher is None else {"smart/distance": self.teacher.distance()}
 
     def teacher_state(self) -> dict[str, Tensor] | None:
-        """What to save besides the model; None without a proximal term."""
+        """State of the proximal teacher for a checkpoint; None without a proximal term."""
         return None if self.teacher is None else self.teacher.state_dict()
 
     def load_teacher_state(self, state: dict[str, Tensor] | None) -> None:
-        """Go on from a saved teacher, where both the run and the checkpoint have one."""
+        """Restore the proximal teacher if both the run and the checkpoint have one."""
         if self.teacher is not None and state is not None:
             self.teacher.load_state_dict(state)

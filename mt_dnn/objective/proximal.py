@@ -1,15 +1,16 @@
 """Bregman proximal point optimization (SMART, arXiv 1911.03437, section 3.2).
 
-The step from theta_t is kept in a trust region around theta_tilde, measured on predictions:
+The proximal term keeps the next parameters close to theta_tilde, measured on the predictions:
 
     mu D_Breg(theta, theta_tilde) = mu 1/n sum_i l_s( f(x_i; theta), f(x_i; theta_tilde) )
 
     VBPP   theta_tilde_t = theta_t
     MBPP   theta_tilde_t = (1 - beta) theta_t + beta theta_tilde_{t-1},   theta_tilde_0 = theta_0
 
-with beta = 0.99 over the first tenth of the updates and 0.999 after. VBPP is MBPP with beta = 0.
+with beta = 0.99 in the first tenth of the updates and 0.999 after it. VBPP is MBPP with beta = 0.
 
-Knows no task and no model class: it runs the module it is given, with other parameters.
+This module depends on no task type and no model class. It runs the given module with the parameters
+theta_tilde.
 """
 
 from __future__ import annotations
@@ -26,15 +27,23 @@ from mt_dnn.randomness import dropout_off
 
 
 class ProximalTeacher:
-    """theta_tilde: an average, in float32 at least, of the trainable parameters of ``model``.
+    """The proximal teacher theta_tilde: an average of trainable parameters.
 
-    Frozen parameters and buffers are the model's own, so the teacher costs one copy of what is
-    trained. Create it after freezing and after the model is on its device, from the bare module
-    and not from a wrapper around it.
+    The average is kept in float32 or wider. The teacher shares frozen parameters and buffers with
+    the model, so it needs memory for one copy of the trainable parameters. Create it after freezing
+    parameters and after moving the model to its device. Pass the module itself, not a wrapper such
+    as DistributedDataParallel.
 
     Args:
-        model: the student; must stay the same object for as long as the teacher is used.
-        config: resolved (no None).
+        model: the student. It must remain the same object while the teacher is in use.
+        config: resolved, that is, without None (:func:`mt_dnn.config.smart.resolve`).
+
+    Example::
+
+        teacher = ProximalTeacher(model, config)
+        loss = loss + config.weight * divergence(model(batch), teacher.logits(batch))
+        ...  # backward pass and optimizer update number `step`, counted from 1
+        teacher.update(step, total_steps)
     """
 
     def __init__(self, model: nn.Module, config: ProximalConfig) -> None:
@@ -47,14 +56,21 @@ class ProximalTeacher:
         }
 
     def logits(self, *args: Any, **kwargs: Any) -> Tensor:
-        """f(x; theta_tilde): what ``model(*args, **kwargs)`` returns, without dropout or gradient.
+        """Compute f(x; theta_tilde) without dropout and without gradient.
 
-        It draws no random numbers; the student's train or eval mode is as before afterwards. Ambient
-        autocast applies, as to the student's clean pass with which the result is compared.
+        The call draws no random numbers and restores the train or eval mode of the student. An active
+        autocast context applies, as it does to the clean pass of the student.
+
+        Args:
+            args: positional arguments of ``model``.
+            kwargs: keyword arguments of ``model``.
+
+        Returns:
+            The result of ``model(*args, **kwargs)`` with the parameters theta_tilde.
         """
         with torch.inference_mode(), dropout_off(self.model):
             logits = torch.func.functional_call(self.model, self._teacher, args, kwargs)
-        # A copy made outside inference mode may be saved for a backward pass.
+        # Autograd cannot save an inference tensor for the backward pass, but it can save this copy.
         return logits.clone()
 
     def divergence(
@@ -64,11 +80,11 @@ class ProximalTeacher:
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
-        """D_Breg, a scalar: ``divergence(student_logits, self.logits(*args, **kwargs))``."""
+        """D_Breg, a scalar: ``divergence(student_logits, self.logits(...))``."""
         return divergence(student_logits, self.logits(*args, **kwargs))
 
     def beta(self, step: int, total_steps: int) -> float:
-        """Momentum after optimizer update ``step`` (counted from 1) of ``total_steps``."""
+        """Momentum after optimizer update ``step`` of ``total_steps``, counted from 1."""
         c = self.config
         if c.teacher == "vbpp":
             return 0.0
@@ -79,7 +95,12 @@ class ProximalTeacher:
 
     @torch.no_grad()
     def update(self, step: int, total_steps: int) -> None:
-        """Follow the student; call after optimizer update ``step``. Acts every S updates."""
+        """Update theta_tilde every S updates; call after each optimizer update.
+
+        Args:
+            step: number of the optimizer update, counted from 1.
+            total_steps: number of updates of the run.
+        """
         assert self.config.steps is not None
         if step % self.config.steps:
             return
@@ -91,33 +112,33 @@ class ProximalTeacher:
 
     @torch.no_grad()
     def distance(self) -> Tensor:
-        """||theta - theta_tilde||_2 over all trained parameters; a scalar left on the device."""
+        """||theta - theta_tilde||_2 over all trainable parameters, a scalar on the device."""
         pairs = zip(self._live.values(), self._teacher.values(), strict=True)
         norms = [torch.linalg.vector_norm(p - t) for p, t in pairs]
         return torch.linalg.vector_norm(torch.stack(norms))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """theta_tilde by parameter name: plain tensors, which later updates change in place."""
+        """theta_tilde by parameter name; updates change these tensors in place."""
         return dict(self._teacher)
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take theta_tilde from ``state``.
+        """Copy theta_tilde from the result of :meth:`state_dict`.
 
         Raises:
-            UserError: names or shapes differ from the trained parameters.
+            UserError: names or shapes differ from the trainable parameters.
         """
-        odd = sorted(state.keys() ^ self._teacher.keys())
-        odd += [
+        mismatched = sorted(state.keys() ^ self._teacher.keys())
+        mismatched += [
             n
             for n in state.keys() & self._teacher.keys()
             if state[n].shape != self._teacher[n].shape
         ]
-        if odd:
+        if mismatched:
             raise UserError(
-                f"the proximal teacher's state does not fit the trained parameters: {', '.join(odd[:5])}"
-                f"{' ...' if len(odd) > 5 else ''}. Was it saved with another encoder, other tasks or "
-                "another optim.freeze?"
+                "the saved proximal teacher does not match the trainable parameters: "
+                f"{', '.join(mismatched[:5])}{', ...' if len(mismatched) > 5 else ''}. Resume with the "
+                "encoder, the tasks and the optim.freeze of the saved run."
             )
         for name, value in state.items():
             self._teacher[name].copy_(value)

@@ -1,40 +1,45 @@
-"""Smoothness-inducing adversarial regularization (SMART, arXiv 1911.03437, section 3.1).
+"""Smoothness-inducing adversarial regularization of SMART (arXiv 1911.03437, 3.1).
 
     R_s(theta) = 1/n sum_i  max_{ ||x~_i - x_i||_p <= eps }  l_s( f(x~_i; theta), f(x_i; theta) )
 
-x is what the word embeddings give for a sequence, x~ = x + delta, l_s a divergence of two
-predictions. The inner maximum is approached as in Algorithm 1, lines 6 to 10:
+x are the word embeddings of a sequence, x~ = x + delta, and l_s is a divergence between two
+predictions. Algorithm 1, lines 6 to 10, approximates the inner maximum by gradient ascent:
 
     delta <- nu,  nu ~ N(0, sigma^2 I)
     T_x times:    g     <- d/d delta  l_s( f(x + delta), f(x) )
                   delta <- Pi( delta + eta g / ||g||_p ),   Pi onto { ||delta||_p <= eps }
 
-and R_s is l_s at the last delta, which is then a constant. ``projected`` is this. The others:
+R_s is l_s at the last delta, which is treated as a constant. This is ``ascent: projected``. The other
+choices are:
 
-    none         delta = nu: R3F, and with nu = 0 and independent dropout R-Drop.
-    normalized   delta <- eps N(delta + eta g), N(v) = v / ||v||_p, g the raw gradient of the sum over
-                 the batch: the released MT-DNN, where eps = 1 for every token. Nothing is projected.
-    accumulated  FreeLB (arXiv 1909.11764, Algorithm 1) as far as a smoothness term can be it: K
-                 iterates delta_0 ... delta_{K-1} by ``projected`` steps, and the term is the MEAN of
-                 l_s over all of them, so theta's gradient is accumulated along the ascent. Each
-                 iterate's one forward pass serves both gradients. FreeLB accumulates the supervised
-                 loss at the iterates and has no clean pass; here it is l_s against the clean one.
+    none         delta = nu. This is R3F; with nu = 0 and independent dropout it is R-Drop.
+    normalized   delta <- eps N(delta + eta g) with N(v) = v / ||v||_p, where g is the raw gradient of
+                 the sum over the batch. This is the released MT-DNN code, with eps = 1 for every
+                 token. It does not project.
+    accumulated  FreeLB (arXiv 1909.11764, Algorithm 1), adapted to a smoothness term. ``projected``
+                 steps give K iterates delta_0 ... delta_{K-1}, and the term is the MEAN of l_s over
+                 all iterates, so that the gradient of theta accumulates along the ascent. One forward
+                 pass per iterate serves the gradients of both delta and theta. FreeLB accumulates the
+                 supervised loss and has no clean pass; this term accumulates l_s against the clean
+                 prediction.
 
-The ball is that of the real tokens: delta is exactly 0 on padding.
+Only real tokens are perturbed: delta is exactly 0 on padding, and padding does not count in norms.
 
-Who does what. The caller owns the model and so its dropout, this module owns the noise:
+The caller controls the model and its dropout through ``forward``; this module draws the noise. What
+the caller passes depends on ``dropout``:
 
-    dropout      the caller's ``forward``                          the clean logits
-    shared       every call under ``seeded_rng(seed, device)``     the caller's, under the same seed
-    independent  just calls the model                              the caller's
-    off          every call under ``dropout_off(model)``           made here by one more ``forward``
+    dropout      ``forward`` calls the model ...          ``clean_logits``
+    shared       under ``seeded_rng(seed, device)``       computed under the same seed
+    independent  without a context                        computed without a context
+    off          under ``dropout_off(model)``             ignored; this module calls ``forward`` again
 
-Under autocast with ``precision: float32`` all passes of the term run in float32 here, and so does
-the clean one, which costs one more ``forward``: a radius of 1e-5 is far below the resolution of
-bfloat16, and so is the divergence it causes below the rounding of bfloat16 clean logits. For that
-``forward`` must not switch autocast on by itself.
+Under autocast, ``precision: float32`` makes this module run all passes of the term in float32,
+including one more clean pass. The resolution of bfloat16 is much coarser than a radius of 1e-5, and
+its rounding of the clean logits is larger than the divergence to measure. ``forward`` must therefore
+not enable autocast itself.
 
-Cost with T_x = 1: one forward, its backward to delta alone, one forward with the outer backward.
+Cost with T_x = 1: one forward and one backward pass to delta for the ascent, then one forward pass
+that takes part in the backward pass of the loss.
 """
 
 from __future__ import annotations
@@ -55,20 +60,23 @@ Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 class SmoothnessStats(NamedTuple):
-    """Detached scalars on the device; reading one waits for the device, so read at log points."""
+    """Statistics of the term: detached scalars on the device.
+
+    Reading a value synchronizes with the device, so read them only when logging.
+    """
 
     loss: Tensor
-    """R_s of this batch, unweighted."""
+    """R_s of this batch, without its weight."""
     delta_ratio: Tensor
-    """||delta||_2 / ||x||_2 over real tokens."""
+    """||delta||_2 / ||x||_2 over the real tokens of the batch."""
     edge: Tensor
-    """Fraction at the edge of the ball: of coordinates (linf), else of tokens or sentences."""
+    """Fraction of coordinates (linf), or else of tokens or sentences, at the edge of the ball."""
     dropped: Tensor
-    """1 if the term was dropped because something in it was not finite, else 0."""
+    """1 if the term was set to 0 because one of its values was not finite, else 0."""
     random: Tensor | None
-    """l_s at random signs of delta's norm, token by token; None unless measured."""
+    """l_s at random signs with the norm of delta on every token; None unless measured."""
     gain: Tensor | None
-    """l_s at delta over ``random``: above 1, the ascent ascends. None unless measured."""
+    """l_s at delta divided by ``random``; above 1 if the ascent is effective. None unless measured."""
 
 
 def perturbation(
@@ -80,9 +88,13 @@ def perturbation(
     config: SmoothnessConfig,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """delta after T_x ascent steps, (N,T,E), a constant; and whether all was finite (bool scalar).
+    """Compute delta by T_x ascent steps.
 
-    Arguments as :func:`smoothness_loss`. Where something was not finite delta is 0.
+    The arguments are those of :func:`smoothness_loss`.
+
+    Returns:
+        delta, (N,T,E), without gradient, and a bool scalar: whether all divergences and gradients
+        were finite. If not, delta is 0.
     """
     assert config.steps is not None
     embeds, clean_logits = embeds.detach(), clean_logits.detach()
@@ -113,22 +125,39 @@ def smoothness_loss(
     *,
     measure_gain: bool = False,
 ) -> tuple[Tensor, SmoothnessStats]:
-    """R_s of one batch, unweighted, and its health.
+    """Compute R_s of one batch.
 
-    A batch in which the term or the ascent's gradient is not finite contributes 0 with a gradient of
-    0, decided on the device. (If activations inside the model are infinite at x itself, their
-    weights' gradients are NaN all the same, here as in the supervised loss.)
+    If the term or a gradient of the ascent is not finite, the term and its gradient are 0. This is
+    decided on the device, without synchronization. Infinite activations inside the model at x itself
+    still lead to NaN gradients of the weights, as they do in the supervised loss.
 
     Args:
-        forward: embeddings (N,T,E) -> logits; see the module's text for dropout and autocast.
-        embeds: x, (N,T,E), with its graph: the final pass trains the word embeddings too.
-        clean_logits: f(x) with its graph; not used where the module's text says it is made here.
-        divergence: l_s, (perturbed logits, clean logits) -> scalar, mean over examples.
+        forward: embeddings (N,T,E) -> logits. See the module docstring for dropout and autocast.
+        embeds: x, (N,T,E), with its graph; the final pass also trains the word embeddings.
+        clean_logits: f(x) with its graph; ignored with ``dropout: off``, and under autocast with
+            ``precision: float32``, where this function computes f(x) again.
+        divergence: l_s, (perturbed logits, clean logits) -> scalar, the mean over examples.
         mask: (N,T), true or 1 on real tokens.
-        config: resolved (mt_dnn.config.smart.resolve).
-        generator: of the noise, the only randomness used; best on the device of ``embeds``.
-        measure_gain: also measure at random signs: one more forward without gradient. It changes
-            nothing else, whatever random numbers it draws.
+        config: resolved (:func:`mt_dnn.config.smart.resolve`).
+        generator: source of the noise, the only random numbers that this function draws. A generator
+            on the device of ``embeds`` avoids a copy.
+        measure_gain: also compute the divergence at random signs, by one more forward pass without
+            gradient. The loss does not depend on this argument.
+
+    Returns:
+        R_s without its weight, a scalar, and its statistics.
+
+    Example::
+
+        loss, stats = smoothness_loss(
+            forward=lambda perturbed: model.logits(perturbed, batch),
+            embeds=embeds,
+            clean_logits=model.logits(embeds, batch),
+            divergence=lambda p, q: symmetric_kl(p, q).mean(),
+            mask=batch.attention_mask,
+            config=config,
+            generator=torch.Generator(embeds.device).manual_seed(1),
+        )
     """
     device = embeds.device.type
     widen = config.precision == "float32" and torch.is_autocast_enabled(device)
@@ -175,7 +204,7 @@ def smoothness_loss(
 def _noise(
     embeds: Tensor, mask: Tensor, config: SmoothnessConfig, generator: torch.Generator
 ) -> Tensor:
-    """nu, (N,T,E), float32 at least, 0 on padding."""
+    """Draw the initial noise nu, (N,T,E), in float32 or wider; 0 on padding."""
     assert config.sigma is not None
     dtype = torch.promote_types(embeds.dtype, torch.float32)
     noise = torch.zeros(embeds.shape, dtype=dtype, device=generator.device)
@@ -187,7 +216,7 @@ def _noise(
 
 
 def _constrain(delta: Tensor, mask: Tensor, config: SmoothnessConfig) -> Tensor:
-    """Onto the ball, or for ``normalized`` onto its surface."""
+    """Project delta onto the ball or, with ascent normalized, scale it to the surface."""
     assert config.epsilon is not None
     norm, scope = str(config.norm), str(config.norm_scope)
     if config.ascent == "normalized":
@@ -196,11 +225,11 @@ def _constrain(delta: Tensor, mask: Tensor, config: SmoothnessConfig) -> Tensor:
 
 
 def _step(delta: Tensor, gradient: Tensor, mask: Tensor, config: SmoothnessConfig) -> Tensor:
-    """One ascent step from ``delta``, all (N,T,E)."""
+    """Take one ascent step from ``delta``; all tensors are (N,T,E)."""
     assert config.step_size is not None
     gradient = gradient.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
     if config.ascent == "normalized":
-        direction = gradient * len(gradient)  # of the batch's sum, ours being its mean
+        direction = gradient * len(gradient)  # gradient of the sum over the batch; l_s is the mean
     else:
         direction = unit(gradient, norm=str(config.norm), scope=str(config.norm_scope))
     return _constrain(delta + config.step_size * direction, mask, config)
@@ -215,7 +244,7 @@ def _accumulated(
     config: SmoothnessConfig,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """l_s at each of the K iterates, (K,); the last iterate; whether all was finite."""
+    """Return l_s at K iterates, (K,), the last iterate, and whether all was finite."""
     assert config.steps is not None
     delta = _constrain(_noise(embeds, mask, config, generator), mask, config)
     finite = torch.ones((), dtype=torch.bool, device=embeds.device)
@@ -236,10 +265,11 @@ def _accumulated(
 
 
 def _guarded(divergence: Measure, perturbed: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-    """The divergence, or 0 where it is not finite; and whether it is.
+    """Return the divergence, or 0 if it is not finite, and whether it is finite.
 
-    Multiplying a bad value by 0 would still send NaN backwards (0 times infinity), so the gradient is
-    also cut where it enters the logits. ``clean`` is aliased first: the supervised loss shares it.
+    Multiplying a non-finite value by 0 would still give NaN gradients (0 times infinity), so hooks
+    also set the gradient of the logits to 0. The hook of ``clean`` is on a view, because the
+    supervised loss uses ``clean`` too.
     """
     pair = perturbed, clean.view_as(clean)
     value = divergence(*pair)
@@ -251,11 +281,13 @@ def _guarded(divergence: Measure, perturbed: Tensor, clean: Tensor) -> tuple[Ten
 
 
 def _ratio(delta: Tensor, embeds: Tensor, mask: Tensor) -> Tensor:
+    """||delta||_2 / ||x||_2 over the real tokens, a scalar."""
     real = embeds.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
     return torch.linalg.vector_norm(delta.detach()) / torch.linalg.vector_norm(real)
 
 
 def _edge(delta: Tensor, mask: Tensor, config: SmoothnessConfig) -> Tensor:
+    """Fraction of coordinates, tokens or sentences at the edge of the ball, a scalar."""
     assert config.epsilon is not None
     norm, scope = str(config.norm), str(config.norm_scope)
     size = delta.detach().abs() if norm == "linf" else norms(delta.detach(), norm=norm, scope=scope)

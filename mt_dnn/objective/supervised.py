@@ -1,25 +1,28 @@
-"""Knowledge distillation: the term against a teacher's logits, and how its weight falls.
+"""Knowledge distillation: the loss against a teacher's logits, and its weight.
 
     F = (1 - w_t) L + w_t D_kd,      D_kd = T^2 1/n sum_i d( f_teacher(x_i) / T, f(x_i; theta) / T )
 
-Hinton et al. 2015 (arXiv 1503.02531, section 2): both sides are softened by the temperature T, and
-T^2 undoes that the gradient of the softened term shrinks as 1 / T^2. d is KL(teacher || student),
-the cross-entropy to the teacher but for the teacher's entropy, which has no gradient; for numbers
-the squared difference, where T cancels.
+Source: Hinton et al. 2015 (arXiv 1503.02531, section 2). The temperature T softens the distributions
+of teacher and student. The gradient of the softened term shrinks as 1 / T^2, and the factor T^2
+compensates for this. By default d is KL(teacher || student), which equals the cross-entropy to the
+teacher up to the entropy of the teacher, and that entropy has no gradient. For numbers d is the
+squared difference, where T cancels.
 
-Mixing the losses is mixing the targets. BAM (Clark et al. 2019, arXiv 1907.04829, section 3) trains
-on the cross-entropy to lambda y + (1 - lambda) p_teacher, and its teacher annealing raises lambda
-from 0 to 1 over the run: here ``weight: 1, annealing: linear`` at T = 1, with w = 1 - lambda. For a
-target q the cross-entropy H(q) = -sum_c q_c log p_c is linear in q, so that
+A mixture of the two losses equals one loss on a mixture of the targets. BAM (Clark et al. 2019, arXiv
+1907.04829, section 3) trains on the cross-entropy to lambda y + (1 - lambda) p_teacher; its teacher
+annealing raises lambda from 0 to 1 over the run. The settings ``weight: 1, annealing: linear`` at
+T = 1 compute the same, with w = 1 - lambda, because the cross-entropy H(q) = -sum_c q_c log p_c is
+linear in the target q:
 
     (1 - w) H(y) + w H(p_teacher) = H( (1 - w) y + w p_teacher ).
 
-So it is for the Bernoullis of labels in a set, and for candidates where every example has a relevant
-one (else it has no L, but a D_kd). For squared error the two differ by a constant:
+The equation also holds for the Bernoulli distributions of independent labels. It holds for candidates
+where every example has a relevant candidate; an example without one has no L, but has a D_kd. For
+squared error the two sides differ by a constant:
 
     (1 - w) (s - y)^2 + w (s - t)^2 = ( s - [(1 - w) y + w t] )^2 + w (1 - w) (y - t)^2.
 
-Knows no task and no model class.
+This module depends on no task type and no model class.
 """
 
 from __future__ import annotations
@@ -39,16 +42,24 @@ def distillation_loss(
     *,
     temperature: float,
 ) -> Tensor:
-    """D_kd, a scalar; the gradient flows into the student alone.
+    """Compute D_kd; the gradient flows into the student only.
 
     Args:
-        student_logits: of any shape that ``divergence`` takes.
-        teacher_logits: of the same shape.
+        student_logits: any shape that ``divergence`` accepts.
+        teacher_logits: the same shape.
         divergence: ``divergence(p_logits, q_logits)`` -> scalar, the mean over examples; p is the
             teacher.
         temperature: T > 0.
+
+    Returns:
+        T^2 times the mean divergence, a scalar.
+
+    Example::
+
+        loss = distillation_loss(student, teacher, lambda p, q: kl(p, q).mean(), temperature=2.0)
     """
-    dtype = torch.promote_types(student_logits.dtype, teacher_logits.dtype)  # autocast's is coarse
+    # Autocast may have computed the student's logits in a coarser dtype than the teacher's.
+    dtype = torch.promote_types(student_logits.dtype, teacher_logits.dtype)
     softened = divergence(
         teacher_logits.detach().to(dtype) / temperature, student_logits.to(dtype) / temperature
     )
@@ -56,9 +67,12 @@ def distillation_loss(
 
 
 def teacher_weight(config: DistillConfig, progress: float) -> float:
-    """w_t: ``config.weight``, or with linear annealing that times what is left of the run.
+    """Compute w_t, the weight of the distillation term.
+
+    It is ``config.weight``, multiplied by ``1 - progress`` with linear annealing.
 
     Args:
-        progress: updates done before this one, over all updates of the run; 0 at the first.
+        config: weight and annealing.
+        progress: fraction of all updates of the run that precede this one; 0 at the first update.
     """
     return config.weight * (1 - progress) if config.annealing == "linear" else config.weight
