@@ -1,21 +1,27 @@
-"""How far apart two predictions are: the l_s of SMART, D_Breg and distillation.
+"""Divergences between two predictions, for SMART's l_s, D_Breg and distillation.
 
-Every function takes two tensors of *logits* of one shape and reduces over ``dim`` alone: it sums
-over the distribution and leaves the mean over examples to the caller. All of them
+Every function takes two tensors of *logits* with the same shape and sums over the distribution along
+``dim``. The caller takes the mean over examples. All functions
 
-* compute in float32 at least (float64 stays float64), whatever the logits or autocast say;
-* are never negative beyond rounding, exactly 0 at equal logits, and have a gradient of exactly 0
-  there. The textbook sums cancel near equality, which is where SMART lives (its radius is 1e-5,
-  the divergence about 1e-9), so each is written in a form that keeps its relative accuracy;
-* let gradients flow into both sides.
+* compute in float32 or wider (float64 stays float64), whatever the dtype of the logits, and also
+  under autocast;
+* are non-negative up to rounding; at equal logits the value and the gradient are exactly 0. The
+  textbook formulas lose their accuracy by cancellation near equality, which is where SMART uses them
+  (a radius of 1e-5 gives a divergence of about 1e-9). Each function therefore uses a form that keeps
+  its relative accuracy there;
+* propagate gradients to both arguments.
 
-``mask`` (bool or 0/1, broadcastable to the logits; true: present) marks entries that exist:
-candidates of a ranking example, tokens of a span distribution. Absent entries have no
-probability and no gradient, and may hold anything, NaN included; where nothing is present the
-result is 0.
+``mask`` (bool or 0/1, broadcastable to the logits; true means present) marks valid entries, such as
+the candidates of a ranking example or the tokens of a span distribution. Masked-out entries have
+probability 0 and gradient 0, and may contain any value, including NaN. If all entries are masked out,
+the result is 0.
 
-The ``bernoulli_`` form of each treats every entry as a label of its own with probability
-sigmoid(logit), and sums over the labels along ``dim``.
+The ``bernoulli_`` variant of a divergence treats every entry as an independent label with
+probability sigmoid(logit) and sums over the labels along ``dim``.
+
+Example::
+
+    loss = symmetric_kl(logits, other_logits).mean()  # (B, C) -> (B,) -> scalar
 """
 
 from __future__ import annotations
@@ -30,11 +36,26 @@ from data_utils.registry import Registry
 
 
 class Divergence(Protocol):
-    """``f(p_logits, q_logits)``, both (..., C, ...) -> the shape without ``dim``."""
+    """Signature of a divergence: two tensors -> one value per distribution."""
 
     def __call__(
         self, p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """Compute the divergence of P from Q for every distribution.
+
+        Args:
+            p_logits: logits of P, of any shape.
+            q_logits: logits of Q, of the same shape.
+            dim: dimension of the distribution.
+            mask: true on valid entries, broadcastable to the logits; None if all are valid.
+
+        Returns:
+            One divergence per distribution, of the shape of the logits without ``dim``.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        ...
 
 
 DIVERGENCES: Registry[Divergence] = Registry("divergence")
@@ -43,12 +64,12 @@ DIVERGENCES: Registry[Divergence] = Registry("divergence")
 def _prepare(
     p_logits: Tensor, q_logits: Tensor, mask: Tensor | None, fill: float
 ) -> tuple[Tensor, Tensor]:
-    """Both in float32 at least, with ``fill`` at absent entries, which cuts their gradient."""
+    """Convert to float32 or wider; fill masked-out entries to zero their gradient."""
     if p_logits.shape != q_logits.shape:
         raise ValueError(
-            f"a divergence needs two tensors of one shape, got {tuple(p_logits.shape)} and "
-            f"{tuple(q_logits.shape)}; broadcasting one against the other would compare every "
-            "example with every other"
+            f"p_logits and q_logits must have the same shape, got {tuple(p_logits.shape)} and "
+            f"{tuple(q_logits.shape)}; broadcasting would compare every example with every other "
+            "example"
         )
     dtype = torch.promote_types(torch.promote_types(p_logits.dtype, q_logits.dtype), torch.float32)
     p_logits, q_logits = p_logits.to(dtype), q_logits.to(dtype)
@@ -61,9 +82,9 @@ def _prepare(
 def _log_probabilities(
     p_logits: Tensor, q_logits: Tensor, dim: int, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """log p, log q, p, q over ``dim``; absent entries have p = q = 0 and log p = log q."""
-    # The lowest finite number and not -inf, whose differences are NaN: any log-normalizer vanishes
-    # beside it, so that both sides agree at absent entries and no formula sees them.
+    """Return log p, log q, p, q; where masked out, p = q = 0 and log p = log q."""
+    # Not -inf, because -inf minus -inf is NaN. A log-normalizer is lost in rounding next to the
+    # lowest finite number, so log p and log q are equal at masked-out entries and add nothing.
     lowest = torch.finfo(torch.float32).min
     p_logits, q_logits = _prepare(p_logits, q_logits, mask, lowest)
     log_p, log_q = p_logits.log_softmax(dim), q_logits.log_softmax(dim)
@@ -74,30 +95,35 @@ def _log_probabilities(
 def symmetric_kl(
     p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
 ) -> Tensor:
-    """KL(P||Q) + KL(Q||P) = sum (p - q)(log p - log q); SMART's choice (arXiv 1911.03437, 3.1)."""
+    """Symmetric KL: KL(P||Q) + KL(Q||P) = sum (p - q)(log p - log q).
+
+    Source: the l_s of SMART for classification (arXiv 1911.03437, section 3.1).
+    """
     log_p, log_q, p, q = _log_probabilities(p_logits, q_logits, dim, mask)
     return ((p - q) * (log_p - log_q)).sum(dim)
 
 
 @DIVERGENCES.register("kl", "KlCriterion", "NsKlCriterion")
 def kl(p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None) -> Tensor:
-    """KL(P||Q) = sum p (log p - log q).
+    """Kullback-Leibler divergence: KL(P||Q) = sum p (log p - log q).
 
-    Summed as p log(p/q) - p + q, the same in total, because each entry is then non-negative.
+    The terms are p log(p/q) - p + q. Their sum is the same, and each term is non-negative.
     """
     log_p, log_q, p, q = _log_probabilities(p_logits, q_logits, dim, mask)
     d = log_p - log_q
-    near = d.clamp(-1, 1)  # both branches stay finite, so that neither puts a NaN in a gradient
+    near = d.clamp(-1, 1)  # keeps both branches finite; torch.where propagates NaN gradients
     terms = torch.where(d.abs() < 1, p * (near + torch.expm1(-near)), p * d - p + q)
     return terms.sum(dim)
 
 
 @DIVERGENCES.register("js", "JSCriterion")
 def js(p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None) -> Tensor:
-    """Jensen-Shannon, (KL(P||M) + KL(Q||M)) / 2 with M = (P + Q) / 2; between 0 and log 2.
+    """Jensen-Shannon divergence: (KL(P||M) + KL(Q||M)) / 2 with M = (P + Q) / 2.
 
-    With u = (log p - log q) / 2 it is 1/2 sum (p + q)(u tanh u - log cosh u), free of the
-    cancellation of log p - log m. Used by PDR (arXiv 2010.12638).
+    It lies between 0 and log 2. With u = (log p - log q) / 2 it equals
+    1/2 sum (p + q)(u tanh u - log cosh u), which avoids the cancellation in log p - log m.
+
+    Source: used by PDR (arXiv 2010.12638).
     """
     log_p, log_q, p, q = _log_probabilities(p_logits, q_logits, dim, mask)
     u = (log_p - log_q) / 2
@@ -112,10 +138,12 @@ def js(p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None
 def hellinger(
     p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
 ) -> Tensor:
-    """Squared Hellinger distance, 1/2 sum (sqrt p - sqrt q)^2; between 0 and 1.
+    """Squared Hellinger distance: 1/2 sum (sqrt p - sqrt q)^2, between 0 and 1.
 
-    The squared one, as in PDR (arXiv 2010.12638): the distance itself has no derivative at p = q.
-    The roots come from halved log-probabilities, whose gradient stays finite as p -> 0.
+    The distance itself has no derivative at p = q, hence the square. The square roots are computed
+    as exp(log p / 2), whose gradient stays finite as p -> 0.
+
+    Source: used by PDR (arXiv 2010.12638).
     """
     log_p, log_q, _, _ = _log_probabilities(p_logits, q_logits, dim, mask)
     return ((log_p / 2).exp() - (log_q / 2).exp()).square().sum(dim) / 2
@@ -125,17 +153,20 @@ def hellinger(
 def squared_error(
     p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
 ) -> Tensor:
-    """sum (p - q)^2 of the outputs themselves: SMART's choice where they are numbers.
+    """Squared error of the outputs themselves: sum (p - q)^2.
 
     Raises:
-        ValueError: shapes differ. (B,) against (B,1) broadcasts to (B,B), whose mean is
-            2 var(prediction) for identical predictions, and not 0.
+        ValueError: the shapes differ. (B,) and (B,1) would broadcast to (B,B), whose mean is
+            2 var(prediction) instead of 0 for identical predictions.
+
+    Source: the l_s of SMART for regression (arXiv 1911.03437, section 3.1).
     """
     p_logits, q_logits = _prepare(p_logits, q_logits, mask, 0.0)
     return (p_logits - q_logits).square().sum(dim)
 
 
 def _register_bernoulli(name: str) -> None:
+    """Register ``bernoulli_NAME``, the variant for independent labels."""
     two_way = DIVERGENCES.get(name)
 
     @DIVERGENCES.register(f"bernoulli_{name}")
@@ -143,11 +174,13 @@ def _register_bernoulli(name: str) -> None:
         p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
     ) -> Tensor:
         p_logits, q_logits = _prepare(p_logits, q_logits, mask, 0.0)
-        # sigmoid(z) is the softmax over (z, 0)
+        # sigmoid(z) is the first probability of softmax((z, 0)).
         p_pair, q_pair = (torch.stack([z, torch.zeros_like(z)], -1) for z in (p_logits, q_logits))
         return two_way(p_pair, q_pair).sum(dim)
 
-    bernoulli.__doc__ = f"{name} of two Bernoullis sigmoid(p), sigmoid(q), summed over labels."
+    bernoulli.__doc__ = (
+        f"Sum over labels of {name} between Bernoulli(sigmoid(p)) and Bernoulli(sigmoid(q))."
+    )
 
 
 for _name in ("symmetric_kl", "kl", "js", "hellinger"):

@@ -16,11 +16,26 @@ from mt_dnn.task_types import TASK_TYPES, TaskType
 
 
 class MTDNN(nn.Module):
-    """Args:
-    encoder: the shared encoder.
-    tasks: by name; tasks with the same ``head`` share one.
-    config: defaults of the heads.
-    tokenizer: the encoder's; only types that write text or hide tokens need it.
+    """A shared encoder and one head per task.
+
+    Args:
+        encoder: the shared encoder.
+        tasks: definitions by name, as :func:`mt_dnn.task_types.load_tasks` returns them. Tasks with
+            the same ``head`` share one head.
+        config: defaults of the heads.
+        tokenizer: the tokenizer of the encoder. Only task types that generate text or mask tokens
+            need it.
+
+    Raises:
+        UserError: a task does not fit the encoder or the tokenizer.
+
+    Source: Liu et al., arXiv 1901.11504, section 3.
+
+    Example::
+
+        config = ModelConfig(encoder="bert-base-uncased")
+        model = MTDNN(load_encoder(config.encoder), load_tasks("tasks.yml"), config)
+        logits = model(batch)  # the shape depends on the type of the task
     """
 
     def __init__(
@@ -42,14 +57,18 @@ class MTDNN(nn.Module):
                 self.heads[task.head_name] = self.task_types[name].build_head(encoder, config)
 
     def add_task(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Take on a task that was not trained, answered by the head that it shares (``head:``).
+        """Add a task that was not trained; it uses the head that its ``head`` key names.
+
+        Args:
+            task: the definition of the new task.
+            tokenizer: the tokenizer of the encoder.
 
         Raises:
-            UserError: there is no such head, or it has another shape.
+            UserError: the model has no such head, or the head has a different shape.
         """
         if task.head_name not in self.heads:
             raise UserError(
-                f"{task.where}: needs head {task.head_name!r}, which the run lacks."
+                f"{task.where}: the run has no head {task.head_name!r}."
                 f"{choices_hint(task.head_name, self.heads)}"
             )
         check_shared_heads({**self.tasks, task.name: task})
@@ -57,25 +76,30 @@ class MTDNN(nn.Module):
         self.task_types[task.name] = TASK_TYPES.get(task.task_type)(task, tokenizer)
 
     def embed(self, batch: Batch) -> Tensor:
-        """Word embeddings (N, T, E): what SMART perturbs."""
+        """Compute the word embeddings, (N, T, E), which SMART perturbs."""
         return self.encoder.embed(batch.input_ids)
 
     def encode(self, embeds: Tensor, batch: Batch) -> Tensor:
-        """Hidden states (N, T, H)."""
+        """Compute the hidden states, (N, T, H), from word embeddings (N, T, E)."""
         mask = batch.attention_mask if batch.is_padded else None
         return self.encoder.encode(embeds, mask, batch.token_type_ids)
 
     def logits(self, embeds: Tensor, batch: Batch) -> Tensor:
-        """From word embeddings to the output of the batch's task, shaped as its type states."""
+        """Compute the logits of the batch's task from word embeddings (N, T, E).
+
+        The type of the task determines their shape.
+        """
         return self.head(batch)(self.encode(embeds, batch), batch)
 
     def head(self, batch: Batch) -> nn.Module:
+        """Return the head of the batch's task."""
         return self.heads[self.tasks[batch.task].head_name]
 
     def forward(self, batch: Batch) -> Tensor:
+        """Compute the logits of a batch, as in training."""
         return self.logits(self.embed(batch), batch)
 
     def infer(self, batch: Batch) -> Tensor:
-        """Logits to decode, which do not depend on the labels."""
+        """Compute the logits to decode, which do not depend on the labels."""
         hidden = self.encode(self.embed(batch), batch)
         return self.task_types[batch.task].infer(self.head(batch), hidden, batch)

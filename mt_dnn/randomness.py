@@ -1,4 +1,4 @@
-"""Global random number generators, where torch's dropout draws, as something a block can borrow."""
+"""Seeds, and context managers that seed and restore torch's global generators."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ from torch import nn
 
 
 def step_seed(seed: int, *place: int) -> int:
-    """A seed of its own for every place, such as (update, batch, process); well mixed, 32 bits."""
+    """Derive a 32-bit seed for a position such as (update, batch, process).
+
+    Different positions give statistically independent seeds.
+
+    Args:
+        seed: seed of the run.
+        place: integers that identify the position.
+
+    Example::
+
+        torch.manual_seed(step_seed(2018, update, batch))
+    """
     return int(np.random.SeedSequence([seed, *place]).generate_state(1)[0])
 
 
 @contextmanager
 def preserved_rng(device: torch.device | str) -> Iterator[None]:
-    """Whatever the block draws from the global generators, they are as before after it.
+    """Restore the global generators of the CPU and of ``device`` after the block.
 
-    The CPU's and that of ``device``. States live on the host (a CUDA generator is a seed and an
-    offset), so nothing waits for the device.
+    The states are kept on the host (the state of a CUDA generator is a seed and an offset), so the
+    context does not synchronize with the device.
     """
     device = torch.device(device)
     cpu_state = torch.get_rng_state()
@@ -40,10 +51,15 @@ def preserved_rng(device: torch.device | str) -> Iterator[None]:
 
 @contextmanager
 def seeded_rng(seed: int, device: torch.device | str) -> Iterator[None]:
-    """The block's draws from the global generators are a function of ``seed`` alone.
+    """Seed the global generators of the CPU and of ``device`` during the block.
 
-    Two forward passes of one shape under one seed use identical dropout masks. As
-    :func:`preserved_rng`, the block leaves no trace in the generators.
+    Two forward passes with the same shapes and the same seed use identical dropout masks. The
+    generators are restored afterwards, as by :func:`preserved_rng`.
+
+    Example::
+
+        with seeded_rng(7, embeds.device):
+            logits = model.logits(embeds, batch)
     """
     device = torch.device(device)
     with preserved_rng(device):
@@ -58,7 +74,7 @@ def seeded_rng(seed: int, device: torch.device | str) -> Iterator[None]:
 
 @contextmanager
 def dropout_off(module: nn.Module) -> Iterator[None]:
-    """Run the block with ``module`` in eval mode; afterwards every submodule is as it was."""
+    """Run the block with ``module`` in eval mode, then restore all modes."""
     training = [m for m in module.modules() if m.training]
     for m in training:
         m.training = False

@@ -111,7 +111,7 @@ def test_a_task_that_shares_a_head_is_answered_by_every_member(runs, tmp_path):
     predictor.add_task(later["probe"])
     found, expected = (predictor.logits(name, ROWS["pair"]) for name in ("probe", "pair"))
     assert np.array_equal(found, expected)
-    with pytest.raises(UserError, match="needs head 'x', which the run lacks"):
+    with pytest.raises(UserError, match="the run has no head 'x'"):
         predictor.add_task(later["odd"])
 
 

@@ -75,7 +75,7 @@ def test_pulls_the_student_back(model, x):
 def test_a_swapped_shape_is_an_error_and_not_a_number(model, x):
     teacher = ProximalTeacher(model, config())
     student = model(x)[:, 0]
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="same shape"):
         teacher.divergence(student, lambda p, q: squared_error(p, q[:, :1]).mean(), x)
 
 
