@@ -1,1 +1,1 @@
-"""Pretrained encoders: where they are found, how they are loaded, and NEZHA's architecture."""
+"""Pretrained encoders: locating and loading them, attention, and NEZHA."""

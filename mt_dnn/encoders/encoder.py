@@ -1,4 +1,7 @@
-"""Any pretrained encoder behind two calls, embed and encode, so that noise can enter between them."""
+"""A pretrained encoder in two steps, embed and encode.
+
+SMART perturbs the word embeddings between the two steps.
+"""
 
 from __future__ import annotations
 
@@ -33,24 +36,31 @@ _ABOVE = re.compile(r"(?<!\w)(final_\w*norm|ln_f|norm)\.")
 
 
 class Encoder(nn.Module):
-    """A transformers encoder, split after its word embeddings.
+    """A transformers encoder that is split after its word embeddings.
 
-    In eval mode ``encode(embed(ids), mask, types)`` equals the model's own forward on ``ids`` to
-    the last bit. ``embed`` gives the rows of the word embedding table and nothing more: positions,
-    token types, LayerNorm and dropout are applied once, inside ``encode``. That is SMART's
-    perturbed variable (arXiv 1911.03437, section 3.1).
+    In eval mode ``encode(embed(ids), mask, types)`` is bitwise equal to the forward pass of the model
+    on ``ids``. ``embed`` only looks up the word embeddings, which are the variable that SMART perturbs
+    (arXiv 1911.03437, section 3.1). ``encode`` then applies positions, token types, LayerNorm and
+    dropout.
 
-    A pretrained pooler is taken out of the module, so that nothing here is without a gradient;
-    :meth:`pooler_weights` keeps it for the heads.
+    A pretrained pooler is removed from the module, because it would get no gradient. Its weights
+    remain available to the heads from :meth:`pooler_weights`.
 
     Args:
-        model: a base model (no head) whose forward takes ``inputs_embeds``.
-        pooler_in_checkpoint: whether ``model.pooler`` holds trained weights.
+        model: a base model (without a head) whose forward accepts ``inputs_embeds``.
+        pooler_in_checkpoint: whether ``model.pooler`` has trained weights.
 
     Attributes:
-        num_layers: L, the layers with weights of their own (ALBERT repeats one: there L = 1).
-        has_token_types: whether ``token_type_ids`` make a difference.
-        source: the folder or hub name that it was loaded from; None where its weights were drawn.
+        num_layers: L, the number of layers with their own weights. ALBERT uses one layer repeatedly,
+            so there L = 1.
+        has_token_types: whether the model uses ``token_type_ids``.
+        source: the folder or hub name of the checkpoint; None if the weights are random.
+
+    Example::
+
+        encoder = load_encoder("bert-base-uncased")
+        embeds = encoder.embed(input_ids)  # (N, T) -> (N, T, E)
+        hidden = encoder.encode(embeds, attention_mask)  # (N, T, H)
     """
 
     source: str | None = None
@@ -68,20 +78,28 @@ class Encoder(nn.Module):
         self.num_layers = max((int(match[1]) + 1 for match in found if match), default=0)
         decide_mask_on_host(model)
         accepted = inspect.signature(model.forward).parameters
-        # RoBERTa's one token type carries nothing, and its table has no second row.
+        # RoBERTa has a single token type, so its table has no row for type 1.
         self.has_token_types = (
             "token_type_ids" in accepted and getattr(self.config, "type_vocab_size", 2) > 1
         )
-        # Where the position table has a padding row (RoBERTa, XLM-R, MPNet), positions count real
-        # tokens from the row after it; the model derives that from input_ids, which it never sees
-        # here, and would otherwise number padding too.
+        # The position table of RoBERTa, XLM-R and MPNet has a padding row, and positions count real
+        # tokens, beginning with the row after it. The model derives them from input_ids; given only
+        # inputs_embeds it would also number the padding, so encode() computes the positions.
         table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
         self._position_padding: int | None = getattr(table, "padding_idx", None)
 
     @classmethod
     def from_config(cls, config: PreTrainedConfig, *, attention: str = "sdpa") -> Encoder:
-        """Random weights from torch's global generator, float32."""
-        config = copy.deepcopy(config)  # T5's encoder-only model writes into it
+        """Build an encoder with random float32 weights from torch's global generator.
+
+        Args:
+            config: configuration of the architecture.
+            attention: sdpa, eager or flash_attention_2.
+
+        Raises:
+            UserError: the attention implementation or the architecture is not supported.
+        """
+        config = copy.deepcopy(config)  # the encoder-only model of T5 changes it
         with quiet():
             model = _model_class(config).from_config(
                 config, dtype=torch.float32, attn_implementation=_implementation(attention)
@@ -90,33 +108,34 @@ class Encoder(nn.Module):
 
     @property
     def config(self) -> PreTrainedConfig:
+        """The transformers configuration of the model."""
         return self.model.config
 
     @property
     def hidden_size(self) -> int:
-        """H of :meth:`encode`."""
+        """H, the width of the hidden states."""
         return self.config.hidden_size
 
     @property
     def attention(self) -> str:
-        """The attention implementation in use; eager where the one asked for is not supported."""
+        """The attention implementation in use; eager if sdpa is not supported."""
         name = self.config._attn_implementation
         return "sdpa" if name == NAME else name
 
     def embed(self, input_ids: Tensor) -> Tensor:
-        """Word embeddings alone: (N, T) -> (N, T, E). E is not H in ELECTRA and ALBERT."""
+        """Look up word embeddings: (N, T) -> (N, T, E); E != H in ELECTRA and ALBERT."""
         return self.model.get_input_embeddings()(input_ids)
 
     def encode(
         self, embeds: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """Everything after the word embeddings.
+        """Run the encoder on word embeddings.
 
         Args:
             embeds: (N, T, E).
-            attention_mask: (N, T), 1 on real tokens, 0 exactly on padding tokens; None where
-                nothing is padded, which is faster on SDPA and gives the same.
-            token_type_ids: (N, T); not used where the architecture has no token types.
+            attention_mask: (N, T), 1 on real tokens and 0 exactly on padding tokens. None if there
+                is no padding; the result is the same, and SDPA is faster.
+            token_type_ids: (N, T); ignored if the architecture has no token types.
 
         Returns:
             The last hidden states, (N, T, H).
@@ -134,12 +153,12 @@ class Encoder(nn.Module):
         return self.model(**inputs).last_hidden_state
 
     def layer_of(self, parameter_name: str) -> int:
-        """Depth of a parameter: 0 embeddings, 1..L layers, L + 1 above them.
+        """Return the depth of a parameter: 0 embeddings, 1..L layers, L + 1 above.
 
-        Tables that every layer shares, such as relative positions, count as embeddings.
+        Tables that all layers share, such as relative positions, count as embeddings.
 
         Args:
-            parameter_name: as in ``named_parameters()``, with or without a prefix.
+            parameter_name: name from ``named_parameters()``, with or without a prefix.
         """
         if match := _LAYER.search(parameter_name):
             return int(match[1]) + 1
@@ -148,40 +167,43 @@ class Encoder(nn.Module):
         return 0
 
     def pooler_weights(self) -> tuple[Tensor, Tensor] | None:
-        """Weight (H, H) and bias (H,) of the checkpoint's pooler layer, None where it has none."""
+        """Weight (H, H) and bias (H,) of the pretrained pooler; None if there is none."""
         if not self._pooler:
             return None
         by_kind = {name.rpartition(".")[2]: tensor for name, tensor in self._pooler.items()}
         return by_kind["weight"], by_kind["bias"]
 
     def enable_gradient_checkpointing(self) -> None:
-        """Recompute each layer's activations in the backward pass; the gradients stay the same.
+        """Recompute the activations of each layer in the backward pass, to save memory.
+
+        The gradients stay the same.
 
         Raises:
-            UserError: the architecture has no such switch.
+            UserError: the architecture does not support gradient checkpointing.
         """
         if not self.model.supports_gradient_checkpointing:
             raise UserError(
-                f"{type(self.model).__name__} does not support gradient checkpointing; switch it off"
+                f"{type(self.model).__name__} does not support gradient checkpointing. "
+                "Set model.gradient_checkpointing to false."
             )
         with warnings.catch_warnings():
-            # Newer releases have another name for it, which older ones lack, and say so.
+            # Newer releases deprecate this method for one that older releases do not have.
             warnings.simplefilter("ignore", FutureWarning)
             self.model.gradient_checkpointing_enable(
                 gradient_checkpointing_kwargs={"use_reentrant": False}
             )
-        # Set by the call above for re-entrant checkpointing: it would make frozen embeddings
-        # require gradients.
+        # The call above makes the inputs require gradients, which only re-entrant checkpointing
+        # needs. Frozen embeddings would then require gradients too.
         self.model.disable_input_require_grads()
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """torch.compile :meth:`encode`'s inner model in place; parameter names do not change."""
+        """Compile the model in place with torch.compile; parameter names do not change."""
         self.model.compile(*args, **kwargs)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors in the layout that AutoModel reads.
 
-        The checkpoint's pooler, which training does not touch, is written back with it.
+        The pretrained pooler, which training does not change, is written too.
         """
         state = dict(self.model.state_dict())
         with quiet():
@@ -191,17 +213,26 @@ class Encoder(nn.Module):
 def load_encoder(
     name: str, *, attention: str = "sdpa", gradient_checkpointing: bool = False
 ) -> Encoder:
-    """A pretrained encoder in float32 and eval mode, every weight read from the checkpoint.
+    """Load a pretrained encoder in float32 and eval mode.
 
     Args:
         name: hub name, local folder, or ``package:NAME``; see
             :func:`mt_dnn.encoders.pretrained.resolve_encoder`.
-        attention: sdpa (eager where the architecture lacks it), eager or flash_attention_2.
+        attention: sdpa, eager or flash_attention_2. sdpa falls back to eager for architectures that
+            do not support it.
         gradient_checkpointing: see :meth:`Encoder.enable_gradient_checkpointing`.
 
+    Returns:
+        The encoder, with every weight from the checkpoint.
+
     Raises:
-        UserError: the name leads nowhere, the hub does not answer, the checkpoint lacks weights
-            (the pooler's aside) or has others, or the attention implementation is not available.
+        UserError: nothing is found under the name, the hub does not answer, weights are missing in
+            the checkpoint or have another shape (except those of a pooler), or the attention
+            implementation is not available.
+
+    Example::
+
+        encoder = load_encoder("bert-base-uncased")
     """
     source = resolve_encoder(name)
     implementation = _implementation(attention)
@@ -210,19 +241,19 @@ def load_encoder(
         model, info = _model_class(config).from_pretrained(
             source,
             config=config,
-            dtype=torch.float32,  # else the checkpoint's, such as bfloat16
+            dtype=torch.float32,  # the default is the dtype of the checkpoint, such as bfloat16
             attn_implementation=implementation,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # told below, by name
+            ignore_mismatched_sizes=True,  # the error below lists them
         )
     absent = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
     poolers = {key for key in absent if key.startswith("pooler.")}
-    if random := sorted(absent - poolers):
+    if missing := sorted(absent - poolers):
         raise UserError(
-            f"encoder {name!r}: the checkpoint lacks {len(random)} weights of its "
-            f"{config.model_type} (or has them in another shape), which would stay random: "
-            f"{', '.join(random[:5])}{', ...' if len(random) > 5 else ''}. "
-            "Use a checkpoint of the whole encoder."
+            f"encoder {name!r}: the checkpoint lacks {len(missing)} weights of its "
+            f"{config.model_type} encoder or has them in another shape, so they would stay random: "
+            f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}. "
+            "Use a checkpoint that contains the whole encoder."
         )
     encoder = Encoder(model, pooler_in_checkpoint=not poolers)
     encoder.source = str(source)
@@ -232,19 +263,19 @@ def load_encoder(
 
 
 def _model_class(config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:
-    """The auto class that builds the encoder alone, without a decoder beside it."""
+    """Return the auto class that builds the encoder without a decoder."""
     if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
         return AutoModelForTextEncoding
     if config.is_encoder_decoder:
         raise UserError(
-            f"{config.model_type} has a decoder that transformers cannot leave out. "
+            f"{config.model_type} has a decoder that transformers cannot separate from its encoder. "
             "Choices: an encoder such as BERT, or an encoder-decoder of the T5 family."
         )
     return AutoModel
 
 
 def _implementation(attention: str) -> str | None:
-    """transformers' argument; None is its own choice: sdpa, or eager where that is missing."""
+    """Return transformers' argument; None selects sdpa, or eager if sdpa is missing."""
     if attention not in ATTENTION:
         raise UserError(f"unknown attention {attention!r}.{choices_hint(attention, ATTENTION)}")
     if attention == "flash_attention_2" and not is_flash_attn_2_available():

@@ -1,6 +1,7 @@
-"""NEZHA (arXiv 1909.00204), which transformers 5 no longer has: BERT with relative positions.
+"""NEZHA (arXiv 1909.00204): BERT with relative positions.
 
-Importing this module makes AutoConfig, AutoModel and AutoTokenizer know ``model_type: nezha``.
+transformers 5 no longer contains this architecture. Importing this module registers
+``model_type: nezha`` with AutoConfig, AutoModel and AutoTokenizer.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from transformers.utils.output_capturing import capture_outputs
 
 
 class NezhaConfig(BertConfig):
-    """BERT's settings, and ``max_relative_position``: distances beyond it count as it.
+    """Configuration of NEZHA: that of BERT, and ``max_relative_position``.
 
-    ``max_position_embeddings`` is the length that the model was trained for; there is no table.
+    ``max_relative_position`` is the largest distance between positions; larger distances are clipped
+    to it. ``max_position_embeddings`` is the length that the model was trained with; there is no
+    table of absolute positions.
     """
 
     model_type = "nezha"
@@ -45,18 +48,23 @@ class NezhaConfig(BertConfig):
 def relative_encoding(
     length: int, depth: int, *, max_distance: int, device: torch.device | None = None
 ) -> Tensor:
-    """a_ij for every pair of positions i (query) and j (key), by sinusoids of their distance.
+    """Compute the sinusoidal encoding a_ij of the distance from position i to j.
 
-    With p = clip(j - i, -max_distance, max_distance) + max_distance, a_ij[2k] is
-    sin(p / 10000^(2k / depth)) and a_ij[2k + 1] its cosine. The paper ("Functional Relative
-    Positional Encoding") has j - i for p; its authors' code, and so the published weights, shift
-    that to start from 0.
+    With p = clip(j - i, -max_distance, max_distance) + max_distance,
+
+        a_ij[2k] = sin(p / 10000^(2k / depth)),  a_ij[2k + 1] = cos(p / 10000^(2k / depth)).
+
+    Source: section "Functional Relative Positional Encoding" of the paper. The paper uses p = j - i.
+    The code of its authors, which trained the published weights, shifts p to start at 0.
 
     Args:
-        depth: of one head, an even number.
+        length: number of positions.
+        depth: size of one attention head, an even number.
+        max_distance: largest distance; larger distances are clipped to it.
+        device: device of the result.
 
     Returns:
-        (length, length, depth), float32.
+        (length, length, depth), float32; the first index is the query i, the second the key j.
     """
     frequency = torch.exp(torch.arange(0, depth, 2, device=device) * (-math.log(10000.0) / depth))
     angle = torch.arange(2 * max_distance + 1, device=device)[:, None] * frequency
@@ -67,7 +75,7 @@ def relative_encoding(
 
 
 class NezhaEmbeddings(nn.Module):
-    """BERT's, without positions."""
+    """Embeddings of BERT without positions."""
 
     def __init__(self, config: NezhaConfig) -> None:
         super().__init__()
@@ -84,9 +92,18 @@ class NezhaEmbeddings(nn.Module):
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
     ) -> Tensor:
-        """(N, T), types (N, T), and (N, T, H) in place of the first -> (N, T, H)."""
+        """Add token types to word embeddings, then normalize: (N, T, H).
+
+        Args:
+            input_ids: (N, T), or None if ``inputs_embeds`` is given.
+            token_type_ids: (N, T); None means type 0.
+            inputs_embeds: word embeddings, (N, T, H), instead of ``input_ids``.
+
+        Raises:
+            ValueError: both or neither of ``input_ids`` and ``inputs_embeds`` are given.
+        """
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give input_ids or inputs_embeds, one of them")
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
         if inputs_embeds is None:
             inputs_embeds = self.word_embeddings(input_ids)
         if token_type_ids is None:
@@ -97,9 +114,10 @@ class NezhaEmbeddings(nn.Module):
 
 
 class NezhaSelfAttention(BertSelfAttention):
-    """Softmax attention with a_ij added to the key and to the value of every pair.
+    """Softmax attention that adds a_ij to the key and to the value of every pair.
 
-    Fused kernels give no probabilities to weight the a_ij with, so there is no SDPA for it.
+    It needs the attention probabilities to weight a_ij. Fused kernels do not return them, so SDPA is
+    not supported.
     """
 
     def forward(
@@ -108,17 +126,17 @@ class NezhaSelfAttention(BertSelfAttention):
         attention_mask: Tensor | None = None,
         *,
         relative: Tensor,
-        **_: Any,  # BERT's layer passes what decoders need
+        **_: Any,  # BertLayer passes arguments for decoders
     ) -> tuple[Tensor, Tensor]:
-        """One layer's heads; A of them, D = H / A.
+        """Compute the attention of one layer with A heads of size D = H / A.
 
         Args:
             hidden_states: (N, T, H).
-            attention_mask: (N, 1, 1, T), True on the keys to leave out; None for none.
+            attention_mask: (N, 1, 1, T), True on the keys to exclude; None excludes no key.
             relative: a_ij, (T, T, D).
 
         Returns:
-            The context (N, T, H), and the probabilities (N, A, T, T), after dropout.
+            The context, (N, T, H), and the probabilities after dropout, (N, A, T, T).
         """
         query, key, value = (
             projection(hidden_states)
@@ -136,7 +154,7 @@ class NezhaSelfAttention(BertSelfAttention):
 
 
 class NezhaModel(PreTrainedModel):
-    """The encoder: BERT's layers around :class:`NezhaSelfAttention`."""
+    """The NEZHA encoder: layers of BERT with :class:`NezhaSelfAttention`."""
 
     config_class = NezhaConfig
     base_model_prefix = "nezha"
@@ -146,7 +164,7 @@ class NezhaModel(PreTrainedModel):
         "hidden_states": BertLayer,
         "attentions": NezhaSelfAttention,
     }
-    # Constants that older releases saved along with the weights.
+    # Constants that older releases saved together with the weights.
     _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
         r"embeddings\.position_ids$",
         r"relative_positions_encoding\.positions_encoding$",
@@ -168,19 +186,23 @@ class NezhaModel(PreTrainedModel):
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
-        **_: Any,  # output_hidden_states and the like, which capture_outputs reads
+        **_: Any,  # such as output_hidden_states, which capture_outputs reads
     ) -> BaseModelOutputWithPooling:
-        """
+        """Run the encoder.
+
         Args:
-            input_ids: (N, T), or else ``inputs_embeds``, (N, T, H).
-            attention_mask: (N, T), 1 on real tokens and 0 on padding; None where there is none.
-            token_type_ids: (N, T); None is all 0.
+            input_ids: (N, T), or None if ``inputs_embeds`` is given.
+            attention_mask: (N, T), 1 on real tokens and 0 on padding; None if there is no padding.
+            token_type_ids: (N, T); None means type 0.
+            inputs_embeds: word embeddings, (N, T, H), instead of ``input_ids``.
+
+        Returns:
+            ``last_hidden_state``, (N, T, H), and ``pooler_output``, (N, H), or None without a pooler.
         """
         embedded = self.embeddings(input_ids, token_type_ids, inputs_embeds)
-        # A lookup in the small table of distances, once a pass for all layers and examples: it
-        # takes D / (N A) of the memory of one layer's scores, so a cache would save little, and
-        # bucketing the probabilities by distance instead would need scatter_add, whose order of
-        # summation on a GPU differs from run to run.
+        # Computed once per pass for all layers and examples. It needs D / (N A) of the memory of the
+        # attention scores of one layer, so a cache would save little. Summing the probabilities by
+        # distance instead would need scatter_add, whose summation order on a GPU varies between runs.
         relative = relative_encoding(
             embedded.shape[1],
             self.config.hidden_size // self.config.num_attention_heads,
@@ -201,7 +223,8 @@ class NezhaModel(PreTrainedModel):
 AutoConfig.register(NezhaConfig.model_type, NezhaConfig, exist_ok=True)
 AutoModel.register(NezhaConfig, NezhaModel, exist_ok=True)
 AutoTokenizer.register(NezhaConfig, BertTokenizer, exist_ok=True)
-# The authors' own files say bert.encoder... where those converted for transformers say nezha.
+# Parameter names begin with "bert." in the authors' files and with "nezha." in files converted for
+# transformers.
 register_checkpoint_conversion_mapping(
     NezhaConfig.model_type, [PrefixChange(prefix_to_remove="bert")], overwrite=True
 )

@@ -1,4 +1,4 @@
-"""Where pretrained files are, and their tokenizer: hub names, folders, Python packages."""
+"""Locate pretrained files (hub, folder, Python package) and load their tokenizer."""
 
 from __future__ import annotations
 
@@ -11,43 +11,58 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-import mt_dnn.encoders.nezha  # noqa: F401  (registers an architecture that transformers dropped)
+import mt_dnn.encoders.nezha  # noqa: F401  (registers the architecture, which transformers no longer has)
 from data_utils.errors import UserError
 
 PACKAGE = "package:"
 CHOICES = (
     "Choices: a hub name such as bert-base-uncased, a local folder that holds config.json and the "
-    f"weights, or {PACKAGE}NAME for weights that an installed Python package carries."
+    f"weights, or {PACKAGE}NAME for weights inside an installed Python package."
 )
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The fast tokenizer that belongs to an encoder.
+    """Load the fast tokenizer of an encoder.
+
+    Args:
+        name: hub name, local folder, or ``package:NAME``; see :func:`resolve_encoder`.
 
     Raises:
-        UserError: not found, or it has no fast version (only those map tokens to characters,
-            which span and sequence labelling tasks need).
+        UserError: there is no tokenizer, or no fast version of it. Only fast tokenizers map tokens to
+            characters, which span and sequence labelling tasks need.
+
+    Example::
+
+        tokenizer = load_tokenizer("bert-base-uncased")
     """
     source = resolve_encoder(name)
     with quiet(), load_errors(name, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source)
     if not tokenizer.is_fast:
         raise UserError(
-            f"encoder {name!r}: {type(tokenizer).__name__} is a slow tokenizer, a fast one "
-            "(tokenizer.json) is needed. Use an encoder that has one, such as bert-base-uncased."
+            f"encoder {name!r}: {type(tokenizer).__name__} is a slow tokenizer. Use an encoder with "
+            "a fast tokenizer (tokenizer.json), such as bert-base-uncased."
         )
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        # Without vocabulary files transformers makes an empty tokenizer and says nothing.
-        raise UserError(f"encoder {name!r}: no tokenizer files there, such as tokenizer.json")
+        # Without vocabulary files transformers builds an empty tokenizer without a warning.
+        raise UserError(
+            f"encoder {name!r}: no tokenizer files found. Put tokenizer.json beside config.json."
+        )
     return tokenizer
 
 
 def resolve_encoder(name: str) -> str | Path:
-    """Where an encoder's files are: a folder, or a hub name as it came.
+    """Locate the files of an encoder.
+
+    Args:
+        name: hub name, local folder, or ``package:NAME`` for an installed Python package.
+
+    Returns:
+        The folder, or the hub name unchanged. Hub names are not checked here.
 
     Raises:
-        UserError: a folder that does not exist or has no config.json, or a package that is not
-            installed or carries no model.
+        UserError: the folder does not exist or has no config.json, or the package is not installed
+            or contains no model.
     """
     if name.startswith(PACKAGE):
         return _package_folder(name.removeprefix(PACKAGE))
@@ -62,7 +77,7 @@ def resolve_encoder(name: str) -> str | Path:
 
 
 def _package_folder(package: str) -> Path:
-    """The folder with config.json and model.safetensors in an installed package, not imported."""
+    """Find the folder with an encoder in a package, without importing the package."""
     try:
         distribution = importlib.metadata.distribution(package)
     except (importlib.metadata.PackageNotFoundError, ValueError):
@@ -78,7 +93,7 @@ def _package_folder(package: str) -> Path:
     ]
     if not folders:
         raise UserError(
-            f"encoder '{PACKAGE}{package}': the package carries no config.json next to a "
+            f"encoder '{PACKAGE}{package}': the package contains no folder with config.json and "
             f"model.safetensors. {CHOICES}"
         )
     return min(folders, key=lambda folder: (len(folder.parts), folder))
@@ -86,7 +101,12 @@ def _package_folder(package: str) -> Path:
 
 @contextmanager
 def load_errors(name: str, what: str) -> Iterator[None]:
-    """Whatever a wrong name, a broken file or a silent hub raises, told in one line."""
+    """Re-raise loading failures, such as a wrong name, as a one-line UserError.
+
+    Args:
+        name: name of the checkpoint, for the message.
+        what: what is loaded, for the message: "encoder", "tokenizer".
+    """
     try:
         yield
     except UserError:
@@ -98,7 +118,10 @@ def load_errors(name: str, what: str) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No log lines and progress bars of transformers; loading is judged by its loading info."""
+    """Suppress log lines and progress bars of transformers during the block.
+
+    Callers check the loading info that transformers returns, so its warnings are not needed.
+    """
     level = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)

@@ -188,7 +188,7 @@ def test_package_that_is_not_installed_says_how_to_install_it():
 
 
 def test_package_without_a_model_is_refused():
-    with pytest.raises(UserError, match="'package:pytest': the package carries no config"):
+    with pytest.raises(UserError, match="'package:pytest': the package contains no folder"):
         resolve_encoder("package:pytest")
 
 
