@@ -1,1 +1,1 @@
-"""Heads: from the encoder's hidden states to a task's logits."""
+"""Heads, which compute the logits of a task from the hidden states of the encoder."""

@@ -1,4 +1,4 @@
-"""A pretrained decoder as a head: hidden states of the input -> the vocabulary, word by word."""
+"""A pretrained decoder as a head: hidden states -> text, token by token."""
 
 from __future__ import annotations
 
@@ -19,19 +19,28 @@ from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.pretrained import load_errors, quiet
 
 HEADS_FILE = "heads.safetensors"
-"""In a folder that a run has written: there, and not in a checkpoint, the decoder's weights are."""
+"""File in the model folder of a run that contains the weights of the heads."""
 
 
 class DecoderHead(nn.Module):
-    """T5's decoder (Raffel et al. 2020, arXiv 1910.10683) on the shared encoder.
+    """The decoder of T5 on the shared encoder.
 
-    ``forward`` gives (B, L, V) under teacher forcing, the gold words being the input. The word
-    embeddings are the encoder's own and no part of this module: they are saved, optimized and, for a
-    teacher's weights, replaced once, there. So is the output layer, where the checkpoint ties it to
-    them (T5 1.0, which then scales its input by H^-1/2); otherwise it is here.
+    The word embeddings belong to the encoder and are not registered in this module. They are
+    therefore saved, optimized and (for the proximal teacher) replaced only once, in the encoder. If the
+    checkpoint ties the output layer to the word embeddings (T5 1.0, which then scales the input of that
+    layer by H^-1/2), the same holds for the output layer. Otherwise the output layer is part of this
+    module.
+
+    Args:
+        encoder: an encoder of the T5 family.
+        head_name: name of the head, to find its weights in the folder of a run.
+        where: file and line of the task, for error messages.
 
     Raises:
-        UserError: the encoder has no decoder that belongs to it, or its checkpoint lacks weights of it.
+        UserError: the architecture of the encoder has no decoder, or its checkpoint lacks weights of
+            the decoder.
+
+    Source: Raffel et al. 2020, arXiv 1910.10683.
     """
 
     words: nn.Embedding
@@ -39,11 +48,11 @@ class DecoderHead(nn.Module):
     def __init__(self, encoder: Encoder, *, head_name: str = "", where: str = "") -> None:
         super().__init__()
         config = copy.deepcopy(encoder.config)
-        config.is_encoder_decoder = True  # the encoder-only class has unset it
+        config.is_encoder_decoder = True  # the encoder-only class sets it to False
         if type(config) not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
             raise UserError(
-                f"{where}: {config.model_type} has no decoder to write with. "
-                f"Choices: an encoder of the T5 family, such as google-t5/t5-small"
+                f"{where}: {config.model_type} has no decoder to generate text with. "
+                f"Choices: an encoder of the T5 family, such as google-t5/t5-small."
             )
         with quiet():
             model = AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32)
@@ -56,7 +65,9 @@ class DecoderHead(nn.Module):
         self.start_id = self.pad_id if start is None else int(start)
         self.eos_id = int(config.eos_token_id)
         if (weights := _pretrained_weights(encoder, head_name, where)) is not None:
-            model.load_state_dict(weights, strict=False)  # complete: told above
+            model.load_state_dict(
+                weights, strict=False
+            )  # _pretrained_weights has checked that none is missing
         self.decoder = model.decoder
         self.decoder.embed_tokens = None
         self.output = (
@@ -67,15 +78,25 @@ class DecoderHead(nn.Module):
         decide_mask_on_host(self.decoder)
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Compute the logits (B, L, V) by teacher forcing: the input is the gold text."""
         assert batch.labels is not None
         gold = batch.labels.masked_fill(batch.labels == IGNORE, self.pad_id)
         return self._logits(F.pad(gold[:, :-1], (1, 0), value=self.start_id), hidden, batch)
 
     @torch.no_grad()
     def greedy(self, hidden: Tensor, batch: Batch, *, longest: int) -> Tensor:
-        """Logits of each step of greedy search, (B, L, V), until all texts have ended.
+        """Generate by greedy search until all texts have ended.
 
-        The prefix is read anew at each step: label words are a few tokens, and nothing need be cached.
+        Every step computes the whole prefix again. Label words have a few tokens, so a cache would not
+        save much.
+
+        Args:
+            hidden: (B, T, H).
+            batch: the batch of ``hidden``.
+            longest: largest number of tokens to generate.
+
+        Returns:
+            The logits of all steps, (B, L, V).
         """
         ids = torch.full((len(hidden), 1), self.start_id, device=hidden.device)
         ended = torch.zeros(len(hidden), dtype=torch.bool, device=hidden.device)
@@ -91,6 +112,7 @@ class DecoderHead(nn.Module):
         return torch.stack(steps, dim=1)
 
     def _logits(self, ids: Tensor, hidden: Tensor, batch: Batch) -> Tensor:
+        """Compute the logits (B, L, V) that follow each token of ``ids``, (B, L)."""
         decoded = self.decoder(
             inputs_embeds=self.words(ids),
             encoder_hidden_states=hidden,
@@ -102,16 +124,24 @@ class DecoderHead(nn.Module):
 
 
 def is_tied(config: PreTrainedConfig) -> bool:
-    """Whether the output layer is the word embeddings.
+    """Whether the output layer shares its weights with the word embeddings.
 
-    transformers ties always, and keeps here what the checkpoint's configuration said.
+    transformers always sets ``tie_word_embeddings`` and keeps the value of the checkpoint in
+    ``scale_decoder_outputs``.
     """
     return bool(getattr(config, "scale_decoder_outputs", config.tie_word_embeddings))
 
 
 def _pretrained_weights(encoder: Encoder, head_name: str, where: str) -> dict[str, Tensor] | None:
-    """The whole model's weights in the encoder's checkpoint; None where they come from elsewhere:
-    the encoder was drawn at random, or is a run's own, whose heads are read after they are built."""
+    """Read the weights of the encoder-decoder from the checkpoint of the encoder.
+
+    Returns:
+        The weights, or None if there is nothing to read: the encoder is random, or it comes from a
+        run, whose heads are loaded after they are built.
+
+    Raises:
+        UserError: the run does not contain this head, or the checkpoint lacks weights of the decoder.
+    """
     source = encoder.source
     if source is None:
         return None
@@ -120,8 +150,9 @@ def _pretrained_weights(encoder: Encoder, head_name: str, where: str) -> dict[st
             if any(name.startswith(f"{head_name}.decoder.") for name in saved.keys()):  # noqa: SIM118
                 return None
         raise UserError(
-            f"{where}: the run {source} has no head {head_name!r}, and its encoder comes without the "
-            f"decoder, which would stay random. Train the task in that run, or start from the checkpoint"
+            f"{where}: the run {source} has no head {head_name!r} and no pretrained decoder, so the "
+            "decoder would stay random. Train the task in that run, or start from the checkpoint that "
+            "the run started from."
         )
     fork = torch.random.fork_rng(devices=[])
     with quiet(), load_errors(source, "decoder"), fork:
@@ -130,10 +161,13 @@ def _pretrained_weights(encoder: Encoder, head_name: str, where: str) -> dict[st
         )
     missing = sorted(name for name in info["missing_keys"] if name.startswith("decoder."))
     if not is_tied(model.config) and model.lm_head.weight is model.get_input_embeddings().weight:
-        missing.append("lm_head.weight")  # which transformers then ties, and says nothing
+        missing.append(
+            "lm_head.weight"
+        )  # transformers ties a missing output layer without a warning
     if missing:
         raise UserError(
-            f"{where}: the checkpoint of {source!r} lacks {len(missing)} weights of its decoder, which "
-            f"would stay random: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
+            f"{where}: the checkpoint of {source!r} lacks {len(missing)} weights of its decoder, so "
+            f"they would stay random: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}. "
+            "Use a checkpoint that contains the decoder."
         )
     return dict(model.state_dict())

@@ -1,4 +1,4 @@
-"""BERT's masked language model on an encoder: hidden states -> the vocabulary."""
+"""Masked language model head of BERT: hidden states -> logits over the vocabulary."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from mt_dnn.heads.masking import to_device
 from mt_dnn.heads.pooled import initialize
 
 MASKED_AT = "masked_at"
-"""In ``Batch.extras``: the positions of each example's hidden tokens."""
+"""Key of ``Batch.extras``: the positions of the masked tokens of each example."""
 
 
 class MaskLMHead(nn.Module):
-    """dense (H -> E) -> activation -> LayerNorm -> the encoder's word embeddings, transposed, + bias.
+    """Masked language model head that uses the word embeddings as output layer.
 
-    Devlin et al. 2019 (arXiv 1810.04805); E is the width of the embeddings, which is not H in ELECTRA
-    and ALBERT. The embeddings are the encoder's own and no part of this module: they are saved,
-    optimized and, for a teacher's weights, replaced once, there.
+    dense (H -> E) -> activation -> LayerNorm -> product with the word embeddings (V, E) + bias. E is
+    the width of the embeddings; ELECTRA and ALBERT have E != H. The embeddings belong to the encoder
+    and are not registered in this module. They are therefore saved, optimized and (for the proximal
+    teacher) replaced only once, in the encoder.
 
-    ``forward`` gives (B, M, V) at the positions under ``MASKED_AT``, M the most that an example has,
-    and (B, T, V) where there are none: the other positions' logits, 85% of them, would be computed and
-    kept for nothing.
+    Args:
+        encoder: the encoder whose word embeddings are used.
+
+    Source: Devlin et al. 2019, arXiv 1810.04805.
     """
 
     words: nn.Embedding
@@ -45,15 +47,28 @@ class MaskLMHead(nn.Module):
         vocabulary, width = words.weight.shape
         self.dense = nn.Linear(encoder.hidden_size, width)
         self.activation = ACT2FN[
-            _setting(config, "hidden_act", "hidden_activation", or_else="gelu")
+            _setting(config, "hidden_act", "hidden_activation", default="gelu")
         ]
         self.norm = nn.LayerNorm(
-            width, eps=_setting(config, "layer_norm_eps", "norm_eps", or_else=1e-12)
+            width, eps=_setting(config, "layer_norm_eps", "norm_eps", default=1e-12)
         )
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         initialize(self)
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Compute the logits over the vocabulary.
+
+        Only masked positions are computed if ``batch.extras`` has :data:`MASKED_AT`. The other 85% of
+        the logits would not be used.
+
+        Args:
+            hidden: (B, T, H).
+            batch: the batch of ``hidden``.
+
+        Returns:
+            (B, M, V) at the masked positions, where M is the largest number of them in an example, or
+            (B, T, V) without :data:`MASKED_AT`.
+        """
         if MASKED_AT in batch.extras:
             at = to_device(pad_rows(batch.extras[MASKED_AT], 0), hidden.device)  # (B, M)
             hidden = hidden.gather(1, at.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
@@ -61,21 +76,31 @@ class MaskLMHead(nn.Module):
         return F.linear(hidden, self.words.weight, self.bias)
 
 
-def _setting(config: Any, *names: str, or_else: Any) -> Any:
-    return next((getattr(config, name) for name in names if hasattr(config, name)), or_else)
+def _setting(config: Any, *names: str, default: Any) -> Any:
+    """Return the first of several attributes that the configuration has."""
+    return next((getattr(config, name) for name in names if hasattr(config, name)), default)
 
 
 def pretrained_weights(encoder: Encoder) -> dict[str, Tensor] | None:
-    """The head's weights in the encoder's checkpoint; None where it has none, or another head.
+    """Read the weights of the head from the checkpoint of the encoder.
 
-    What belongs to the language model alone is told by shape and not by name, which differs
-    from one architecture to the next: one matrix, a norm, and a bias as long as the vocabulary.
+    Parameter names differ between architectures. The parameters outside the base model are therefore
+    identified by shape: one matrix, a normalization layer and a bias as long as the vocabulary.
+
+    Args:
+        encoder: the encoder, whose ``source`` is the checkpoint.
+
+    Returns:
+        The state of :class:`MaskLMHead`, or None if the checkpoint has no such head.
+
+    Raises:
+        UserError: the checkpoint cannot be loaded.
     """
     if encoder.source is None or type(encoder.config) not in MODEL_FOR_MASKED_LM_MAPPING:
         return None
     if encoder.config.architectures == [type(encoder.model).__name__]:
-        return None  # saved without one, as our own runs are
-    # What the checkpoint lacks is drawn, which must not shift the draws of other heads.
+        return None  # a checkpoint without a head, such as that of a run
+    # transformers draws missing weights at random, which must not change the weights of other heads.
     fork = torch.random.fork_rng(devices=[])
     with quiet(), load_errors(encoder.source, "masked language model"), fork:
         model, info = AutoModelForMaskedLM.from_pretrained(
@@ -89,6 +114,7 @@ def pretrained_weights(encoder: Encoder) -> dict[str, Tensor] | None:
 
 
 def _by_shape(own: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """Rename the parameters to those of :class:`MaskLMHead`; None if they do not fit."""
     matrices = [name for name, tensor in own.items() if tensor.ndim == 2]
     if len(matrices) != 1:
         return None
@@ -106,5 +132,5 @@ def _by_shape(own: dict[str, Tensor]) -> dict[str, Tensor] | None:
             return None
         found[ours] = tensor
     width = len(own[matrices[0]])
-    zero = torch.zeros(width)  # ModernBERT has no biases there
+    zero = torch.zeros(width)  # ModernBERT has no biases in these layers
     return {"dense.bias": zero, "norm.bias": zero, **found}

@@ -1,4 +1,4 @@
-"""Which tokens a masked language model is to find again, and what it sees in their place."""
+"""Masking for masked language models: choice of positions, replacement of tokens."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import torch
 from torch import Tensor
 
 UNTOUCHED = -1
+"""Marks a position whose token is not replaced."""
 
 
 def choose_positions(
     word_ids: Tensor, *, probability: float, whole_word: bool, generator: torch.Generator
 ) -> Tensor:
-    """The positions to predict: (B, T) bool, each with ``probability``; never where there is no word.
-
-    With ``whole_word`` the draw at a word's first token decides for all its tokens, which stand side
-    by side.
+    """Choose the positions to predict at random.
 
     Args:
-        word_ids: (B, T), below 0 at special tokens and padding; equal within a word.
+        word_ids: (B, T), negative at special tokens and padding, which are never chosen; equal for
+            the tokens of a word, which must be adjacent.
+        probability: probability with which each position, or each word, is chosen.
+        whole_word: choose all tokens of a word or none, by the draw at its first token.
+        generator: source of the random numbers.
+
+    Returns:
+        (B, T) bool, true at the chosen positions.
     """
     draws = torch.rand(word_ids.shape, generator=generator)
     if whole_word:
@@ -31,10 +36,21 @@ def choose_positions(
 def replacement_ids(
     chosen: Tensor, *, mask_id: int, ordinary_ids: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """The id to show at each chosen position, else UNTOUCHED: (B, T) int64.
+    """Draw the token id that replaces each chosen token.
 
-    80% of them show ``mask_id``, 10% a random one of ``ordinary_ids`` (V',), 10% what they are (Devlin
-    et al. 2019, arXiv 1810.04805, section 3.1); sub-words of one word are drawn apart.
+    80% of the chosen tokens become ``mask_id``, 10% a random one of ``ordinary_ids``, and 10% stay
+    as they are. The tokens of one word are drawn independently.
+
+    Args:
+        chosen: (B, T) bool, from :func:`choose_positions`.
+        mask_id: id of the mask token.
+        ordinary_ids: (V',), the ids of all tokens that are not special.
+        generator: source of the random numbers.
+
+    Returns:
+        (B, T) int64, UNTOUCHED where the token stays as it is.
+
+    Source: Devlin et al. 2019, arXiv 1810.04805, section 3.1.
     """
     draws = torch.rand(chosen.shape, generator=generator)
     random = ordinary_ids[torch.randint(len(ordinary_ids), chosen.shape, generator=generator)]
@@ -43,7 +59,7 @@ def replacement_ids(
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A copy that no one waits for: from pinned memory where the device is a GPU."""
+    """Copy to the device asynchronously, through pinned memory if it is a GPU."""
     if device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""The stochastic answer network: a head that reads a sentence pair in several steps."""
+"""Stochastic answer network (SAN): multi-step inference on sentence pairs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from data_utils.collator import Batch
 
 
 def sentence_masks(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Which tokens make the memory of the first sentence and of the second, (N, T) bool each.
+    """Select the tokens of the first and the second sentence: two masks (N, T), bool.
 
-    Special tokens belong to the sentence whose token type they carry: the types do not tell them
-    from words, and what [CLS] and the separators hold after the encoder is a summary worth reading.
-    A memory never lacks tokens: where a sentence is absent, all real tokens take its place, so that
-    a single sentence is compared with itself.
+    Special tokens belong to the sentence of their token type. Token types do not distinguish them
+    from words, and the hidden states of [CLS] and of the separators summarize the sentence. If a
+    sentence is absent, its mask selects all real tokens, so that a single sentence is compared with
+    itself and no mask is empty.
     """
     real = batch.attention_mask.bool()
     if batch.token_type_ids is None:
@@ -26,7 +26,7 @@ def sentence_masks(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def attend(memory: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
-    """The mean of a memory weighted by the softmax of ``scores`` over the tokens of ``mask``.
+    """Average ``memory`` over the tokens of ``mask``, with weights softmax(scores).
 
     Args:
         memory: (N, T, H).
@@ -36,17 +36,17 @@ def attend(memory: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
     Returns:
         (N, H)
     """
-    # The lowest finite number and not -inf: a row without any token must not be NaN.
+    # The lowest finite number instead of -inf, because a row without tokens would become NaN.
     weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
     return (weights.unsqueeze(1) @ memory).squeeze(1)
 
 
 class SANHead(nn.Module):
-    """Reads the premise K times from a state that starts as the hypothesis; averages K predictions.
+    """Stochastic answer network: averages predictions of K steps over a sentence pair.
 
-    The answer module of SAN (Liu et al., arXiv 1804.07888, section 2) as MT-DNN has it on an encoder
-    (arXiv 1901.11504, section 3, eq. 3 and 4). With the memories M^p and M^h, the hidden states of the
-    two sentences (:func:`sentence_masks`):
+    The answer module of SAN (Liu et al., arXiv 1804.07888, section 2) on an encoder, as in MT-DNN
+    (arXiv 1901.11504, section 3, eq. 3 and 4). M^p and M^h are the hidden states of premise and
+    hypothesis, the first and the second sentence (:func:`sentence_masks`):
 
         s^0 = sum_j alpha_j M^h_j        alpha = softmax_j(w_1 . M^h_j)
         x^k = sum_j beta_j M^p_j         beta = softmax_j(s^(k-1) W_2 M^p_j)
@@ -54,28 +54,30 @@ class SANHead(nn.Module):
         P^k = softmax(W_3 [s^k; x^k; |s^k - x^k|; s^k * x^k])
         P   = mean of P^0 .. P^(K-1)
 
-    The papers leave x^0 open; here s^0, the only state there is, reads it, so that x^0 = x^1. W_3 has
-    a bias, as the other heads' output layers do.
+    The papers do not define x^0. Here it is computed with s^0, the only state available, so that
+    x^0 = x^1. W_3 has a bias, like the output layers of the other heads.
 
-    **Output.** (N, n_out). For n_out > 1 it is log P, whose softmax is P, so that a loss or a
-    divergence that takes softmax logits sees the averaged distribution (a task of independent labels
-    has no use for it). For n_out = 1, a number or a candidate's score, it is the mean of the K
-    numbers themselves, whose softmax would be 1 whatever they are.
+    **Output.** (N, n_out). For n_out > 1 the output is log P. Its softmax is P, so losses and
+    divergences that expect softmax logits use the averaged distribution. (This does not fit a task
+    with independent labels.) For n_out = 1, a number or the score of a candidate, the output is the
+    mean of the K numbers, because a softmax over one entry is always 1.
 
-    **Prediction dropout.** In training each example drops each step's prediction with probability
-    ``prediction_dropout`` and averages the rest; if all would go, one at random stays. The mean is
-    over those kept, so P stays a distribution, and as no step is treated unlike another, each has the
-    expected weight 1/K that evaluation gives it. Drawn from the global generator of the device, as
-    dropout is.
+    **Prediction dropout.** In training, the prediction of each step is dropped with probability
+    ``prediction_dropout``, independently for each example, and the others are averaged. If all would
+    be dropped, a random one is kept. The mean is over the kept predictions, so P is a distribution.
+    All steps have the expected weight 1/K, which is their weight in evaluation. Like dropout, it draws
+    from the global generator of the device.
 
-    **Dropout.** On the memories the mask of a feature holds for all tokens of an example and all
-    steps (SAN's variational dropout); before W_3 each step has its own.
+    **Dropout.** The dropout mask on the memories is the same for all tokens of an example and for all
+    steps (the variational dropout of SAN). Before W_3 each step has its own mask.
 
     Args:
-        steps: K, 5 in SAN's experiments.
-        dropout: rate on the memories and before the output layer.
-        prediction_dropout: MT-DNN's rate for all task-specific layers (section 4.2). SAN, trained
-            without a pretrained encoder, has 0.2.
+        hidden_size: H.
+        n_out: number of outputs.
+        steps: K; SAN uses 5 in its experiments.
+        dropout: dropout rate on the memories and before the output layer.
+        prediction_dropout: the default is the rate of MT-DNN for all task-specific layers (section
+            4.2). SAN, which has no pretrained encoder, uses 0.2.
 
     Raises:
         ValueError: ``steps`` below 1, or a rate outside [0, 1].
@@ -92,9 +94,11 @@ class SANHead(nn.Module):
     ) -> None:
         super().__init__()
         if steps < 1:
-            raise ValueError(f"steps {steps}; at least 1")
+            raise ValueError(f"steps is {steps}; it must be at least 1")
         if not 0 <= prediction_dropout <= 1:
-            raise ValueError(f"prediction_dropout {prediction_dropout}; a rate from 0 to 1")
+            raise ValueError(
+                f"prediction_dropout is {prediction_dropout}; it must be between 0 and 1"
+            )
         self.steps = steps
         self.prediction_dropout = prediction_dropout
         self.memory_dropout = nn.Dropout1d(dropout)
@@ -108,8 +112,9 @@ class SANHead(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Compute the averaged prediction: (N, T, H) -> (N, n_out)."""
         logits = self.step_logits(hidden, batch)  # (N, K, n_out)
-        # Probabilities are averaged in float32 at least, whatever autocast says.
+        # Average the probabilities in float32 or wider, also under autocast.
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         weights = self.step_weights(logits).unsqueeze(-1)  # (N, K, 1)
         if logits.shape[-1] == 1:
@@ -117,10 +122,10 @@ class SANHead(nn.Module):
         return (logits.log_softmax(-1) + weights.log()).logsumexp(1)
 
     def step_logits(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """What each step says, before softmax: (N, T, H) -> (N, K, n_out)."""
+        """Compute the logits of every step: (N, T, H) -> (N, K, n_out)."""
         first, second = sentence_masks(batch)
         memory = hidden.masked_fill(~batch.attention_mask.bool().unsqueeze(-1), 0.0)
-        memory = self.memory_dropout(memory.mT).mT  # whole features: (N, H, T) there
+        memory = self.memory_dropout(memory.mT).mT  # (N, H, T): drops whole features
         state = attend(memory, self.summary(memory).squeeze(-1), second)  # s^0, (N, H)
         features = []
         for step in range(self.steps):
@@ -132,10 +137,10 @@ class SANHead(nn.Module):
         return self.output(self.dropout(torch.stack(features, dim=1)))
 
     def step_weights(self, logits: Tensor) -> Tensor:
-        """Each step's share of the average, (N, K): rows sum to 1; a dropped step has 0."""
+        """Weights of the steps in the average, (N, K): rows sum to 1; 0 if dropped."""
         if not self.training:
             return logits.new_full(logits.shape[:2], 1 / self.steps)
         draws = torch.rand(logits.shape[:2], device=logits.device)
-        # The largest draw stays at any rate, and is equally likely to be any step's.
+        # Always keep the step with the largest draw; every step is equally likely to have it.
         kept = (draws >= self.prediction_dropout) | (draws == draws.amax(1, keepdim=True))
         return kept / kept.to(logits.dtype).sum(1, keepdim=True)
