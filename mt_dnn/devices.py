@@ -25,7 +25,7 @@ def device_name(accelerator: Accelerator) -> str:
     return name if world == 1 else f"{world} x {name}"
 
 
-def choose_device(name: str, *, where: str = "device") -> str:
+def choose_device(name: str, *, setting: str = "device") -> str:
     """``name``, or for auto the best there is: CUDA, else MPS, else CPU.
 
     Raises:
@@ -45,7 +45,9 @@ def choose_device(name: str, *, where: str = "device") -> str:
     if name == "auto":
         return here[0]
     if name not in here:
-        raise UserError(f"{where}: {name} is not available here. Choices: auto, {', '.join(here)}.")
+        raise UserError(
+            f"{setting}: {name} is not available here. Choices: auto, {', '.join(here)}."
+        )
     return name
 
 
@@ -55,7 +57,7 @@ def build_accelerator(config: SystemConfig) -> Accelerator:
     Raises:
         UserError: the device or the precision is not to be had here.
     """
-    device = choose_device(config.device, where="system.device")
+    device = choose_device(config.device, setting="system.device")
     if config.precision == "fp16" and device != "cuda":
         raise UserError(f"system.precision: fp16 needs CUDA, not {device}. Choices: fp32, bf16.")
     if config.threads is not None:
