@@ -1,4 +1,4 @@
-"""Where it computes, as accelerate sees it."""
+"""Choose the compute device and set up accelerate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OLDEST_TORCH = (2, 6)
 
 
 def device_name(accelerator: Accelerator) -> str:
-    """Such as ``cpu, 2 threads`` or ``2 x NVIDIA H200``."""
+    """Describe the devices: ``cpu, 2 threads``, ``2 x NVIDIA H200``."""
     device = accelerator.device
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -26,15 +26,26 @@ def device_name(accelerator: Accelerator) -> str:
 
 
 def choose_device(name: str, *, setting: str = "device") -> str:
-    """``name``, or for auto the best there is: CUDA, else MPS, else CPU.
+    """Return an available device; auto selects CUDA, else MPS, else the CPU.
+
+    Args:
+        name: auto, cuda, mps or cpu.
+        setting: name of the setting, for the error message.
+
+    Returns:
+        cuda, mps or cpu.
 
     Raises:
-        UserError: it is not available here.
+        UserError: the device is not available on this machine, or torch is too old.
+
+    Example::
+
+        model.to(choose_device("auto"))
     """
     if tuple(map(int, torch.__version__.split(".")[:2])) < OLDEST_TORCH:
         raise UserError(
-            f"torch {torch.__version__} is older than {'.'.join(map(str, OLDEST_TORCH))}, which "
-            f"this code needs"
+            f"torch {torch.__version__} is too old. Install torch "
+            f"{'.'.join(map(str, OLDEST_TORCH))} or newer."
         )
     available = {
         "cuda": torch.cuda.is_available(),
@@ -52,10 +63,16 @@ def choose_device(name: str, *, setting: str = "device") -> str:
 
 
 def build_accelerator(config: SystemConfig) -> Accelerator:
-    """The device, its precision and, under torchrun, its process group.
+    """Build accelerate's object for the device, the precision and the processes.
+
+    It joins the process group when started by torchrun. ``threads`` and ``deterministic`` change
+    global settings of torch.
+
+    Args:
+        config: settings of the system.
 
     Raises:
-        UserError: the device or the precision is not to be had here.
+        UserError: the device or the precision is not available on this machine.
     """
     device = choose_device(config.device, setting="system.device")
     if config.precision == "fp16" and device != "cuda":
@@ -63,12 +80,13 @@ def build_accelerator(config: SystemConfig) -> Accelerator:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     if config.deterministic:
-        # cuBLAS reads this when it starts; without it deterministic matrix products are refused.
+        # cuBLAS reads this variable when it starts. Without it, torch raises an error for matrix
+        # products in deterministic mode.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     return Accelerator(
         cpu=device == "cpu",
         mixed_precision="no" if config.precision == "fp32" else config.precision,
-        # A step trains one task, so the other tasks' heads have no gradient.
+        # A step trains one task, so the heads of the other tasks get no gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )

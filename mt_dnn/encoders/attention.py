@@ -1,8 +1,8 @@
-"""SDPA attention that never asks the device whether a batch is padded.
+"""SDPA attention without a device synchronization per forward pass.
 
-transformers reads ``attention_mask.all()`` in every forward pass, to leave the mask out where it masks
-nothing: on a GPU the host then waits for all that is queued. Here the host knows, because it padded
-the batch, and gives no mask at all where there is no padding.
+transformers reads ``attention_mask.all()`` in every forward pass, to omit a mask that masks nothing.
+On a GPU the host then waits for all queued kernels. In this package the host knows whether a batch is
+padded, because it padded the batch, and callers pass no mask if there is no padding.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ NAME = "sdpa_mask_decided_on_host"
 
 
 def decide_mask_on_host(model: PreTrainedModel) -> None:
-    """Switch a model that runs on SDPA to the same kernels behind :func:`_mask`.
+    """Make an SDPA model build its masks by :func:`_mask`; same kernels.
 
-    cuDNN's attention, which torch prefers on Hopper, is switched off for the process. It builds a plan
-    for every new shape, and batches grouped by length have many: on an H100 that took 70 ms of host time
-    per update, where the update's kernels took 3 ms (benchmarks/README.md).
+    This also switches off the attention of cuDNN, which torch prefers on Hopper GPUs, for the whole
+    process. cuDNN builds a plan for every new shape, and batches grouped by length have many shapes: on
+    an H100 the plans took 70 ms of host time per update, and the kernels of an update took 3 ms
+    (benchmarks/README.md).
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
     if model.config._attn_implementation == "sdpa":
@@ -38,6 +39,6 @@ def _mask(
     allow_is_bidirectional_skip: bool = True,
     **kwargs: Any,
 ) -> Tensor | None:
-    """transformers' mask for SDPA; left out only where none was given, whatever is in it."""
+    """Build the SDPA mask; omit it only if none is given, without reading its values."""
     skip = allow_is_bidirectional_skip and attention_mask is None
     return sdpa_mask(attention_mask=attention_mask, allow_is_bidirectional_skip=skip, **kwargs)

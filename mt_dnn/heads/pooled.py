@@ -1,4 +1,4 @@
-"""What sits on the encoder: hidden states -> logits."""
+"""Heads that pool hidden states, score candidates, or classify tokens."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "gelu": nn.GELU, "re
 
 
 def pool(hidden: Tensor, attention_mask: Tensor, how: str) -> Tensor:
-    """One vector per sequence: ``cls`` (first token), ``mean`` or ``max`` over real tokens.
+    """Reduce the hidden states to one vector per sequence.
 
     Args:
         hidden: (N, T, H).
         attention_mask: (N, T), 1 on real tokens.
+        how: ``cls`` (the first token), ``mean`` or ``max`` (over real tokens).
 
     Returns:
         (N, H)
+
+    Raises:
+        ValueError: ``how`` is unknown.
     """
     if how == "cls":
         return hidden[:, 0]
@@ -34,22 +38,23 @@ def pool(hidden: Tensor, attention_mask: Tensor, how: str) -> Tensor:
         return hidden.masked_fill(mask == 0, 0.0).sum(1) / mask.sum(1).clamp(min=1)
     if how == "max":
         return hidden.masked_fill(mask == 0, float("-inf")).amax(1)
-    raise ValueError(f"pooling {how!r}; choices: cls, mean, max")
+    raise ValueError(f"unknown pooling {how!r}; choices: cls, mean, max")
 
 
 def pool_pair(hidden: Tensor, batch: Batch) -> Tensor:
-    """[u; v; |u - v|; u * v], u and v the means over the first and the second sentence.
+    """Compute [u; v; |u - v|; u * v], where u and v are the means of two sentences.
 
-    The features of InferSent (Conneau et al., arXiv 1705.02364, section 3.1) on jointly encoded
-    sentences: for encoders that were trained to make comparable means, as sentence encoders are.
-    Without a second sentence v is 0.
+    These are the features of InferSent, here for jointly encoded sentences. They suit encoders that
+    were trained for comparable means, such as sentence encoders. Without a second sentence v is 0.
 
     Args:
         hidden: (N, T, H).
-        batch: ``token_type_ids`` are 1 on the second sentence.
+        batch: the batch of ``hidden``; its ``token_type_ids`` are 1 on the second sentence.
 
     Returns:
         (N, 4 H)
+
+    Source: Conneau et al., arXiv 1705.02364, section 3.1.
     """
     mask = batch.attention_mask
     second = torch.zeros_like(mask)
@@ -60,10 +65,11 @@ def pool_pair(hidden: Tensor, batch: Batch) -> Tensor:
 
 
 class AttentionPooling(nn.Module):
-    """sum_t a_t h_t with a = softmax_t(w . h_t) over real tokens: (N, T, H) -> (N, H).
+    """Attention pooling: sum_t a_t h_t with a = softmax_t(w . h_t) over real tokens.
 
-    The word attention of Yang et al. 2016 (N16-1174) without its hidden layer; w starts at 0, where
-    it is the mean.
+    w starts at 0, which gives the mean.
+
+    Source: the word attention of Yang et al. 2016 (N16-1174), without its hidden layer.
     """
 
     def __init__(self, hidden_size: int) -> None:
@@ -72,6 +78,7 @@ class AttentionPooling(nn.Module):
         nn.init.zeros_(self.score.weight)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """(N, T, H) and mask (N, T) -> (N, H)."""
         scores = self.score(hidden).squeeze(-1)  # (N, T)
         lowest = torch.finfo(scores.dtype).min
         weights = scores.masked_fill(attention_mask == 0, lowest).softmax(-1)
@@ -79,7 +86,7 @@ class AttentionPooling(nn.Module):
 
 
 def initialize(head: nn.Module) -> None:
-    """BERT's: dense weights from N(0, 0.02^2), biases 0."""
+    """Initialize dense layers as in BERT: weights from N(0, 0.02^2), biases 0."""
     for layer in head.modules():
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=0.02)
@@ -88,14 +95,19 @@ def initialize(head: nn.Module) -> None:
 
 
 def task_dropout(task: TaskDef, config: ModelConfig) -> float:
-    """The task's own rate, and the run's where the task has none."""
+    """Dropout rate of the task; defaults to the rate of the run."""
     return config.dropout if task.dropout is None else task.dropout
 
 
 class PooledHead(nn.Module):
-    """pool -> dense -> activation -> dropout -> output: BERT's classifier, and its initialization.
+    """Classifier of BERT: pool -> dense -> activation -> dropout -> output.
 
-    ``activation`` none leaves the dense layer out. ``forward`` gives (N, n_out).
+    Args:
+        hidden_size: H.
+        n_out: number of outputs.
+        pooling: cls, mean, max, attention or pair.
+        activation: tanh, gelu, relu, or none to omit the dense layer.
+        dropout: dropout rate before the output layer.
     """
 
     def __init__(
@@ -110,7 +122,7 @@ class PooledHead(nn.Module):
         super().__init__()
         self.pooling = pooling
         width = 4 * hidden_size if pooling == "pair" else hidden_size
-        self.pooler = nn.Sequential()  # empty: hands on what it gets
+        self.pooler = nn.Sequential()  # identity if empty
         if activation != "none":
             self.pooler.append(nn.Linear(width, hidden_size))
             width = hidden_size
@@ -123,7 +135,10 @@ class PooledHead(nn.Module):
 
     @classmethod
     def for_task(cls, encoder: Encoder, n_out: int, *, task: TaskDef, config: ModelConfig) -> Self:
-        """With the task's settings and the run's where the task has none, and the encoder's pooler."""
+        """Build the head of a task and start from the pretrained pooler, if it fits.
+
+        Settings that the task does not define are those of the run.
+        """
         head = cls(
             encoder.hidden_size,
             n_out,
@@ -137,7 +152,14 @@ class PooledHead(nn.Module):
 
     @torch.no_grad()
     def start_from_pooler(self, weight: Tensor, bias: Tensor) -> None:
-        """Take over the dense layer that the encoder was pretrained with, where it is the same map."""
+        """Copy the pretrained pooler to the dense layer.
+
+        Nothing is copied unless pooling is cls, the activation is tanh and the shapes are equal.
+
+        Args:
+            weight: (H, H).
+            bias: (H,).
+        """
         if self.pooling != "cls" or not len(self.pooler):
             return
         dense, activation = self.pooler
@@ -147,30 +169,34 @@ class PooledHead(nn.Module):
             dense.bias.copy_(bias)
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Compute one output per sequence: (N, T, H) -> (N, n_out)."""
         if self.pooling == "pair":
             pooled = pool_pair(hidden, batch)  # (N, 4 H)
         elif self.pooling == "attention":
             pooled = self.attention(hidden, batch.attention_mask)  # (N, H)
         else:
             pooled = pool(hidden, batch.attention_mask, self.pooling)  # (N, H)
-        pooled = self.pooler(pooled)  # (N, H), or as it is where activation is none
+        pooled = self.pooler(pooled)  # (N, H); unchanged if activation is none
         return self.output(self.dropout(pooled))  # (N, n_out)
 
 
 def sequence_head(
     encoder: Encoder, n_out: int, *, task: TaskDef, config: ModelConfig
 ) -> PooledHead | SANHead:
-    """(N, T, H) -> (N, n_out): the task's way to answer for a sentence or a pair as a whole."""
+    """Build the head that maps a whole sentence or pair to n_out numbers.
+
+    It is a :class:`mt_dnn.heads.san.SANHead` if the task enables SAN, else a :class:`PooledHead`.
+    """
     if task.enable_san:
         return SANHead(encoder.hidden_size, n_out, dropout=task_dropout(task, config))
     return PooledHead.for_task(encoder, n_out, task=task, config=config)
 
 
 class CandidateHead(nn.Module):
-    """One score per candidate, put in a row per example: (B, K), 0 where a candidate is absent.
+    """Scores candidates: (N, T, H) -> (B, K), one row per example, 0 where absent.
 
     Args:
-        scorer: (N, T, H) -> (N, 1).
+        scorer: head that computes one score per candidate, (N, T, H) -> (N, 1).
     """
 
     def __init__(self, scorer: nn.Module) -> None:
@@ -178,17 +204,19 @@ class CandidateHead(nn.Module):
         self.scorer = scorer
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Score the candidates of a batch: (N, T, H) -> (B, K)."""
         scores = self.scorer(hidden, batch).squeeze(1)  # (N,)
         present = batch.candidate_mask  # (B, K)
         assert present is not None
-        # Not masked_scatter: its backward counts the mask's cells, and so waits for the device.
+        # Not masked_scatter, whose backward pass counts the true entries of the mask and therefore
+        # synchronizes with the device.
         place = (present.flatten().cumsum(0) - 1).clamp(min=0)  # (B K,)
         rows = scores.index_select(0, place).view(present.shape)
         return rows.masked_fill(~present, 0.0)
 
 
 class TokenHead(nn.Module):
-    """dropout -> output at every token: (N, T, H) -> (N, T, n_out)."""
+    """Token classifier, dropout -> output at every token: (N, T, H) -> (N, T, n_out)."""
 
     def __init__(self, hidden_size: int, n_out: int, *, dropout: float = 0.1) -> None:
         super().__init__()
@@ -198,7 +226,9 @@ class TokenHead(nn.Module):
 
     @classmethod
     def for_task(cls, encoder: Encoder, n_out: int, *, task: TaskDef, config: ModelConfig) -> Self:
+        """Build the head of a task with the dropout rate of the task or of the run."""
         return cls(encoder.hidden_size, n_out, dropout=task_dropout(task, config))
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Compute the logits of every token: (N, T, H) -> (N, T, n_out)."""
         return self.output(self.dropout(hidden))
