@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,12 @@ MIN_LENGTH = 8
 """Tokens; room for three special tokens and something between them."""
 
 
-def load_task_file(path: str | Path) -> dict[str, TaskDef]:
-    """All tasks of a file, in its order; names of task types are left to ``mt_dnn.task_types``.
+def read_task_file(path: str | Path, check: Callable[[TaskDef], TaskDef]) -> dict[str, TaskDef]:
+    """All tasks of a file, in its order. Call :func:`mt_dnn.task_types.load_tasks` instead.
+
+    Args:
+        check: completes a definition by its task type, or raises UserError; this package does not
+            know the task types.
 
     Raises:
         UserError: names file, line, task and the valid choices.
@@ -68,7 +72,7 @@ def load_task_file(path: str | Path) -> dict[str, TaskDef]:
         tasks[name] = _task_def(name, keys, where)
     check_shared_heads(tasks)
     _check_stores(tasks)
-    return tasks
+    return {name: check(task) for name, task in tasks.items()}
 
 
 def _extend(

@@ -30,9 +30,9 @@ def choose_tasks(task_file: Path, names: str) -> dict[str, TaskDef]:
     Raises:
         UserError: an unknown name, or a fault in the file.
     """
-    from data_utils.task_file import load_task_file
+    from mt_dnn.task_types import load_tasks
 
-    tasks = load_task_file(task_file)
+    tasks = load_tasks(task_file)
     chosen = [name.strip() for name in names.split(",") if name.strip()] or list(tasks)
     for name in chosen:
         if name not in tasks:

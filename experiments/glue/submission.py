@@ -79,9 +79,9 @@ def submission(predictions: str, out: str = "submission.zip") -> None:
     Raises:
         UserError: no predictions of a test split in the folder, or a file that is malformed.
     """
-    from data_utils.task_file import load_task_file
+    from mt_dnn.task_types import load_tasks
 
-    tasks = load_task_file(TASK_FILE)
+    tasks = load_tasks(TASK_FILE)
     folder = Path(predictions)
     found = {d: folder / f"{d}.jsonl" for d in FILES if (folder / f"{d}.jsonl").is_file()}
     if not found:

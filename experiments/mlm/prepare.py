@@ -16,7 +16,6 @@ from data_utils.formats import FORMATS
 from data_utils.registry import choices_hint
 from data_utils.sources import FileSource
 from data_utils.task_def import TaskDef
-from data_utils.task_file import load_task_file
 from experiments.suite import numbered_lines
 
 TEXTS = ("text", "premise", "hypothesis", "document", "question")
@@ -122,7 +121,11 @@ def prepare(
     """
     if not 0 < dev_share < 1:
         raise UserError(f"--dev_share {dev_share}: must be between 0 and 1")
-    tasks = load_task_file(task_file) if task_file else {}
+    tasks: dict[str, TaskDef] = {}
+    if task_file:
+        from mt_dnn.task_types import load_tasks
+
+        tasks = load_tasks(task_file)
     paragraphs: list[str] = []
     for path in map(Path, source):
         before = len(paragraphs)

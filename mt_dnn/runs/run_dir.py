@@ -76,7 +76,7 @@ def config_yaml(config: RunConfig) -> str:
 
 
 def tasks_yaml(tasks: dict[str, TaskDef]) -> str:
-    """Task definitions as YAML for :func:`load_task_file`, with canonical names."""
+    """Task definitions as YAML for :func:`mt_dnn.task_types.load_tasks`, with canonical names."""
     entries = {}
     for task in tasks.values():
         values = dataclasses.asdict(task)

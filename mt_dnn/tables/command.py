@@ -122,11 +122,11 @@ def _check_columns(table: Table) -> None:
         UserError: a task or score that the runs will not have.
     """
     from data_utils.metrics import METRICS
-    from data_utils.task_file import load_task_file
+    from mt_dnn.task_types import load_tasks
 
     for name in (*table.rows, *table.stages):
         config = parse_settings(table.settings(name), f"{table.path}: row {name!r}")
-        tasks = load_task_file(config.data.tasks)
+        tasks = load_tasks(config.data.tasks)
         columns = [] if name in table.stages else table.columns
         if columns and not any(table.trained(name, column) for column in columns):
             raise UserError(f"{table.path}: row {name!r}: use: it trains no column's tasks")

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from data_utils.task_def import TaskDef
-from data_utils.task_file import load_task_file
+from data_utils.task_file import read_task_file
 from mt_dnn.task_types import classification as classification
 from mt_dnn.task_types import cloze_choice as cloze_choice
 from mt_dnn.task_types import mask_lm as mask_lm
@@ -21,15 +21,17 @@ from mt_dnn.task_types.base import TaskType as TaskType
 
 
 def load_tasks(path: str | Path) -> dict[str, TaskDef]:
-    """Read a task file and hold every task against its type, before any data is read.
+    """Read a task file and check every task against its data format and type.
+
+    This is the only way to a TaskDef.
 
     Raises:
         UserError: names file, line, task and the valid choices.
     """
-    return {name: checked(task) for name, task in load_task_file(path).items()}
+    return read_task_file(path, checked)
 
 
 def checked(task: TaskDef) -> TaskDef:
-    """The task with its type's name in the correct form, and fit for that type."""
+    """The definition as its task type completes it; see :meth:`TaskType.check`."""
     name = TASK_TYPES.canonical(task.task_type, task.where)
     return TASK_TYPES.get(name).check(dataclasses.replace(task, task_type=name))

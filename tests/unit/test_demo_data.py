@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from data_utils.errors import UserError
-from data_utils.task_file import load_task_file
 from experiments.demo import prepare as demo
 from experiments.demo.prepare import package_file, prepare, split_reviews, sts_rows
+from mt_dnn.task_types import load_tasks
 
 
 def key(text: str) -> str:
@@ -83,7 +83,7 @@ def test_real_data(tmp_path, capsys):
     except UserError as error:
         pytest.skip(f"demo data: {error}")
     prepare(str(tmp_path))
-    tasks = load_task_file(Path(demo.__file__).parent / "tasks.yml")
+    tasks = load_tasks(Path(demo.__file__).parent / "tasks.yml")
     expected = {
         "stsb_train": 5749,
         "stsb_dev": 1500,

@@ -13,20 +13,20 @@ from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
-from data_utils.task_file import load_task_file
 from experiments.glue import prepare as glue_prepare
 from experiments.glue import submission as glue_submission
 from experiments.glue.prepare import prepare
 from experiments.glue.submission import FILES, submission
 from experiments.glue.wnli import mark_spans
 from mt_dnn.config.run import RunConfig
+from mt_dnn.task_types import load_tasks
 
 GLUE = Path(glue_prepare.__file__).parent
 
 
 @pytest.fixture
 def tasks():
-    return load_task_file(GLUE / "tasks.yml")
+    return load_tasks(GLUE / "tasks.yml")
 
 
 def write(folder: Path, name: str, *lines: str, encoding: str = "utf-8") -> None:
@@ -373,7 +373,7 @@ def test_run_config_parses(name):
     parser.add_class_arguments(RunConfig)
     parser.add_argument("--config", action="config")
     config = parser.instantiate(parser.parse_args([f"--config={path}"]))
-    tasks = load_task_file(GLUE.parent.parent / config.data.tasks)
+    tasks = load_tasks(GLUE.parent.parent / config.data.tasks)
     assert set(config.data.use) <= set(tasks)
     assert all(tasks[name].splits("train") for name in config.data.use or tasks)
     assert path.read_text().startswith("# ")

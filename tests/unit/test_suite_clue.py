@@ -9,7 +9,6 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from data_utils.errors import UserError
-from data_utils.task_file import load_task_file
 from experiments.clue import prepare as clue
 from experiments.clue.prepare import pair_up, prepare
 from mt_dnn.config.run import RunConfig
@@ -274,7 +273,7 @@ def test_run_config_parses(name):
     parser.add_class_arguments(RunConfig)
     parser.add_argument("--config", action="config")
     config = parser.instantiate(parser.parse_args([f"--config={path}"]))
-    tasks = load_task_file(CLUE.parent.parent / config.data.tasks)
+    tasks = load_tasks(CLUE.parent.parent / config.data.tasks)
     assert config.data.use
     assert set(config.data.use) <= set(tasks)
     assert path.read_text(encoding="utf-8").startswith("# ")
