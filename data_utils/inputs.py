@@ -13,12 +13,10 @@ from data_utils.formats import FORMATS, DroppedRow, Example, Row
 from data_utils.sources import FileSource, by_position, complete, spelled
 from data_utils.task_def import TaskDef
 
-NOT_TEXT = ("uid", "ruid", "label", "choice", "answer")
-
 
 def text_columns(task: TaskDef) -> tuple[str, ...]:
     """The columns of the task's format that the model reads."""
-    return tuple(name for name in FORMATS.get(task.data_format).columns if name not in NOT_TEXT)
+    return FORMATS.get(task.data_format).text_columns
 
 
 def as_row(item: Any, task: TaskDef, index: int) -> Row:

@@ -13,9 +13,12 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS
+from data_utils.labels import LabelKind
 from data_utils.task_def import TaskDef
 
 VERSION = 3
+LABEL_FORMS = {LabelKind.SET: "set", LabelKind.TEXT: "text"}
+"""Of a store, by the kind of label; all others are ``single``. Written to disk: stores depend on it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Manifest:
     labels: list[str]
     n_class: int
     label_form: str
+    """How a row's cell is read: ``single`` (one value, or one per unit), ``set`` or ``text``."""
     options: dict[str, Any]
     """Of the data format."""
     max_seq_len: int
@@ -91,7 +95,7 @@ def expected_manifest(
         data_format=task.data_format,
         labels=list(task.labels),
         n_class=task.n_class,
-        label_form=task.label_form,
+        label_form=LABEL_FORMS.get(task.label.kind, "single"),
         options={name: task.options.get(name, default) for name, default in own.items()},
         max_seq_len=task.max_seq_len or max_seq_len,
         tokenizer_hash=tokenizer_hash(tokenizer),

@@ -22,8 +22,10 @@ def choices_hint(name: object, choices: Iterable[str]) -> str:
 class Registry(Generic[T]):
     """Names of one kind of thing, with aliases for the spellings of other code bases."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, check: Callable[[str, T], None] | None = None) -> None:
+        """``check(name, entry)`` raises where an entry lacks what its kind must provide."""
         self.kind = kind
+        self._check = check
         self._entries: dict[str, T] = {}
         self._aliases: dict[str, str] = {}
 
@@ -34,6 +36,8 @@ class Registry(Generic[T]):
             for key in (name, *aliases):
                 if key in self._entries or key in self._aliases:
                     raise ValueError(f"{self.kind} {key!r} is registered twice")
+            if self._check is not None:
+                self._check(name, entry)
             self._entries[name] = entry
             self._aliases.update(dict.fromkeys(aliases, name))
             return entry

@@ -1,12 +1,12 @@
 """A teacher's logits by uid, as ``predict.py --what logits`` writes them, joined to tokenized examples.
 
 A line is ``{"uid": ..., "logits": ...}``; other keys are ignored. The shape of ``logits`` follows from
-what carries a label in the task's data format:
+the data format's ``soft_label_shape``:
 
-| label_per | shape | |
+| a label per | shape | |
 |---|---|---|
 | example | (C,) | C = ``n_class``; 1 for a number |
-| candidate, choice | (K,) | one for each candidate |
+| candidate | (K,) | one for each candidate |
 | word | (words, C) | null in place of the list of a word that the teacher did not see |
 """
 
@@ -51,7 +51,7 @@ class SoftLabels:
         self.path = path
         self.task = task
         self.source = source
-        self._label_per = FORMATS.get(task.data_format).label_per
+        self._format = FORMATS.get(task.data_format)
         self._found: dict[str, tuple[int, Any]] = {}
         """uid -> line, logits."""
         self._asked: set[str] = set()
@@ -96,45 +96,28 @@ class SoftLabels:
             for index in range(len(table))
         ]
         number = pa.list_(pa.float32())
-        if self._label_per == "word":
+        if joined[0].ndim == 2:  # by token
             return pa.array(map(list, joined), type=pa.list_(number))
         return pa.array(joined, type=number)
 
     def _logits(self, row: dict[str, Any]) -> np.ndarray:
-        uid, classes = row["uid"], self.task.n_class
+        uid = row["uid"]
         if uid in self._asked:
             raise UserError(
                 f"{self.source}: two rows have uid {uid!r}, and soft labels are joined by uid"
             )
         self._asked.add(uid)
-        shape: tuple[int, ...] = (classes,)
-        if self._label_per == "word":
-            shape = len(row["word_starts"]), classes
-        elif self._label_per != "example":
-            shape = (len(row["input_ids"]),)
+        shape = self._format.soft_label_shape(row, self.task.n_class)
         if uid not in self._found:
             self._missing.append(uid)
-            logits = np.zeros(shape, np.float32)
-        else:
-            line, given = self._found[uid]
-            logits = _array(given, shape, where=f"{self.path}:{line}: uid {uid!r}")
-        return self._by_token(logits, row) if self._label_per == "word" else logits
-
-    def _by_token(self, logits: np.ndarray, row: dict[str, Any]) -> np.ndarray:
-        """(words, C) -> (T, C)."""
-        tokens = np.zeros((len(row["input_ids"]), logits.shape[1]), np.float32)
-        for word, start in enumerate(row["word_starts"].tolist()):
-            if start < 0:
-                continue  # this run does not see it
-            if np.isnan(logits[word]).any():
-                line, _ = self._found[row["uid"]]
-                raise UserError(
-                    f"{self.path}:{line}: uid {row['uid']!r}: no logits for word {word + 1} of "
-                    f"{len(logits)}, which this run sees and the teacher did not. Ask a teacher whose "
-                    f"max_seq_len is no smaller"
-                )
-            tokens[start] = logits[word]
-        return tokens
+            return self._format.store_soft_labels(np.zeros(shape, np.float32), row)
+        line, given = self._found[uid]
+        where = f"{self.path}:{line}: uid {uid!r}"
+        logits = _array(given, shape, where=where)
+        try:
+            return self._format.store_soft_labels(logits, row)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
 
     def close(self) -> int:
         """How many logits no example asked for; to be called after the last :meth:`join`.

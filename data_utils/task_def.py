@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_utils.errors import UserError
+from data_utils.labels import CLASS_PER_EXAMPLE, LabelSpec
 from data_utils.registry import choices_hint
 
 ROLES = ("train", "dev", "test")
@@ -70,9 +71,8 @@ class TaskDef:
     options: dict[str, Any] = field(default_factory=dict)
     """Settings of the data format and the task type, by the names that those declare."""
     source: SourceDef | None = None
-    label_form: str = "single"
-    """What a row's label is, which the task type says and no file: ``single`` (a label word, an
-    integer or a number), ``set`` (of labels), or ``text``."""
+    label: LabelSpec = CLASS_PER_EXAMPLE
+    """The label that the task type needs; load_tasks sets it, a task file cannot."""
     where: str = ""
     """File and line of the entry, for error messages."""
 

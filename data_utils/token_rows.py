@@ -23,14 +23,9 @@ import pyarrow as pa
 
 from data_utils.columns import to_arrow
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, IGNORE, Row
+from data_utils.formats import FORMATS, Row
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable
-
-MARKS = ("X", "CLS", "SEP")
-"""Labels of what is no first sub-word."""
-EXPORTABLE = ("example", "candidate", "word")
-"""``label_per`` of the formats that these rows can hold."""
 
 
 def export_rows(table: TokenTable, task: TaskDef, path: Path) -> int:
@@ -50,8 +45,8 @@ def export_rows(table: TokenTable, task: TaskDef, path: Path) -> int:
 
 def _exported(row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
     ids = row["input_ids"]
-    label = row.get("labels")
     values: dict[str, Any] = {"uid": row["uid"]}
+    label = FORMATS.get(task.data_format).export_label(row, task)
     if isinstance(ids, list):  # candidates
         types = row.get("token_type_ids") or [np.zeros_like(one) for one in ids]
         values |= {
@@ -59,28 +54,12 @@ def _exported(row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
             "type_id": [t.tolist() for t in types],
         }
         values["attention_mask"] = [[1] * len(one) for one in ids]
-        values["ruid"] = row["ruid"]
-        if label is not None:
-            values |= {"label": int(np.argmax(label)), "olabel": label.tolist()}
-        return values
+        return values | label
     types = row.get("token_type_ids")
     types = np.zeros_like(ids) if types is None else types
     values |= {"token_id": ids.tolist(), "type_id": types.tolist()}
     values["attention_mask"] = [1] * len(ids)
-    if isinstance(label, np.ndarray):
-        marks = _marks(task)
-        # Special tokens stand at the ends alone: the text between is one sequence.
-        inner = [marks["X"] if x == IGNORE else int(x) for x in label[1:-1]]
-        values["label"] = [marks["CLS"], *inner, marks["SEP"]]
-    elif label is not None:
-        values["label"] = label.item() if hasattr(label, "item") else label
-    return values
-
-
-def _marks(task: TaskDef) -> dict[str, int]:
-    known = {mark: task.labels.index(mark) for mark in MARKS if mark in task.labels}
-    missing = [mark for mark in MARKS if mark not in known]
-    return known | {mark: task.n_class + i for i, mark in enumerate(missing)}
+    return values | label
 
 
 def is_tokenized(row: Row) -> bool:
@@ -116,8 +95,12 @@ def import_rows(
 def _imported(row: Row, task: TaskDef, vocabulary: int, max_seq_len: int) -> dict[str, Any]:
     ids, types = row.values["token_id"], row.values["type_id"]
     nested = isinstance(ids[0], list)
-    if nested != (FORMATS.get(task.data_format).label_per == "candidate"):
-        raise UserError(f"{row.where}: token_id does not fit data_format {task.data_format}")
+    data_format = FORMATS.get(task.data_format)
+    if nested != data_format.has_candidates:
+        raise UserError(
+            f"{row.where}: token_id does not fit data_format {task.data_format}, which needs "
+            f"{'a list for each candidate' if data_format.has_candidates else 'one list of ids'}"
+        )
     for tokens, kinds in zip(*((ids, types) if nested else ([ids], [types])), strict=True):
         if len(tokens) != len(kinds):
             raise UserError(f"{row.where}: {len(tokens)} token_id for {len(kinds)} type_id")
@@ -132,34 +115,18 @@ def _imported(row: Row, task: TaskDef, vocabulary: int, max_seq_len: int) -> dic
                 f"tokenized rows are not cut"
             )
     columns = {"uid": str(row.values["uid"]), "input_ids": ids, "token_type_ids": types}
-    if nested:
-        columns["ruid"] = [str(ruid) for ruid in row.values["ruid"]]
-    label = row.values.get("olabel" if nested else "label")
-    return columns | _label_columns(label, task, row.where)
-
-
-def _label_columns(label: Any, task: TaskDef, where: str) -> dict[str, Any]:
-    """``labels``, and for sequences where the words are."""
-    if label is None or label == "":
-        return {}
-    if FORMATS.get(task.data_format).label_per != "word":
-        return {"labels": label}
-    marks = set(_marks(task).values())
-    bad = [x for x in label if x not in marks and not 0 <= x < task.n_class]
-    if bad:
-        raise UserError(f"{where}: label {bad[0]} is outside 0..{task.n_class - 1}, X, CLS and SEP")
-    starts = [place for place, x in enumerate(label) if x not in marks]
-    return {
-        "labels": [IGNORE if x in marks else x for x in label],
-        "word_starts": starts,
-        "word_labels": [label[place] for place in starts],
-    }
+    return columns | data_format.import_label(row, task)
 
 
 def _check_format(task: TaskDef) -> None:
-    names = [n for n in FORMATS.names() if FORMATS.get(n).label_per in EXPORTABLE]
-    if task.data_format not in names or task.label_form != "single":
-        raise UserError(
-            f"{task.where}: MT-DNN's tokenized rows hold no {task.data_format} task of type "
-            f"{task.task_type}; they hold {', '.join(names)}"
-        )
+    if task.label in FORMATS.get(task.data_format).token_row_labels:
+        return
+    able = [
+        f"{name} ({', '.join(map(str, FORMATS.get(name).token_row_labels))})"
+        for name in FORMATS.names()
+        if FORMATS.get(name).token_row_labels
+    ]
+    raise UserError(
+        f"{task.where}: MT-DNN's tokenized rows hold no {task.data_format} task of type "
+        f"{task.task_type} ({task.label}); they hold {'; '.join(able)}"
+    )

@@ -12,9 +12,6 @@ from data_utils.columns import to_arrow, view
 from data_utils.formats import FORMATS, Example
 from data_utils.task_def import TaskDef
 
-MAX_TARGET_LEN = 64
-"""Tokens of a label that is a text, where the task's options do not say."""
-
 
 def tokenize(
     examples: list[Example],
@@ -25,8 +22,7 @@ def tokenize(
 ) -> tuple[pa.Table, int]:
     """The examples' columns, and how many of them were truncated.
 
-    Either all examples carry a label, or none does and there is no column ``labels``. A label that is
-    a text becomes its tokens, and the text itself stands in ``target``.
+    Either all examples have a label, or none has one and there is no column ``labels``.
     """
     columns = FORMATS.get(task.data_format).encode(
         examples, tokenizer, task, max_seq_len=task.max_seq_len or max_seq_len
@@ -34,11 +30,6 @@ def tokenize(
     truncated = sum(columns.pop("truncated"))
     if examples[0].label is None:
         columns.pop("labels", None)
-    elif task.label_form == "text":
-        columns["target"] = columns["labels"]
-        longest = task.options.get("max_target_len", MAX_TARGET_LEN)
-        encoded = tokenizer(text_target=columns["target"], truncation=True, max_length=longest)
-        columns["labels"] = encoded["input_ids"]
     return pa.table({name: to_arrow(name, rows) for name, rows in columns.items()}), truncated
 
 

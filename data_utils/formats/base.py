@@ -1,16 +1,19 @@
-"""What a data format must provide; one file per format implements it."""
+"""The base class of data formats, and what they share."""
 
 from __future__ import annotations
 
 import ast
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.registry import Registry
 from data_utils.task_def import TaskDef
 
@@ -82,21 +85,32 @@ class Example:
     """What else of the row a format stores, by the name of the column."""
 
 
-class DataFormat(Protocol):
+class DataFormat(ABC):
     """How text becomes ids and labels. Stateless."""
 
-    label_per: str
-    """What carries a label: ``example``, ``candidate``, ``choice``, ``word``, ``span`` or ``text``;
-    a task type takes formats of some of them."""
-    columns: tuple[str, ...]
+    labels: ClassVar[tuple[LabelSpec, ...]]
+    """The labels that rows can hold; the task's type needs one of them."""
+    columns: ClassVar[tuple[str, ...]]
     """Of the canonical TSV, in order; a last name ending in * takes all remaining columns."""
-
-    options: ClassVar[dict[str, Any]]
+    text_columns: ClassVar[tuple[str, ...]]
+    """Those of ``columns`` that the model reads."""
+    options: ClassVar[dict[str, Any]] = {}
     """Settings that a task may give under ``options``, with their defaults."""
+    has_candidates: ClassVar[bool] = False
+    """Whether an example is several sequences, one for each candidate."""
+    token_row_labels: ClassVar[tuple[LabelSpec, ...]] = ()
+    """Those of ``labels`` that MT-DNN's tokenized rows can hold."""
 
+    @abstractmethod
     def parse(self, row: Row, task: TaskDef) -> Example:
-        """Raises UserError naming the row's place where it is malformed."""
+        """The example of a row.
 
+        Raises:
+            UserError: a malformed row; names its place.
+            DroppedRow: a row to leave out.
+        """
+
+    @abstractmethod
     def encode(
         self,
         examples: list[Example],
@@ -106,35 +120,84 @@ class DataFormat(Protocol):
         max_seq_len: int,
     ) -> dict[str, list]:
         """Columns of the store: ``uid``, ``input_ids``, ``token_type_ids`` where the encoder has
-        them, ``labels`` (left out where unlabelled), and ``truncated`` (bool), which is counted and
-        not stored. Any other column rides along in ``Batch.extras``.
+        them, ``labels`` (absent or None where unlabelled), and ``truncated`` (bool), which is counted and
+        not stored. Any other column goes to ``Batch.extras``.
 
         One entry per example; lists of lists where examples have candidates. A format that cuts
         long texts into windows stores one entry per window and their number within the example
-        in ``window``, from 0."""
+        in ``window``, from 0. All examples have a label or none has one."""
+
+    def soft_label_shape(self, row: dict[str, Any], n_class: int) -> tuple[int, ...]:
+        """Shape of a teacher's logits for one stored example; (C,) unless overridden."""
+        return (n_class,)
+
+    def store_soft_labels(self, logits: np.ndarray, row: dict[str, Any]) -> np.ndarray:
+        """The logits in the shape in which the store holds them; unchanged unless overridden.
+
+        Args:
+            logits: of :meth:`soft_label_shape`; NaN where the teacher has none.
+
+        Raises:
+            UserError: logits that the example needs are missing.
+        """
+        return logits
+
+    def export_label(self, row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
+        """The label of a stored example under the keys of MT-DNN's tokenized rows."""
+        label = row.get("labels")
+        if label is None:
+            return {}
+        return {"label": label.item() if isinstance(label, np.generic) else label}
+
+    def import_label(self, row: Row, task: TaskDef) -> dict[str, Any]:
+        """The inverse of :meth:`export_label`: columns of the store.
+
+        Raises:
+            UserError: not a label of the task; names the row's place.
+        """
+        label = row.values.get("label")
+        return {} if label in (None, "") else {"labels": label}
 
 
-FORMATS: Registry[DataFormat] = Registry("data_format")
+def _check_format(name: str, entry: DataFormat) -> None:
+    """Raises TypeError where a format does not derive from DataFormat or lacks an attribute."""
+    if not isinstance(entry, DataFormat):
+        raise TypeError(f"data_format {name!r}: {entry!r} is not an instance of DataFormat")
+    missing = [key for key in ("labels", "columns", "text_columns") if not hasattr(entry, key)]
+    if missing:
+        raise TypeError(f"data_format {name!r}: {type(entry).__name__} lacks {', '.join(missing)}")
+
+
+FORMATS: Registry[DataFormat] = Registry("data_format", check=_check_format)
 
 IGNORE = -100
 """Label value of positions that carry none."""
+MAX_TARGET_LEN = 64
+"""Tokens of a label that is a text, where the task's options have no ``max_target_len``."""
+EXAMPLE_LABELS = tuple(
+    LabelSpec(kind, LabelUnit.EXAMPLE)
+    for kind in (LabelKind.CLASS, LabelKind.NUMBER, LabelKind.SET, LabelKind.TEXT)
+)
+"""What :func:`parse_label` reads."""
+EXAMPLE_TOKEN_ROWS = EXAMPLE_LABELS[:2]
+"""MT-DNN's tokenized rows hold a class id or a number."""
 
 
 def parse_label(row: Row, task: TaskDef) -> Any:
-    """The row's label in the form that the task's type takes; None for an empty cell, which a test split has.
+    """The row's label, parsed as the task's type needs it; None for an empty cell, as test splits have.
 
     Raises:
         UserError: not a label of the task.
         DroppedRow: the label is ``-``, which the NLI corpora write where annotators disagree.
     """
-    if task.label_form == "set":
+    if task.label.kind is LabelKind.SET:
         return _label_set(row, task)
     text = row.text("label")
     if text.strip() == "":
         return None
     if text.strip() == "-" and "-" not in task.labels:
         raise DroppedRow("without gold label")  # SNLI, MNLI, OCNLI: the annotators disagreed
-    if task.label_form == "text":
+    if task.label.kind is LabelKind.TEXT:
         return _encoded(row, task.checked_word, text)
     return _encoded(row, task.encode_label, text)
 
@@ -172,6 +235,21 @@ def _encoded(row: Row, encode: Callable[[str], Any], text: str) -> Any:
         return encode(text)
     except UserError as error:
         raise UserError(f"{row.where}: {error}") from None
+
+
+def label_columns(
+    examples: list[Example], tokenizer: PreTrainedTokenizerBase, task: TaskDef
+) -> dict[str, list]:
+    """Column ``labels`` of the examples.
+
+    A label that is a text becomes its tokens; column ``target`` then holds the text.
+    """
+    labels = [example.label for example in examples]
+    if labels[0] is None or task.label.kind is not LabelKind.TEXT:
+        return {"labels": labels}
+    longest = task.options.get("max_target_len", MAX_TARGET_LEN)
+    encoded = tokenizer(text_target=labels, truncation=True, max_length=longest)
+    return {"labels": encoded["input_ids"], "target": labels}
 
 
 def encode_pairs(

@@ -7,24 +7,29 @@ from typing import Any, ClassVar
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, Example, Row, parse_labels
+from data_utils.formats.base import FORMATS, DataFormat, Example, Row, parse_labels
 from data_utils.formats.premise_and_multi_hypothesis import (
     PremiseAndMultiHypothesis,
     candidates,
 )
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
 TAB = "\t"
 """Parts no cell, so that a text which is no literal list is one item."""
 
 
-class ClozeChoice:
+class ClozeChoice(DataFormat):
     """Stored besides what candidates are stored as: ``choice``, the candidates' own texts, and
     ``answer``, the accepted texts."""
 
-    label_per = "choice"
-    options: ClassVar[dict[str, Any]] = {}
-    columns: tuple[str, ...] = ("uid", "choice", "answer", "label", "premise", "hypothesis*")
+    labels: ClassVar[tuple[LabelSpec, ...]] = (LabelSpec(LabelKind.ANSWER, LabelUnit.CANDIDATE),)
+    columns: ClassVar[tuple[str, ...]] = (
+        *("uid", "choice", "answer", "label"),
+        *("premise", "hypothesis*"),
+    )
+    text_columns: ClassVar[tuple[str, ...]] = ("premise", "hypothesis*")
+    has_candidates: ClassVar[bool] = True
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         """Without ``choice`` the hypotheses stand for themselves; a test row has no ``answer``."""
@@ -59,6 +64,9 @@ class ClozeChoice:
         return columns | {
             name: [example.extras[name] for example in examples] for name in ("choice", "answer")
         }
+
+    def soft_label_shape(self, row: dict[str, Any], n_class: int) -> tuple[int, ...]:
+        return CANDIDATES.soft_label_shape(row, n_class)
 
 
 CANDIDATES = PremiseAndMultiHypothesis()

@@ -10,14 +10,15 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, Example, Row
+from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
 BLANK_LINE = re.compile(r"\n\s*\n")
 NO_WORD = -1
 
 
-class MLM:
+class MLM(DataFormat):
     """Blank lines part a text into paragraphs. A paragraph longer than ``max_seq_len`` goes on in the
     next window, so that nothing is thrown away and no window holds two paragraphs; the windows of a
     row are numbered throughout.
@@ -28,9 +29,9 @@ class MLM:
     punctuation for most, a character of Chinese for BERT's.
     """
 
-    label_per = "text"
-    options: ClassVar[dict[str, Any]] = {}
-    columns: tuple[str, ...] = ("uid", "text")
+    labels: ClassVar[tuple[LabelSpec, ...]] = (LabelSpec(LabelKind.TOKEN, LabelUnit.WINDOW),)
+    columns: ClassVar[tuple[str, ...]] = ("uid", "text")
+    text_columns: ClassVar[tuple[str, ...]] = ("text",)
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         paragraphs = [part.strip() for part in BLANK_LINE.split(row.text("text"))]

@@ -11,7 +11,8 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, Example, Row
+from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
 SEPARATOR = ":::"
@@ -32,7 +33,7 @@ class SpanLabel(NamedTuple):
 UNANSWERABLE = SpanLabel(-1, -1, ())
 
 
-class MRC:
+class MRC(DataFormat):
     """The label is ``start:::end:::impossible:::answer[:::answer...]``; JSON may have SQuAD's
     ``answers`` and ``is_impossible`` in its place, where an empty list means: no answer.
 
@@ -46,9 +47,10 @@ class MRC:
     of its first token; ``char_starts`` and ``char_ends`` (exclusive) of its tokens in it; ``answers``.
     """
 
-    label_per = "span"
+    labels: ClassVar[tuple[LabelSpec, ...]] = (LabelSpec(LabelKind.ANSWER, LabelUnit.WINDOW),)
     options: ClassVar[dict[str, Any]] = {"stride": 128}
-    columns: tuple[str, ...] = ("uid", "label", "document", "question")
+    columns: ClassVar[tuple[str, ...]] = ("uid", "label", "document", "question")
+    text_columns: ClassVar[tuple[str, ...]] = ("document", "question")
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         document, question = row.text("document"), row.text("question")

@@ -5,17 +5,31 @@ from __future__ import annotations
 from itertools import accumulate, chain, pairwise
 from typing import Any, ClassVar
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, Example, Row, encode_pairs, parse_labels
+from data_utils.formats.base import (
+    FORMATS,
+    DataFormat,
+    Example,
+    Row,
+    encode_pairs,
+    label_columns,
+    parse_labels,
+)
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
+RELEVANCE = (LabelSpec(LabelKind.RELEVANCE, LabelUnit.CANDIDATE),)
 
-class PremiseAndMultiHypothesis:
-    label_per = "candidate"
-    options: ClassVar[dict[str, Any]] = {}
-    columns: tuple[str, ...] = ("uid", "ruid", "label", "premise", "hypothesis*")
+
+class PremiseAndMultiHypothesis(DataFormat):
+    labels: ClassVar[tuple[LabelSpec, ...]] = RELEVANCE
+    token_row_labels: ClassVar[tuple[LabelSpec, ...]] = RELEVANCE
+    columns: ClassVar[tuple[str, ...]] = ("uid", "ruid", "label", "premise", "hypothesis*")
+    text_columns: ClassVar[tuple[str, ...]] = ("premise", "hypothesis*")
+    has_candidates: ClassVar[bool] = True
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         hypotheses = candidates(row)
@@ -43,10 +57,27 @@ class PremiseAndMultiHypothesis:
             name: [rows[a:b] for a, b in bounds] for name, rows in flat.items()
         }
         columns["truncated"] = [any(cut) for cut in columns["truncated"]]
-        columns |= {"uid": [e.uid for e in examples], "labels": [e.label for e in examples]}
+        columns |= {"uid": [e.uid for e in examples]} | label_columns(examples, tokenizer, task)
         if "ruid" in examples[0].extras:
             columns["ruid"] = [e.extras["ruid"] for e in examples]
         return columns
+
+    def soft_label_shape(self, row: dict[str, Any], n_class: int) -> tuple[int, ...]:
+        """(K,), one for each candidate."""
+        return (len(row["input_ids"]),)
+
+    def export_label(self, row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
+        """``ruid``, the position of the best candidate, and all candidates' labels."""
+        values: dict[str, Any] = {"ruid": row["ruid"]}
+        label = row.get("labels")
+        if label is not None:
+            values |= {"label": int(np.argmax(label)), "olabel": label.tolist()}
+        return values
+
+    def import_label(self, row: Row, task: TaskDef) -> dict[str, Any]:
+        columns: dict[str, Any] = {"ruid": [str(ruid) for ruid in row.values["ruid"]]}
+        label = row.values.get("olabel")
+        return columns if label in (None, "") else columns | {"labels": label}
 
 
 def candidates(row: Row) -> list[str]:

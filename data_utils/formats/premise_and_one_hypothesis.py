@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.formats.base import FORMATS, Example, Row, encode_pairs, parse_label
+from data_utils.formats.base import (
+    EXAMPLE_LABELS,
+    EXAMPLE_TOKEN_ROWS,
+    FORMATS,
+    DataFormat,
+    Example,
+    Row,
+    encode_pairs,
+    label_columns,
+    parse_label,
+)
+from data_utils.labels import LabelSpec
 from data_utils.task_def import TaskDef
 
 
-class PremiseAndOneHypothesis:
-    label_per = "example"
-    options: ClassVar[dict[str, Any]] = {}
-    columns: tuple[str, ...] = ("uid", "label", "premise", "hypothesis")
+class PremiseAndOneHypothesis(DataFormat):
+    labels: ClassVar[tuple[LabelSpec, ...]] = EXAMPLE_LABELS
+    token_row_labels: ClassVar[tuple[LabelSpec, ...]] = EXAMPLE_TOKEN_ROWS
+    columns: ClassVar[tuple[str, ...]] = ("uid", "label", "premise", "hypothesis")
+    text_columns: ClassVar[tuple[str, ...]] = ("premise", "hypothesis")
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         texts = (row.text("premise"), row.text("hypothesis"))
@@ -29,7 +41,9 @@ class PremiseAndOneHypothesis:
     ) -> dict[str, list]:
         first, second = ([e.texts[i] for e in examples] for i in (0, 1))
         columns = encode_pairs(first, second, tokenizer, max_seq_len)
-        return columns | {"uid": [e.uid for e in examples], "labels": [e.label for e in examples]}
+        return (
+            columns | {"uid": [e.uid for e in examples]} | label_columns(examples, tokenizer, task)
+        )
 
 
 FORMATS.register("PremiseAndOneHypothesis")(PremiseAndOneHypothesis())

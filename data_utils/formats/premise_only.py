@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.formats.base import FORMATS, Example, Row, encode_pairs, parse_label
+from data_utils.formats.base import (
+    EXAMPLE_LABELS,
+    EXAMPLE_TOKEN_ROWS,
+    FORMATS,
+    DataFormat,
+    Example,
+    Row,
+    encode_pairs,
+    label_columns,
+    parse_label,
+)
+from data_utils.labels import LabelSpec
 from data_utils.task_def import TaskDef
 
 
-class PremiseOnly:
-    label_per = "example"
-    options: ClassVar[dict[str, Any]] = {}
-    columns: tuple[str, ...] = ("uid", "label", "premise")
+class PremiseOnly(DataFormat):
+    labels: ClassVar[tuple[LabelSpec, ...]] = EXAMPLE_LABELS
+    token_row_labels: ClassVar[tuple[LabelSpec, ...]] = EXAMPLE_TOKEN_ROWS
+    columns: ClassVar[tuple[str, ...]] = ("uid", "label", "premise")
+    text_columns: ClassVar[tuple[str, ...]] = ("premise",)
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         return Example(row.text("uid"), (row.text("premise"),), parse_label(row, task))
@@ -27,7 +39,9 @@ class PremiseOnly:
         max_seq_len: int,
     ) -> dict[str, list]:
         columns = encode_pairs([e.texts[0] for e in examples], None, tokenizer, max_seq_len)
-        return columns | {"uid": [e.uid for e in examples], "labels": [e.label for e in examples]}
+        return (
+            columns | {"uid": [e.uid for e in examples]} | label_columns(examples, tokenizer, task)
+        )
 
 
 FORMATS.register("PremiseOnly")(PremiseOnly())

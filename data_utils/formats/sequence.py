@@ -5,23 +5,30 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any, ClassVar
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, IGNORE, Example, Row, parse_labels
+from data_utils.formats.base import FORMATS, IGNORE, DataFormat, Example, Row, parse_labels
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
+MARKS = ("X", "CLS", "SEP")
+"""Labels in MT-DNN's tokenized rows of later sub-words and of the special tokens at the ends."""
+CLASS_PER_WORD = (LabelSpec(LabelKind.CLASS, LabelUnit.WORD),)
 
-class Sequence:
+
+class Sequence(DataFormat):
     """``labels`` has an entry per token: the word's label at its first sub-word, IGNORE elsewhere.
 
     Stored besides: ``word_starts``, the position of each word's first sub-word, -1 where the word is
     cut off or leaves no token; and ``word_labels``, of all words, so that scores count the cut ones.
     """
 
-    label_per = "word"
-    options: ClassVar[dict[str, Any]] = {}
-    columns: tuple[str, ...] = ("uid", "label", "tokens")
+    labels: ClassVar[tuple[LabelSpec, ...]] = CLASS_PER_WORD
+    token_row_labels: ClassVar[tuple[LabelSpec, ...]] = CLASS_PER_WORD
+    columns: ClassVar[tuple[str, ...]] = ("uid", "label", "tokens")
+    text_columns: ClassVar[tuple[str, ...]] = ("tokens",)
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         words = [str(word) for word in row.items("tokens")]
@@ -61,6 +68,59 @@ class Sequence:
                 for example, own, ids in zip(examples, starts, encoded["input_ids"], strict=True)
             ]
         return columns
+
+    def soft_label_shape(self, row: dict[str, Any], n_class: int) -> tuple[int, ...]:
+        """(words, C)."""
+        return len(row["word_starts"]), n_class
+
+    def store_soft_labels(self, logits: np.ndarray, row: dict[str, Any]) -> np.ndarray:
+        """(T, C): each word's logits at its first sub-word, 0 elsewhere."""
+        tokens = np.zeros((len(row["input_ids"]), logits.shape[1]), np.float32)
+        for word, start in enumerate(row["word_starts"].tolist()):
+            if start < 0:
+                continue  # cut off in this run
+            if np.isnan(logits[word]).any():
+                raise UserError(
+                    f"no logits for word {word + 1} of {len(logits)}, which this run sees and the "
+                    f"teacher did not. Use a teacher whose max_seq_len is no smaller"
+                )
+            tokens[start] = logits[word]
+        return tokens
+
+    def export_label(self, row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
+        """An id for each token. Labels that the task does not have follow its last one."""
+        label = row.get("labels")
+        if label is None:
+            return {}
+        marks = _marks(task)
+        # Special tokens are at the ends only: the text between is one sequence.
+        inner = [marks["X"] if x == IGNORE else int(x) for x in label[1:-1]]
+        return {"label": [marks["CLS"], *inner, marks["SEP"]]}
+
+    def import_label(self, row: Row, task: TaskDef) -> dict[str, Any]:
+        """``labels``, ``word_starts`` and ``word_labels``."""
+        label = row.values.get("label")
+        if label in (None, ""):
+            return {}
+        marks = set(_marks(task).values())
+        bad = [x for x in label if x not in marks and not 0 <= x < task.n_class]
+        if bad:
+            raise UserError(
+                f"{row.where}: label {bad[0]} is outside 0..{task.n_class - 1} and is not the id of "
+                f"{', '.join(MARKS)}"
+            )
+        starts = [place for place, x in enumerate(label) if x not in marks]
+        return {
+            "labels": [IGNORE if x in marks else x for x in label],
+            "word_starts": starts,
+            "word_labels": [label[place] for place in starts],
+        }
+
+
+def _marks(task: TaskDef) -> dict[str, int]:
+    known = {mark: task.labels.index(mark) for mark in MARKS if mark in task.labels}
+    missing = [mark for mark in MARKS if mark not in known]
+    return known | {mark: task.n_class + i for i, mark in enumerate(missing)}
 
 
 def _word_starts(encoding: Any, words: tuple[str, ...]) -> list[int]:

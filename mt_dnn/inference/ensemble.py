@@ -13,7 +13,7 @@ from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.model import MTDNN
 
-SAME = ("data_format", "task_type", "n_class", "labels", "label_form", "options", "max_seq_len")
+SAME = ("data_format", "task_type", "n_class", "labels", "label", "options", "max_seq_len")
 """Fields of a task that determine its token ids and the meaning of its logits."""
 
 
@@ -54,7 +54,7 @@ class Ensemble(nn.Module):
                 logits at one position do not belong together.
         """
         task = self.tasks[batch.task]
-        if task.label_form == "text":
+        if not self.task_types[batch.task].can_average:
             raise UserError(
                 f"{task.where}: {task.task_type} writes a text token by token, which an ensemble "
                 f"cannot average. Use a single run"

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, Example
+from data_utils.formats import Example
 from data_utils.inputs import as_row, parse_row, without_label
 from data_utils.manifest import tokenizer_hash
 from data_utils.registry import choices_hint
@@ -167,8 +167,7 @@ class Predictor:
 
         found = self._map_logits(definition, rows, read, batch_size)
         arrays = [own[0] if len(own) == 1 else np.concatenate(own) for own in found]
-        per_example = FORMATS.get(definition.data_format).label_per == "example"
-        if not per_example or definition.label_form == "text":  # rows of unequal length
+        if not kind.has_fixed_shape:
             return arrays
         return np.stack(arrays) if arrays else np.empty((0, definition.n_class), np.float32)
 

@@ -105,7 +105,7 @@ def build_auto_model(model: MTDNN, task: str) -> PreTrainedModel:
     config = copy.deepcopy(encoder.config)
     config.update(_settings(definition, output.out_features))
     if name == SEQUENCE:
-        config.update({"problem_type": _problem_type(definition)})
+        config.update({"problem_type": model.task_types[task].problem_type})
     if layers.setting:
         config.update({layers.setting: activation})
     with torch.random.fork_rng(devices=[]), quiet():
@@ -148,12 +148,6 @@ def _linear_layers(
     assert isinstance(dense, nn.Linear)
     names = {module: name for name, module in ACTIVATIONS.items()}
     return dense, names[type(activation)], head.output
-
-
-def _problem_type(task: TaskDef) -> str:
-    if task.label_form == "set":
-        return "multi_label_classification"
-    return "regression" if task.label_is_number else "single_label_classification"
 
 
 def _refused(task: TaskDef, setting: str) -> UserError:

@@ -1,12 +1,13 @@
-"""What a task type must provide; one file per type implements it."""
+"""The base class of task types, and the checks that they share."""
 
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -14,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS
+from data_utils.labels import LabelSpec
 from data_utils.registry import Registry, choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
@@ -35,51 +37,78 @@ class Prediction:
     """The label in the form of ``value``, or all accepted texts; None where the row had none."""
 
 
-class TaskType(Protocol):
-    """How hidden states become a loss, a divergence and a prediction; one instance per task."""
+class TaskType(ABC):
+    """How hidden states become a loss, a divergence and a prediction; one instance per task.
 
-    task: TaskDef
-    tokenizer: PreTrainedTokenizerBase | None
-    """The encoder's, for types that write text or hide tokens."""
-    label_per: ClassVar[tuple[str, ...]]
-    """What carries a label: ``label_per`` of the data formats that this type takes."""
-    label_form: ClassVar[str]
-    """What a label is: see :attr:`data_utils.task_def.TaskDef.label_form`."""
-    options: ClassVar[dict[str, Any]]
+    A type must define ``label``, :meth:`build_head`, :meth:`loss`, :meth:`divergence` and
+    :meth:`decode`. A type without a divergence sets ``divergence = None``: SMART refuses its tasks.
+    """
+
+    label: ClassVar[LabelSpec]
+    """The label that this type needs; it takes the data formats whose rows can hold it."""
+    options: ClassVar[dict[str, Any]] = {}
     """Settings that a task may give under ``options``, with their defaults."""
-    losses: ClassVar[tuple[str, ...]]
+    takes_san: ClassVar[bool] = False
+    """Whether a task may set ``enable_san``."""
+    losses: ClassVar[tuple[str, ...]] = ()
     """MT-DNN's names of this type's supervised loss: accepted, and all the same loss."""
-    divergences: ClassVar[tuple[str, ...]]
-    """Names in DIVERGENCES that this type's output allows; the first is its own."""
-    kd_loss: ClassVar[str | None]
-    """The one between teacher and student, where a task names none; None: this type cannot be distilled."""
-    picture: ClassVar[str | None]
-    """What evaluation draws: ``confusion``, ``scatter`` or None."""
-    auto_model: ClassVar[str | None]
-    """The auto class of transformers that answers as this type does; None where there is none."""
+    divergences: ClassVar[tuple[str, ...]] = (
+        *("symmetric_kl", "kl", "js", "hellinger"),
+        "squared_error",  # of the logits: MT-DNN's task files distil with it
+    )
+    """Names in DIVERGENCES that this type's output allows; the first is the default."""
+    kd_loss: ClassVar[str | None] = None
+    """The divergence from a teacher where a task names none; None: no distillation for this type."""
+    has_fixed_shape: ClassVar[bool] = False
+    """Whether every example has logits of one shape, (C,), so that those of a data set stack."""
+    can_average: ClassVar[bool] = True
+    """Whether the mean of several models' logits is a valid output of this type."""
+    picture: ClassVar[str | None] = None
+    """The figure that evaluation draws: ``confusion``, ``scatter`` or None."""
+    auto_model: ClassVar[str | None] = None
+    """The auto class of transformers with the same head and output; None where there is none."""
+    problem_type: ClassVar[str | None] = None
+    """transformers' ``problem_type``, where ``auto_model`` classifies sequences."""
 
-    def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None: ...
+    def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        """``tokenizer``: the encoder's, for types that write text or hide tokens."""
+        self.task = task
+        self.tokenizer = tokenizer
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
-        """The definition with names in their correct form.
+        """The definition with names in their correct form, options complete and ``label`` set.
 
         Raises:
             UserError: data format, n_class, labels, loss or divergence do not fit this type.
         """
+        _check_label(task, cls.label)
+        if task.enable_san and not cls.takes_san:
+            able = [name for name in TASK_TYPES.names() if TASK_TYPES.get(name).takes_san]
+            raise UserError(
+                f"{task.where}: enable_san: task_type {task.task_type} has no SAN head; these have: "
+                f"{', '.join(able)}"
+            )
+        _choose(task, "loss", task.loss, cls.losses)
+        _choose(task, "actf", task.activation, (*ACTIVATIONS, "none"))
+        _choose(task, "pooling", task.pooling, POOLINGS)
+        return dataclasses.replace(
+            task,
+            label=cls.label,
+            options=_options(task, FORMATS.get(task.data_format).options | cls.options),
+            kd_loss=cls._divergence(task, "kd_loss", task.kd_loss),
+            adv_loss=cls._divergence(task, "adv_loss", task.adv_loss),
+        )
 
+    @abstractmethod
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         """A module: ``head(hidden (N, T, H), batch) -> logits`` of the shape the type states."""
 
-    def prepare(self, batch: Batch, seed: int) -> Batch:
-        """The batch as the model is to see it; all randomness is a function of ``seed``."""
-
-    def infer(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
-        """Logits for :meth:`decode`, found without looking at the labels."""
-
+    @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Scalar: the supervised loss, mean over what is labelled, in float32."""
 
+    @abstractmethod
     def divergence(
         self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
     ) -> Tensor:
@@ -89,68 +118,55 @@ class TaskType(Protocol):
         its own, so that one run can ask for Jensen-Shannon and train a regression task too.
         """
 
-    def soft_logits(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The teacher's logits, ``batch.soft_labels``, in the shape of the student's ``logits``."""
-
+    @abstractmethod
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         """One prediction per example of the batch; ``logits`` and ``batch`` are on the CPU."""
 
+    def prepare(self, batch: Batch, seed: int) -> Batch:
+        """The batch as the model reads it; all randomness is a function of ``seed``."""
+        return batch
+
+    def infer(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
+        """Logits for :meth:`decode`, computed without the labels."""
+        return head(hidden, batch)
+
+    def soft_logits(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The teacher's logits, ``batch.soft_labels``, in the shape of the student's ``logits``."""
+        assert batch.soft_labels is not None
+        return batch.soft_labels
+
     def merge(self, windows: list[Prediction]) -> Prediction:
-        """A row's prediction out of those of its windows, in their order; mostly there is one."""
+        """The prediction of a row from those of its windows, in order; by default there is one."""
+        (only,) = windows
+        return only
 
     def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
         """Each example's own part of the logits; both on the CPU."""
+        return list(logits)
 
     def guess(self, gold: list[Any]) -> list[Any]:
-        """What predicts best without looking at the input, given all gold labels of a data set."""
+        """The best constant prediction of a data set, given all its gold labels.
+
+        The most frequent label; for each candidate or word where an example has several.
+        """
+        lists = isinstance(gold[0], list)
+        flat = [label for row in gold for label in row] if lists else gold
+        common = Counter(flat).most_common(1)[0][0]
+        return [[common] * len(row) for row in gold] if lists else [common] * len(gold)
 
     def in_words(self, value: Any) -> Any:
-        """A prediction's value or gold label, as people read it."""
+        """A prediction's value or gold label, with label words in place of class ids."""
+        return self.task.decode_label(value)
 
     def named_scores(self, scores: Any) -> Any:
         """A prediction's scores by label word, where they are those of classes."""
+        return scores
 
-
-TASK_TYPES: Registry[type[TaskType]] = Registry("task_type")
-
-
-class BaseTaskType:
-    """The part of :class:`TaskType` that is the same for all: names and their checks."""
-
-    label_per: ClassVar[tuple[str, ...]] = ("example",)
-    label_form: ClassVar[str] = "single"
-    options: ClassVar[dict[str, Any]] = {}
-    takes_san: ClassVar[bool] = False
-    """Whether ``enable_san`` means anything: it answers for a sentence pair as a whole."""
-    losses: ClassVar[tuple[str, ...]] = ()
-    divergences: ClassVar[tuple[str, ...]] = (
-        *("symmetric_kl", "kl", "js", "hellinger"),
-        "squared_error",  # of the logits: what MT-DNN's task files distil with
-    )
-    kd_loss: ClassVar[str | None] = None
-    picture: ClassVar[str | None] = None
-    auto_model: ClassVar[str | None] = None
-
-    def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
-        self.task = task
-        self.tokenizer = tokenizer
-
-    @classmethod
-    def check(cls, task: TaskDef) -> TaskDef:
-        formats = [name for name in FORMATS.names() if FORMATS.get(name).label_per in cls.label_per]
-        _choose(task, "data_format", task.data_format, formats)
-        if task.enable_san and not cls.takes_san:
-            raise UserError(f"{task.where}: enable_san: {task.task_type} has no use for it")
-        _choose(task, "loss", task.loss, cls.losses)
-        _choose(task, "actf", task.activation, (*ACTIVATIONS, "none"))
-        _choose(task, "pooling", task.pooling, POOLINGS)
-        return dataclasses.replace(
-            task,
-            label_form=cls.label_form,
-            options=_options(task, FORMATS.get(task.data_format).options | cls.options),
-            kd_loss=cls._divergence(task, "kd_loss", task.kd_loss),
-            adv_loss=cls._divergence(task, "adv_loss", task.adv_loss),
-        )
+    def divergence_name(self, name: str | None) -> str:
+        """``name`` where this type allows it, else the task's, else the type's default."""
+        if name in self.divergences:
+            return str(name)
+        return self.task.adv_loss or self.divergences[0]
 
     @classmethod
     def _divergence(cls, task: TaskDef, key: str, given: str | None) -> str | None:
@@ -166,41 +182,36 @@ class BaseTaskType:
         _choose(task, key, name, cls.divergences)
         return name
 
-    def divergence_name(self, name: str | None) -> str:
-        """The one to use: as asked where allowed, else the task's, else the type's own."""
-        if name in self.divergences:
-            return str(name)
-        return self.task.adv_loss or self.divergences[0]
 
-    def prepare(self, batch: Batch, seed: int) -> Batch:
-        return batch
+def _check_type(name: str, entry: type[TaskType]) -> None:
+    """Raises TypeError where a class does not derive from TaskType or leaves a part undefined."""
+    if not (isinstance(entry, type) and issubclass(entry, TaskType)):
+        raise TypeError(f"task_type {name!r}: {entry!r} does not derive from TaskType")
+    missing = sorted(entry.__abstractmethods__)
+    if not isinstance(getattr(entry, "label", None), LabelSpec):
+        missing.append("label")
+    if missing:
+        raise TypeError(
+            f"task_type {name!r}: {entry.__name__} does not define {', '.join(missing)}"
+        )
 
-    def infer(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
-        return head(hidden, batch)
 
-    def soft_logits(self, logits: Tensor, batch: Batch) -> Tensor:
-        assert batch.soft_labels is not None
-        return batch.soft_labels
+TASK_TYPES: Registry[type[TaskType]] = Registry("task_type", check=_check_type)
 
-    def merge(self, windows: list[Prediction]) -> Prediction:
-        (only,) = windows
-        return only
 
-    def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
-        return list(logits)
-
-    def guess(self, gold: list[Any]) -> list[Any]:
-        """The most frequent label, of each candidate or word where an example has several."""
-        lists = isinstance(gold[0], list)
-        flat = [label for row in gold for label in row] if lists else gold
-        common = Counter(flat).most_common(1)[0][0]
-        return [[common] * len(row) for row in gold] if lists else [common] * len(gold)
-
-    def in_words(self, value: Any) -> Any:
-        return self.task.decode_label(value)
-
-    def named_scores(self, scores: Any) -> Any:
-        return scores
+def _check_label(task: TaskDef, needed: LabelSpec) -> None:
+    """Raises UserError where the rows of the task's format cannot hold the label of its type."""
+    held = FORMATS.get(task.data_format).labels
+    if needed in held:
+        return
+    formats = [name for name in FORMATS.names() if needed in FORMATS.get(name).labels]
+    types = [name for name in TASK_TYPES.names() if TASK_TYPES.get(name).label in held]
+    raise UserError(
+        f"{task.where}: data_format: {task.data_format!r} does not fit task_type {task.task_type}: "
+        f"its rows hold {' or '.join(map(str, held))}, and {task.task_type} needs {needed}."
+        f"{choices_hint(task.data_format, formats)} "
+        f"Task types for {task.data_format}: {', '.join(types) or 'none'}."
+    )
 
 
 def _options(task: TaskDef, defaults: dict[str, Any]) -> dict[str, Any]:

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import CandidateHead, sequence_head
-from mt_dnn.task_types.base import BaseTaskType
+from mt_dnn.task_types.base import TaskType
 
 
-class CandidateTaskType(BaseTaskType):
+class CandidateTaskType(TaskType):
     """Listwise cross-entropy (ListNet, Cao et al. 2007, top-one form) over one example's candidates.
 
     The target distribution is the candidates' relevance divided by its sum: for one relevant
@@ -23,7 +24,7 @@ class CandidateTaskType(BaseTaskType):
     candidate carries no loss.
     """
 
-    label_per: ClassVar[tuple[str, ...]] = ("candidate",)
+    label: ClassVar[LabelSpec] = LabelSpec(LabelKind.RELEVANCE, LabelUnit.CANDIDATE)
     takes_san: ClassVar[bool] = True
     auto_model: ClassVar[str | None] = "AutoModelForMultipleChoice"
     kd_loss: ClassVar[str | None] = "kl"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from data_utils.collator import Batch
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 from mt_dnn.task_types.base import TASK_TYPES, Prediction
 from mt_dnn.task_types.candidates import CandidateTaskType
@@ -18,7 +19,7 @@ class ClozeChoice(CandidateTaskType):
     """Several candidates may be right, as mentions of one entity are in ReCoRD: the target spreads
     over them, and scores compare the chosen text with all accepted ones."""
 
-    label_per: ClassVar[tuple[str, ...]] = ("choice",)
+    label: ClassVar[LabelSpec] = LabelSpec(LabelKind.ANSWER, LabelUnit.CANDIDATE)
     losses: ClassVar[tuple[str, ...]] = ("RankCeCriterion", "CeCriterion")
 
     @classmethod

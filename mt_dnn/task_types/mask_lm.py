@@ -14,6 +14,7 @@ from data_utils.collator import IGNORE, Batch
 from data_utils.collator import pad as pad_rows
 from data_utils.errors import UserError
 from data_utils.formats.mlm import NO_WORD
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
@@ -39,7 +40,7 @@ class MaskLM(TokenTaskType):
     negative log-likelihoods in nats and how many they are.
     """
 
-    label_per: ClassVar[tuple[str, ...]] = ("text",)
+    label: ClassVar[LabelSpec] = LabelSpec(LabelKind.TOKEN, LabelUnit.WINDOW)
     options: ClassVar[dict[str, Any]] = {"mask_probability": 0.15, "whole_word": False}
     losses: ClassVar[tuple[str, ...]] = ("MlmCriterion", "CeCriterion")
 

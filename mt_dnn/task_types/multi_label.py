@@ -6,32 +6,30 @@ from collections import Counter
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from data_utils.collator import Batch
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
-from mt_dnn.config.run import ModelConfig
-from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.heads.pooled import sequence_head
-from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction, check_class_count
+from mt_dnn.task_types.base import TASK_TYPES, Prediction, check_class_count
+from mt_dnn.task_types.examples import ExampleTaskType
 
 
 @TASK_TYPES.register("MultiLabel")
-class MultiLabel(BaseTaskType):
+class MultiLabel(ExampleTaskType):
     """Binary cross-entropy, summed over labels; their Bernoullis' symmetric KL, likewise summed.
 
     Predicted are the labels with a probability above ``options: threshold``.
     """
 
-    label_form: ClassVar[str] = "set"
+    label: ClassVar[LabelSpec] = LabelSpec(LabelKind.SET, LabelUnit.EXAMPLE)
     options: ClassVar[dict[str, Any]] = {"threshold": 0.5}
     losses: ClassVar[tuple[str, ...]] = ()
     divergences: ClassVar[tuple[str, ...]] = (
         *("bernoulli_symmetric_kl", "bernoulli_kl", "bernoulli_js", "bernoulli_hellinger"),
         "squared_error",
     )
-    auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
+    problem_type: ClassVar[str | None] = "multi_label_classification"
     kd_loss: ClassVar[str | None] = "bernoulli_kl"
 
     @classmethod
@@ -39,19 +37,11 @@ class MultiLabel(BaseTaskType):
         check_class_count(task, at_least=1)
         return super().check(task)
 
-    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
-        return sequence_head(encoder, self.task.n_class, task=self.task, config=config)
-
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None
         labels = batch.labels.float()  # (B, C)
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
         return loss.sum(-1).mean()
-
-    def divergence(
-        self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
-    ) -> Tensor:
-        return DIVERGENCES.get(self.divergence_name(name))(p_logits, q_logits).mean()  # over B
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         probabilities = logits.float().sigmoid().tolist()  # (B, C)

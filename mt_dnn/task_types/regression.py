@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
-from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.heads.pooled import sequence_head
-from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction
+from mt_dnn.task_types.base import TASK_TYPES, Prediction
+from mt_dnn.task_types.examples import ExampleTaskType
 
 
 @TASK_TYPES.register("Regression")
-class Regression(BaseTaskType):
+class Regression(ExampleTaskType):
     """Mean squared error; squared difference; the output itself."""
 
+    label: ClassVar[LabelSpec] = LabelSpec(LabelKind.NUMBER, LabelUnit.EXAMPLE)
     takes_san: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("MseCriterion",)
     divergences: ClassVar[tuple[str, ...]] = ("squared_error",)
     kd_loss: ClassVar[str | None] = "squared_error"
     picture: ClassVar[str | None] = "scatter"
-    auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"
+    problem_type: ClassVar[str | None] = "regression"
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
@@ -33,19 +33,11 @@ class Regression(BaseTaskType):
             raise UserError(f"{task.where}: Regression needs n_class: 1 and no labels")
         return super().check(task)
 
-    def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
-        return sequence_head(encoder, 1, task=self.task, config=config)
-
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None
         # squared_error refuses unequal shapes: (B,) against (B, 1) would broadcast to (B, B).
         gold = batch.labels.float().unsqueeze(-1)  # (B, 1)
         return DIVERGENCES.get("squared_error")(logits.float(), gold).mean()
-
-    def divergence(
-        self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
-    ) -> Tensor:
-        return DIVERGENCES.get(self.divergence_name(name))(p_logits, q_logits).mean()  # over B
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         values = logits.float().squeeze(-1).tolist()  # B

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
+from data_utils.formats import MAX_TARGET_LEN
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.metrics import METRICS
 from data_utils.task_def import TaskDef
-from data_utils.token_table import MAX_TARGET_LEN
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.decoder import DecoderHead
@@ -29,7 +30,8 @@ class SequenceGeneration(TokenTaskType):
     is right. The text itself stands in the scores.
     """
 
-    label_form: ClassVar[str] = "text"
+    label: ClassVar[LabelSpec] = LabelSpec(LabelKind.TEXT, LabelUnit.EXAMPLE)
+    can_average: ClassVar[bool] = False  # each token depends on those that the same model wrote
     options: ClassVar[dict[str, Any]] = {"max_target_len": MAX_TARGET_LEN}
     losses: ClassVar[tuple[str, ...]] = ("SeqCeCriterion", "CeCriterion")
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
@@ -25,7 +26,7 @@ class SequenceLabeling(TokenTaskType):
     """A word that was cut off has no logits and is predicted ``O`` (else the first label), so that
     scores count it; its probability is then 0."""
 
-    label_per: ClassVar[tuple[str, ...]] = ("word",)
+    label: ClassVar[LabelSpec] = LabelSpec(LabelKind.CLASS, LabelUnit.WORD)
     losses: ClassVar[tuple[str, ...]] = ("SeqCeCriterion", "CeCriterion")
     kd_loss: ClassVar[str | None] = "kl"
     picture: ClassVar[str | None] = "confusion"

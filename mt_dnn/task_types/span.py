@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.formats.mrc import NO_ANSWER_AT
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import TokenHead
-from mt_dnn.task_types.base import TASK_TYPES, BaseTaskType, Prediction
+from mt_dnn.task_types.base import TASK_TYPES, Prediction, TaskType
 from mt_dnn.task_types.span_decoding import Found, best_texts, distinct
 
 TEXTS_KEPT = 5
@@ -25,7 +26,7 @@ TEXTS_KEPT = 5
 
 
 @TASK_TYPES.register("Span", "SpanClassification", "CLUE_SPAN")
-class Span(BaseTaskType):
+class Span(TaskType):
     """Two distributions over the T tokens of a window: one for the answer's start, one for its end.
 
     BERT's for SQuAD (Devlin et al., arXiv 1810.04805, section 4.2). The loss is the mean of the two
@@ -37,7 +38,7 @@ class Span(BaseTaskType):
     ``score``, its own; ``null``, that of no answer; ``n_best``, the best texts with theirs.
     """
 
-    label_per: ClassVar[tuple[str, ...]] = ("span",)
+    label: ClassVar[LabelSpec] = LabelSpec(LabelKind.ANSWER, LabelUnit.WINDOW)
     options: ClassVar[dict[str, Any]] = {
         "n_best": 20,  # spans of each window that are looked at; several may have one text
         "max_answer_len": 30,  # tokens

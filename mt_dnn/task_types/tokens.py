@@ -8,10 +8,10 @@ from torch import Tensor
 
 from data_utils.collator import IGNORE, Batch
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.task_types.base import BaseTaskType
+from mt_dnn.task_types.base import TaskType
 
 
-class TokenTaskType(BaseTaskType):
+class TokenTaskType(TaskType):
     """Cross-entropy and symmetric KL over C, both means over the labelled positions of the batch."""
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

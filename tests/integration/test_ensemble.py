@@ -24,7 +24,7 @@ from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.runs.run_dir import save_model_folder
 from mt_dnn.runs.stores import select_tasks
-from mt_dnn.task_types import load_tasks
+from mt_dnn.task_types import TASK_TYPES, load_tasks
 from mt_dnn.training.assemble import build_model
 from tests.conftest import TASKS
 from tests.tiny import vocabulary
@@ -233,11 +233,10 @@ def test_texts_are_written_by_one_run():
                     0,
                     ("ACC",),
                     "ACC",
-                    label_form="text",
                     where=where,
                 )
             }
-            self.task_types = {"t": None}
+            self.task_types = {"t": TASK_TYPES.get("SequenceGeneration")}
 
     class Batch:
         task = "t"

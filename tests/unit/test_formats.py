@@ -39,7 +39,10 @@ def test_every_format_declares_its_columns_and_labels():
     for name in FORMATS.names():
         data_format = FORMATS.get(name)
         assert data_format.columns[0] == "uid"
-        assert data_format.label_per in ("example", "candidate", "choice", "word", "span", "text")
+        assert data_format.labels
+        assert set(data_format.token_row_labels) <= set(data_format.labels)
+        assert data_format.text_columns
+        assert set(data_format.text_columns) <= set(data_format.columns)
         assert not any(column.endswith("*") for column in data_format.columns[:-1])
 
 

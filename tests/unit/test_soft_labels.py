@@ -23,7 +23,7 @@ from data_utils.task_def import TaskDef
 from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DistillConfig
 from mt_dnn.runs.stores import soft_label_files
-from mt_dnn.task_types import TASK_TYPES
+from mt_dnn.task_types import TASK_TYPES, checked
 from tests.unit.test_task_types import make_task
 
 CLASSES = TaskDef(
@@ -44,6 +44,7 @@ TASKS = {
     ),
     "words": dataclasses.replace(CLASSES, data_format="Sequence", task_type="SequenceLabeling"),
 }
+TASKS = {kind: checked(task) for kind, task in TASKS.items()}
 ROWS = {
     "classes": "a\tyes\tabout above\nb\tno\tafter\nc\tno\tall all\n",
     "number": "a\t0.5\tabout above\nb\t2\tafter\n",

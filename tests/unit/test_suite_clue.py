@@ -9,6 +9,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from data_utils.errors import UserError
+from data_utils.labels import LabelKind
 from experiments.clue import prepare as clue
 from experiments.clue.prepare import pair_up, prepare
 from mt_dnn.config.run import RunConfig
@@ -48,7 +49,7 @@ def test_every_task_has_its_labels_in_the_benchmarks_words():
     assert set(tasks["ocnli"].labels) == {"entailment", "neutral", "contradiction"}
     assert tasks["wsc"].labels == ("true", "false")
     assert tasks["paws-x"].data_format == "PremiseAndOneHypothesis"
-    assert tasks["tnews_multi"].label_form == "set"
+    assert tasks["tnews_multi"].label.kind is LabelKind.SET
     assert tasks["tnews_multi"].splits("test") == []
     assert all(t.metrics == ("ACC",) for name, t in tasks.items() if name != "tnews_multi")
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS
+from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
@@ -23,16 +24,16 @@ from tests.tiny import tiny_encoder
 
 ENCODER = tiny_encoder()
 H, T = ENCODER.hidden_size, 4
-FORMAT = {"example": "PremiseOnly", "candidate": "PremiseAndMultiHypothesis"}
+FORMAT = {LabelUnit.EXAMPLE: "PremiseOnly"}
 N_CLASS = {"Regression": 1, "Ranking": 1, "Span": 2, "SpanYN": 2}
 """A new type needs a line here where its n_class is not 3."""
 NOT_IN_MT_DNN = ("MultiLabel",)
 
 
 def make_task(task_type: str, **keys: Any) -> TaskDef:
-    per = TASK_TYPES.get(task_type).label_per[0]
-    data_format = FORMAT.get(per) or next(
-        name for name in FORMATS.names() if FORMATS.get(name).label_per == per
+    label = TASK_TYPES.get(task_type).label
+    data_format = FORMAT.get(label.per) or next(
+        name for name in FORMATS.names() if label in FORMATS.get(name).labels
     )
     values = {"n_class": N_CLASS.get(task_type, 3), "data_format": data_format} | keys
     return TaskDef(name="t", task_type=task_type, metrics=("ACC",), metric_for_best="ACC", **values)
@@ -40,7 +41,11 @@ def make_task(task_type: str, **keys: Any) -> TaskDef:
 
 def make(task_type: str, **keys: Any) -> TaskType:
     task = checked(make_task(task_type, **keys))
-    return TASK_TYPES.get(task.task_type)(task, Words() if task.label_form == "text" else None)
+    return TASK_TYPES.get(task.task_type)(task, Words() if writes_text(task.label) else None)
+
+
+def writes_text(label: LabelSpec) -> bool:
+    return label.kind is LabelKind.TEXT
 
 
 class Words:
@@ -83,9 +88,9 @@ def make_batch(labels: Any = None, candidates: list[int] | None = None, count: i
 def some_logits(name: str, seed: int = 0) -> tuple[TaskType, Tensor, Batch]:
     """The type with logits of its own head, in the shape that it states."""
     kind = make(name)
-    many = [2, 1, 3] if {"candidate", "choice"} & set(kind.label_per) else None
+    many = [2, 1, 3] if kind.label.per is LabelUnit.CANDIDATE else None
     # A text under teacher forcing is its own input.
-    words = [[5, 6, 7, 1]] * 3 if kind.label_form == "text" else None
+    words = [[5, 6, 7, 1]] * 3 if writes_text(kind.label) else None
     batch = make_batch(words, candidates=many)
     encoder = ENCODER if words is None else tiny_encoder("t5")
     head = kind.build_head(encoder, ModelConfig(dropout=0.0))
@@ -146,7 +151,7 @@ def test_unlabelled_examples_are_decoded_without_gold(name):
 @pytest.mark.parametrize("name", TASK_TYPES.names())
 def test_every_type_has_a_format_and_names_its_divergences(name):
     kind = TASK_TYPES.get(name)
-    assert any(FORMATS.get(f).label_per in kind.label_per for f in FORMATS.names())
+    assert any(kind.label in FORMATS.get(f).labels for f in FORMATS.names())
     assert kind.losses or name in NOT_IN_MT_DNN
     assert kind.divergences
     assert all(DIVERGENCES.canonical(d) == d for d in kind.divergences)
