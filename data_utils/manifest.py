@@ -1,4 +1,4 @@
-"""How a store was made, and what came of it: the manifest beside its Arrow file."""
+"""The manifest of a store: how it was made and what it holds, beside its Arrow file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABEL_FORMS = {LabelKind.SET: "set", LabelKind.TEXT: "text"}
 
 @dataclass(frozen=True)
 class Manifest:
-    """How a store was made, and what came of it."""
+    """How a store was made and what it holds."""
 
     # What must agree for a store to be used.
     version: int
@@ -39,7 +39,7 @@ class Manifest:
     max_seq_len: int
     tokenizer_hash: str
     source_hash: str
-    # What is told of it.
+    # Informational; not compared.
     tokenizer: str
     source: str
     pad_token_id: int
@@ -68,7 +68,7 @@ IDENTITY = (
 
 
 def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Of everything that turns text into ids; not of the padding state, which calls change."""
+    """Hash of what turns text into ids; not of the padding state, which calls change."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state.pop("truncation", None)
     state.pop("padding", None)
@@ -86,7 +86,7 @@ def expected_manifest(
     max_seq_len: int,
     soft_labels: str = "",
 ) -> Manifest:
-    """What the manifest of a fresh store would say, before its rows are counted."""
+    """The manifest of a new store, before its rows are counted."""
     own = FORMATS.get(task.data_format).options
     return Manifest(
         version=VERSION,
@@ -108,7 +108,7 @@ def expected_manifest(
 
 
 def describe(manifest: Manifest) -> str:
-    """One line: what was read, kept, cut, left out and joined."""
+    """One line: rows read, examples kept, truncated and dropped, soft labels."""
     windows = ""
     if manifest.sequences != manifest.examples:
         windows = f"in {manifest.sequences} windows, "
@@ -126,7 +126,7 @@ def describe(manifest: Manifest) -> str:
 
 
 def differences(found: Manifest, wanted: Manifest) -> list[str]:
-    """One line for each fact that keeps a store from being used."""
+    """One line for each field in which a store does not fit the run."""
     return [
         f"{key}: the store has {_short(getattr(found, key))}, "
         f"this run has {_short(getattr(wanted, key))}"

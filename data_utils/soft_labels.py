@@ -27,7 +27,7 @@ from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable
 
 NAMED = 5
-"""How many of the uids that are missing a message names."""
+"""How many missing uids a message lists."""
 
 
 def fingerprint(path: Path) -> str:
@@ -73,12 +73,12 @@ class SoftLabels:
         for key in ("uid", "logits"):
             if not isinstance(values, dict) or values.get(key) is None:
                 raise UserError(
-                    f"{where}: no {key!r} in it; expected a line of predict.py --what logits, such as "
+                    f"{where}: key {key!r} is missing; expected a line of predict.py --what logits, such as "
                     f'{{"uid": "7", "logits": [0.2, -1.3]}}'
                 )
         uid = str(values["uid"])
         if uid in self._found:
-            raise UserError(f"{where}: uid {uid!r} stands on line {self._found[uid][0]} already")
+            raise UserError(f"{where}: uid {uid!r} is already on line {self._found[uid][0]}")
         self._found[uid] = number, values["logits"]
 
     def join(self, table: pa.Table) -> pa.Array:
@@ -120,7 +120,7 @@ class SoftLabels:
             raise UserError(f"{where}: {error}") from None
 
     def close(self) -> int:
-        """How many logits no example asked for; to be called after the last :meth:`join`.
+        """Number of logits in the file without an example; call it after the last :meth:`join`.
 
         Raises:
             UserError: examples without logits; counts them and names the first.

@@ -1,4 +1,4 @@
-"""What one task is: data, not code."""
+"""The definition of one task: data, not code."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class TaskDef:
     data_format: str
     task_type: str
     n_class: int
-    """Size of the head's output; 1 for a number; 0 where the file does not say."""
+    """Size of the head's output; 1 for a number; 0 where the file gives none."""
     metrics: tuple[str, ...]
     """Names in :data:`data_utils.metrics.METRICS` [metric_meta]."""
     metric_for_best: str
-    """The one of ``metrics`` that model selection looks at; the first unless said."""
+    """The one of ``metrics`` that selects the best model; defaults to the first that is a number."""
     labels: tuple[str, ...] = ()
     """Label words; the position is the id. Empty: rows carry integers, or numbers if n_class is 1."""
     loss: str | None = None
@@ -129,7 +129,7 @@ class TaskDef:
         return text
 
     def decode_label(self, value: Any) -> Any:
-        """The label word of an id, of each id in a list or set; a number stays what it is."""
+        """The label word of an id, of each id in a list or set; a number is unchanged."""
         if isinstance(value, set):
             value = sorted(value)
         if isinstance(value, list):
@@ -147,5 +147,5 @@ def split_role(split: str) -> str:
 
 
 def dataset_name(task: str, split: str) -> str:
-    """The name that scores carry: ``rte`` for its dev split, ``mnli_matched``, ``rte_test``."""
+    """The name of a split in scores: ``rte`` for its dev split, ``mnli_matched``, ``rte_test``."""
     return f"{task}_{split}".removesuffix("_dev")

@@ -81,7 +81,7 @@ def _extend(
     """The entry's keys over those of the task it extends (``name`` or ``file.yml#name``)."""
     if (path.resolve(), name) in seen:
         names = " -> ".join([*(before for _, before in seen), name])
-        raise UserError(f"{where}: extends runs in a circle: {names}")
+        raise UserError(f"{where}: extends forms a circle: {names}")
     entry = entries[name]
     if not isinstance(entry, dict):
         raise UserError(f"{where}: expected keys such as data_format, found {entry!r}")
@@ -114,7 +114,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
     labels = _labels(keys.get("labels"), where)
     n_class = keys.get("n_class")
     if n_class is None:
-        n_class = len(labels)  # 0 without labels: a type that needs classes says so
+        n_class = len(labels)  # 0 without labels: a type that needs classes raises
     elif n_class < 1:
         raise UserError(f"{where}: n_class: {n_class} is not positive")
     metrics = tuple(METRICS.canonical(m, where) for m in _strings(keys, "metric_meta", where))
@@ -181,7 +181,7 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _options(value: Any, where: str) -> dict[str, Any]:
-    """Names are checked where format and type are known: mt_dnn.task_types."""
+    """The mapping as it is; the task type checks names and values."""
     value = {} if value is None else value
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise UserError(f"{where}: options: {value!r} is not a mapping, such as {{stride: 64}}")

@@ -1,4 +1,4 @@
-"""MT-DNN's tokenized JSON lines, one row per example: written to compare with, read to train on.
+"""MT-DNN's tokenized JSON lines, one row per example: export and import.
 
 | key | what |
 |---|---|
@@ -7,8 +7,8 @@
 | token_id, type_id, attention_mask | lists; lists of lists for candidates |
 | ruid, olabel | candidates: an id and a label each |
 
-A sequence's label has an id for every token: that of the word at its first sub-word, X at its others,
-CLS and SEP at the ends. Where the task's labels do not name these three, they follow the last label.
+A sequence's label has an id for each token: the word's at its first sub-word, X at its others, CLS and
+SEP at the ends. Those of the three that the task's labels lack get the ids after the last label.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def is_tokenized(row: Row) -> bool:
 def import_rows(
     rows: Iterable[Row], task: TaskDef, *, vocabulary: int, max_seq_len: int
 ) -> pa.Table:
-    """The columns of a store, taken as they are: nothing is tokenized or cut.
+    """The columns of a store, from rows that are neither tokenized nor truncated again.
 
     Args:
         vocabulary: number of the tokenizer's tokens; ids beyond it were made by another one.

@@ -1,4 +1,4 @@
-"""Tokenized examples in columns, on disk or in memory: what batches are cut from."""
+"""Tokenized examples in columns, on disk or in memory: the source of batches."""
 
 from __future__ import annotations
 
