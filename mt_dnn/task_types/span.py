@@ -49,9 +49,7 @@ class Span(TaskType):
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         if task.labels:
-            raise UserError(
-                f"{task.where}: labels: {task.task_type} has none; answers are texts"
-            )
+            raise UserError(f"{task.where}: labels: {task.task_type} has none; answers are texts")
         if task.n_class not in (0, 2):
             raise UserError(
                 f"{task.where}: n_class: {task.n_class}; {task.task_type} has 2, start and end"

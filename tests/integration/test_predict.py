@@ -175,7 +175,9 @@ def test_a_task_that_shares_a_head_is_answered_by_it(run: Run) -> None:
     predictor.add_task(later["probe"])
     rows = run.rows("nli")
     assert predictor.predict("probe", rows) == predictor.predict("nli", rows)
-    with pytest.raises(UserError, match=r"the run has no head 'elsewhere'.*Choices: nli, rank, sim, tone"):
+    with pytest.raises(
+        UserError, match=r"the run has no head 'elsewhere'.*Choices: nli, rank, sim, tone"
+    ):
         predictor.add_task(later["other"])
     with pytest.raises(UserError, match=r"shares head 'nli' .* n_class: 2 and 3"):
         predictor.add_task(load_tasks(run.data / "wide.yml")["wide"])
