@@ -51,7 +51,7 @@ def run_parser(prog: str, description: str) -> ArgumentParser:
 
 
 def parse_config(
-    args: Sequence[str] | None = None, *, prog: str = "train.py", description: str = ""
+    args: Sequence[str] | None = None, *, prog: str = "mt-dnn train", description: str = ""
 ) -> RunConfig:
     """Parse the command line of a run, including its YAML files.
 

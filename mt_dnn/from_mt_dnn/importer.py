@@ -1,4 +1,4 @@
-"""Import a checkpoint of MT-DNN: ``python -m mt_dnn.from_mt_dnn.importer --checkpoint model.pt ...``.
+"""Import a checkpoint of MT-DNN: ``mt-dnn import --checkpoint model.pt ...``.
 
 What such a file holds (namisan/mt-dnn, SANBertNetwork; it changed from release to release):
 
@@ -18,14 +18,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from jsonargparse import ArgumentParser
-
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
@@ -298,16 +297,33 @@ def read_head(
     return True
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn import") -> None:
+    """Import as the arguments describe; ``args`` defaults to those of the process."""
     parser = ArgumentParser(
-        prog="python -m mt_dnn.from_mt_dnn.importer",
-        description="Import a checkpoint of MT-DNN.",
-        allow_abbrev=False,
+        prog=prog, description="Import a checkpoint of MT-DNN.", allow_abbrev=False
     )
-    parser.add_function_arguments(import_checkpoint)
-    values = parser.parse_args().as_dict()
+    add = parser.add_argument
+    add("--checkpoint", required=True, help="MT-DNN's .pt file.")
+    add("--tasks", required=True, help="Task file; MT-DNN's own file works.")
+    add(
+        "--encoder",
+        required=True,
+        help="The encoder that MT-DNN started from, for configuration and tokenizer: hub name, local "
+        "folder or package:NAME.",
+    )
+    add("--out", required=True, help="Folder to write. Its import_report.json lists every key.")
+    add(
+        "--use",
+        help="Names of the tasks in the order of scoring_list, separated by commas. Default: the order "
+        "of training stored in the checkpoint, else that of the task file.",
+    )
+    add("--max_seq_len", type=int, default=512, help="Longest sequence in tokens. Default: 512.")
+    add(
+        "--pooler_activation",
+        choices=get_args(Activation),
+        help="Activation after MT-DNN's own dense layer (the encoder's has tanh). Default: what the "
+        "checkpoint's settings name, else tanh. Some releases applied none, whatever their settings: "
+        "identity.",
+    )
+    values = vars(parser.parse_args(args))
     print("\n".join([*import_checkpoint(**values).lines(), f"written: {values['out']}"]))
-
-
-if __name__ == "__main__":
-    run_cli(main)

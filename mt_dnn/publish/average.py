@@ -1,4 +1,4 @@
-"""Average the weights of runs: ``python -m mt_dnn.publish.average --run runs/a runs/b --out soup``.
+"""Average the weights of runs: ``mt-dnn average --run runs/a runs/b --out soup``.
 
 A model soup (Wortsman et al. 2022, arXiv 2203.05482): runs that were fine-tuned from one pretrained
 encoder, with other seeds or hyperparameters, often do better as the mean of their weights than the best
@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.files import check_out
 
@@ -200,9 +199,10 @@ def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> di
     return facts
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn average") -> None:
+    """Average as the arguments describe; ``args`` defaults to those of the process."""
     parser = ArgumentParser(
-        prog="python -m mt_dnn.publish.average",
+        prog=prog,
         description="Average the weights of runs, or of one run's checkpoints, into one model.",
         allow_abbrev=False,
     )
@@ -215,10 +215,6 @@ def main() -> None:
         help="Average the step checkpoints that one run has kept (train.keep of them).",
     )
     add("--overwrite", action="store_true", help="Replace a model folder that is there.")
-    given = parser.parse_args()
+    given = parser.parse_args(args)
     names = average(given.run, given.out, checkpoints=given.checkpoints, overwrite=given.overwrite)
     print("\n".join(["the mean of", *(f"  {name}" for name in names), f"written: {given.out}"]))
-
-
-if __name__ == "__main__":
-    run_cli(main)

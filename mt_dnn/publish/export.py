@@ -1,4 +1,4 @@
-"""Publish a finished run: ``python -m mt_dnn.publish.export --run runs/glue --out published/glue``.
+"""Publish a finished run: ``mt-dnn export --run runs/glue --out published/glue``.
 
 Without ``--task`` it is the shared encoder alone; with it, that task's model as transformers has it.
 """
@@ -6,9 +6,9 @@ Without ``--task`` it is the shared encoder alone; with it, that task's model as
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from data_utils.cli import run_cli
 from data_utils.files import check_out, written_whole
 
 if TYPE_CHECKING:  # --help needs no torch
@@ -88,9 +88,10 @@ def _how_to_load(name: str, folder: str, encoder: Encoder) -> str:
     return "\n".join(["```python", *lines, "```"])
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn export") -> None:
+    """Export as the arguments describe; ``args`` defaults to those of the process."""
     parser = ArgumentParser(
-        prog="python -m mt_dnn.publish.export",
+        prog=prog,
         description="Publish a finished run in plain Hugging Face layout.",
         allow_abbrev=False,
     )
@@ -99,10 +100,6 @@ def main() -> None:
     add("--out", required=True, help="Folder to write.")
     add("--task", help="Whose head to take along; left out: the shared encoder alone.")
     add("--overwrite", action="store_true", help="Replace a model folder that is there.")
-    given = parser.parse_args()
+    given = parser.parse_args(args)
     name = export(given.run, given.out, task=given.task, overwrite=given.overwrite)
     print(f"written: {given.out}: {name}, the same function as the run's")
-
-
-if __name__ == "__main__":
-    run_cli(main)

@@ -1,4 +1,4 @@
-"""A paper's table on this machine: ``python -m mt_dnn.tables.command experiments/smart/study.yml``."""
+"""Compute a paper's table on this machine: ``mt-dnn table experiments/smart/study.yml``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef, dataset_name
@@ -33,15 +32,19 @@ An override file (--override) fits a table to another encoder, its data and its 
 and sizes, which go over every row; rows and stages (name -> settings), which go over that one;
 seeds, use (the tasks there are) and columns to keep; title; extends (another such file).
 
-Every (row, use, seed) is one run of train.py under OUT/runs. Finished runs stand in
+Every (row, use, seed) is one training run under OUT/runs. Finished runs stand in
 OUT/results.jsonl and are never run again; a stopped one goes on from its checkpoint. A run is known
 by its resolved settings, so a changed row is run again and no other; tables may share one OUT.
 """
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Exit code: 0, or 1 where a run failed."""
-    options = _parse(args)
+def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> int:
+    """Run and render a table; ``args`` defaults to those of the process.
+
+    Returns:
+        Exit code: 0, or 1 where a run failed.
+    """
+    options = _parse(args, prog)
     table = _load(options)
     runs = plan(table)
     out = Path(options.out or f"results/{Path(options.table).stem}")
@@ -56,11 +59,11 @@ def main(args: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _parse(args: Sequence[str] | None) -> Namespace:
+def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
     from argparse import RawDescriptionHelpFormatter
 
     parser = ArgumentParser(
-        prog="python -m mt_dnn.tables.command",
+        prog=prog,
         description=__doc__,
         epilog=EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
@@ -198,13 +201,9 @@ def _render(options: Namespace, table: Table, runs: list[PlannedRun], out: Path)
 
 def _command(options: Namespace) -> str:
     """What computes and renders the table again, without what only says how fast."""
-    words = ["python", "-m", "mt_dnn.tables.command", options.table]
+    words = ["mt-dnn", "table", options.table]
     for name in ("override", "out", "use", "seeds", "set"):
         value = getattr(options, name)
         if value:
             words += [f"--{name}", *(map(str, value) if isinstance(value, list) else [value])]
     return shlex.join(words)
-
-
-if __name__ == "__main__":
-    run_cli(main)

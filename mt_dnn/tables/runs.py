@@ -1,4 +1,4 @@
-"""Runs what a table still lacks: ``train.py`` in processes of its own, several at once."""
+"""Run what a table still lacks: ``mt-dnn train`` in processes of its own, several at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from mt_dnn.tables.results import append_line, read_results, read_run
 from mt_dnn.tables.settings import config_hash, nest
 from mt_dnn.training.signals import StopRequest
 
-CODE = Path(__file__).resolve().parents[2]
+MT_DNN = [sys.executable, "-m", "mt_dnn.cli"]
+"""The ``mt-dnn`` command of this interpreter, whether or not its script is on the PATH."""
 POLL_SECONDS = 0.2
 STORE_SETTINGS = ("data.tasks", "data.data_dir", "data.store_dir", "data.max_seq_len")
 
@@ -183,7 +184,7 @@ class TableRuns:
         resume = has_checkpoint and config_hash(run_dir / "config.yml") == run.hash
         config = self._write_config(run)
         how = ["--resume", "true"] if resume else ["--overwrite", "true"]
-        command = [sys.executable, str(CODE / "train.py"), "--config", str(config), *how]
+        command = [*MT_DNN, "train", "--config", str(config), *how]
         environment = dict(os.environ)
         if self.machine.gpus:
             gpu = self.machine.gpus[slot % len(self.machine.gpus)]
@@ -261,7 +262,7 @@ class TableRuns:
         for group in groups.values():
             use = ",".join(dict.fromkeys(task for run in group for task in run.use))
             config = str(self._write_config(group[0]))
-            command = [sys.executable, str(CODE / "prepro.py"), "--config", config]
+            command = [*MT_DNN, "prepare", "--config", config]
             with log_path.open("ab") as log:
                 process = start_process([*command, "--data.use", use], log, dict(os.environ))
                 try:

@@ -1,4 +1,4 @@
-"""Finished runs are published and averaged: python -m mt_dnn.publish.export, python -m mt_dnn.publish.average."""
+"""Finished runs are published and averaged: mt-dnn export, mt-dnn average."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mt_dnn.cli import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("data_utils", "mt_dnn", "experiments", "tests")
 FORBIDDEN = {
@@ -46,6 +48,7 @@ ORDER = [
     ["mt_dnn.tracking"],
     ["mt_dnn.training"],
     ["mt_dnn.publish", "mt_dnn.from_mt_dnn", "mt_dnn.tables"],
+    ["mt_dnn.cli"],
 ]
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names}
 KNOW_NO_MODEL = [
@@ -53,9 +56,8 @@ KNOW_NO_MODEL = [
     "mt_dnn.divergences",
 ]
 CLIS = [
-    *(name for name in ("train.py", "prepro.py", "predict.py") if (ROOT / name).exists()),
-    *("mt_dnn.from_mt_dnn.importer", "mt_dnn.publish.export", "mt_dnn.publish.average"),
-    "mt_dnn.tables.command",
+    *(["train.py"], ["prepro.py"], ["predict.py"], ["mt_dnn.cli"]),
+    *(["mt_dnn.cli", name] for name in COMMANDS),
 ]
 HEAVY = (
     "torch",
@@ -165,10 +167,11 @@ def test_the_mathematics_knows_no_task_and_no_model(module):
 
 
 def loaded_by(code: str) -> set[str]:
-    """Top-level packages in sys.modules after running ``code`` in a fresh interpreter."""
-    code += "\nprint('modules', *sys.modules)"
+    """Top-level packages that ``code`` imports in a fresh interpreter."""
+    before = "import sys\nbefore = set(sys.modules)\n"  # site-packages' own .pth files import some
+    after = "\nprint('modules', *(set(sys.modules) - before))"
     result = subprocess.run(
-        [sys.executable, "-c", "import sys\n" + code],
+        [sys.executable, "-c", before + code + after],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -189,17 +192,30 @@ def test_light_modules_load_no_torch():
     assert not loaded & set(HEAVY)
 
 
-@pytest.mark.parametrize("cli", CLIS)
-def test_help_loads_no_torch(cli):
-    loaded = loaded_by(
+def loaded_by_help(cli: list[str]) -> set[str]:
+    """Top-level packages that the command line imports to answer ``--help``."""
+    return loaded_by(
         "import runpy\n"
-        f"sys.argv = [{cli!r}, '--help']\n"
-        f"run = runpy.run_path if {cli!r}.endswith('.py') else runpy.run_module\n"
-        f"try: run({cli!r}, run_name='__main__')\n"
+        f"name, *args = {cli!r}\n"
+        "sys.argv = [name, *args, '--help']\n"
+        "run = runpy.run_path if name.endswith('.py') else runpy.run_module\n"
+        "try: run(name, run_name='__main__', **({} if name.endswith('.py') else {'alter_sys': True}))\n"
         "except SystemExit as stop: assert not stop.code, stop.code"
     )
-    assert "argparse" in loaded
+
+
+@pytest.mark.parametrize("cli", CLIS, ids=" ".join)
+def test_help_loads_no_torch(cli):
+    loaded = loaded_by_help(cli)
+    assert loaded & {"mt_dnn", "argparse"}
     assert not loaded & set(HEAVY)
+
+
+def test_help_of_the_whole_command_loads_the_standard_library_alone():
+    loaded = loaded_by_help(["mt_dnn.cli"])
+    assert "data_utils" in loaded
+    assert loaded - sys.stdlib_module_names == {"data_utils", "mt_dnn"}
+    assert "argparse" not in loaded
 
 
 def test_torch_would_be_noticed():

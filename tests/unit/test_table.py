@@ -71,7 +71,7 @@ def test_rendering_needs_the_file_and_the_results_only_and_repeats_itself(make, 
     arguments = [str(path), "--out", str(out), "--render_only"]
     assert command.main(arguments) == 0
     shown = capsys.readouterr().out
-    assert f"python -m mt_dnn.tables.command {path} --out {out}`" in shown
+    assert f"mt-dnn table {path} --out {out}`" in shown
     names = [f"{path.stem}{suffix}" for suffix in SUFFIXES]
     first = [(out / name).read_bytes() for name in names]
     assert command.main(arguments) == 0

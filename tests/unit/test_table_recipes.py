@@ -114,7 +114,7 @@ MEASURED = sorted(EXPERIMENTS.glob("*/results/*.md"))
 def test_a_measured_table_regenerates_from_its_results(measured, tmp_path, capsys):
     """By the command that its footer names, without training: the same figures to the last digit."""
     text = measured.read_text()
-    words = re.findall(r"Made by: `python -m mt_dnn.tables.command ([^`]*)`", text)[0].split()
+    words = re.findall(r"Made by: `mt-dnn table ([^`]*)`", text)[0].split()
     folder = words[words.index("--out") + 1]
     assert Path(folder) == measured.parent.relative_to(EXPERIMENTS.parent)
     shutil.copy(measured.parent / "results.jsonl", tmp_path)
@@ -132,15 +132,13 @@ DOCUMENTS = [EXPERIMENTS.parent / "README.md", *sorted(EXPERIMENTS.glob("*/READM
 SHOWN = [
     line.split("  #")[0].strip()
     for document in DOCUMENTS
-    for line in re.findall(
-        r"^python -m mt_dnn\.tables\.command .*", document.read_text(), re.MULTILINE
-    )
+    for line in re.findall(r"^mt-dnn table .*", document.read_text(), re.MULTILINE)
 ]
 
 
 @pytest.mark.parametrize("line", SHOWN)
 def test_every_table_that_a_document_shows_is_one(line):
-    options = command._parse(line.split()[3:])
+    options = command._parse(line.split()[2:])
     table = command._load(options)
     _check_columns(table)
     assert plan(table)

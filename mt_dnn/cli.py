@@ -1,0 +1,71 @@
+"""The ``mt-dnn`` command and its subcommands: ``mt-dnn train --config run.yml``.
+
+No third-party package is imported before the subcommand is known, so that ``mt-dnn --help`` is fast.
+A subcommand imports torch after it has parsed its options.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from data_utils.cli import run_cli
+from data_utils.errors import UserError
+
+
+class Command(NamedTuple):
+    """A subcommand: ``module`` has ``main(args, prog=...)``."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "prepare": Command("mt_dnn.runs.prepare", "tokenize the rows of every task; train does it too"),
+    "train": Command("mt_dnn.training.command", "train one encoder on the tasks of a file"),
+    "predict": Command("mt_dnn.inference.command", "predict rows of text with finished runs"),
+    "table": Command("mt_dnn.tables.command", "run and render a table of settings and seeds"),
+    "export": Command("mt_dnn.publish.export", "write a finished run as a model of transformers"),
+    "average": Command("mt_dnn.publish.average", "average the weights of finished runs"),
+    "import": Command("mt_dnn.from_mt_dnn.importer", "import a checkpoint of the original MT-DNN"),
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a subcommand and exit: 0, 1 where a part of the work failed, 2 for a mistake of the user."""
+    run_cli(lambda: _dispatch(list(sys.argv[1:] if args is None else args)))
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print(_usage(), file=sys.stdout if args else sys.stderr)
+        return 0 if args else 2
+    name, *rest = args
+    if name not in COMMANDS:
+        from data_utils.registry import choices_hint
+
+        raise UserError(f"mt-dnn has no command {name!r}.{choices_hint(name, COMMANDS)}")
+    code = import_module(COMMANDS[name].module).main(rest, prog=f"mt-dnn {name}")
+    return code or 0
+
+
+def _usage() -> str:
+    lines = [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: mt-dnn COMMAND [options]",
+            "",
+            "Multi-task fine-tuning of one shared encoder, with SMART regularization.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "mt-dnn COMMAND --help lists the options of a command.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
