@@ -18,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 MISSING = "-"
+SCRIPTS = {"train": "train.py", "prepare": "prepro.py", "predict": "predict.py"}
+"""The scripts of a checkout that do the same as a subcommand of ``mt-dnn``."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +220,29 @@ def python() -> str:
 
     ``make demo`` runs a virtual environment that nobody has activated.
     """
-    executable, here = Path(sys.executable), Path.cwd()
-    return str(executable.relative_to(here)) if executable.is_relative_to(here) else "python"
+    return _from_here(Path(sys.executable)) or "python"
+
+
+def command(name: str) -> str:
+    """How to run the subcommand ``name`` of ``mt-dnn`` in the way that this process was started.
+
+    ``mt-dnn train``; ``python train.py`` in a checkout; ``python -m mt_dnn.cli train``.
+    """
+    started = Path(sys.argv[0])
+    if started.name in SCRIPTS.values():
+        script = started.with_name(SCRIPTS[name])
+        return f"{python()} {_from_here(script) or script}"
+    if started.parts[-2:] == ("mt_dnn", "cli.py"):
+        return f"{python()} -m mt_dnn.cli {name}"
+    if started.name == "mt-dnn":
+        return f"{_from_here(started) or 'mt-dnn'} {name}"
+    return f"mt-dnn {name}"  # a notebook, or a script of the user's
+
+
+def _from_here(path: Path) -> str | None:
+    """The path relative to the current folder; None where it lies elsewhere."""
+    path, here = path.absolute(), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else None
 
 
 def _line(console: Console, line: str, style: str | None = None) -> None:

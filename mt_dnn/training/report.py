@@ -180,11 +180,10 @@ def show_results(
     if health.dropped:
         print(health.line())
     first = next(iter(parts.tasks))
-    python = console.python()
+    curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
+    predict = f"{console.command('predict')} --run {run_dir} --task {first} --input -"
     commands = {
-        "watch the curves": f"{python} -m tensorboard.main --logdir {config.output_dir}",
-        "predict your own rows (TSV on standard input)": (
-            f"{python} predict.py --run {run_dir} --task {first} --input -"
-        ),
+        "watch the curves": curves,
+        "predict your own rows (TSV on standard input)": predict,
     }
     console.print_next(run_dir, commands)

@@ -22,7 +22,7 @@ from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.run_dir import load_heads, save_model_folder
-from mt_dnn.tracking.console import Progress, python
+from mt_dnn.tracking.console import Progress, command
 from mt_dnn.tracking.smart_health import Health
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training import checkpoint, report
@@ -291,7 +291,7 @@ class Trainer:
     def _how_to_resume(self) -> str:
         return (
             f"stopped at update {self.step} of {self.total_steps}, saved; go on with: "
-            f"{python()} train.py --config {self.run_dir / 'config.yml'} --resume true"
+            f"{command('train')} --config {self.run_dir / 'config.yml'} --resume true"
         )
 
     def _agree(self, stop: bool) -> bool:

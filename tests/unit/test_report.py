@@ -38,3 +38,25 @@ def test_commands_call_the_interpreter_that_runs(monkeypatch, tmp_path):
     assert console.python() == "python"
     monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
     assert console.python() == ".venv/bin/python"
+
+
+@pytest.mark.parametrize(
+    ("started", "shown"),
+    [
+        ("train.py", "python predict.py"),
+        ("{here}/train.py", "python predict.py"),
+        ("code/prepro.py", "python code/predict.py"),
+        ("/code/train.py", "python /code/predict.py"),
+        ("/venv/bin/mt-dnn", "mt-dnn predict"),
+        (".venv/bin/mt-dnn", ".venv/bin/mt-dnn predict"),
+        ("/site-packages/mt_dnn/cli.py", "python -m mt_dnn.cli predict"),
+        ("/venv/bin/pytest", "mt-dnn predict"),
+        ("", "mt-dnn predict"),
+    ],
+)
+def test_a_printed_command_starts_as_this_process_was_started(
+    started, shown, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [started.format(here=tmp_path)])
+    assert console.command("predict") == shown
