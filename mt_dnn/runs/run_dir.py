@@ -113,14 +113,18 @@ def describe_environment(device: str, threads: int, manifests: list[Manifest]) -
 
 def _commit() -> str | None:
     """The commit of the code, marked if files are modified; None outside a git checkout."""
+
+    def git(*words: str) -> str:
+        folder = Path(__file__).parent
+        done = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
     try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        # An installed package may lie inside a repository of the user's, which does not track it.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.CalledProcessError):
         return None
 
