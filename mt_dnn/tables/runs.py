@@ -25,8 +25,8 @@ from mt_dnn.tables.results import append_line, read_results, read_run
 from mt_dnn.tables.settings import config_hash, nest
 from mt_dnn.training.signals import StopRequest
 
-MT_DNN = [sys.executable, "-m", "mt_dnn.cli"]
-"""The ``mt-dnn`` command of this interpreter, whether or not its script is on the PATH."""
+MT_DNN = [sys.executable, "-P", "-m", "mt_dnn.cli"]
+"""The ``mt-dnn`` command of this interpreter. -P: the current folder may hold an mt_dnn or data_utils of its own."""
 POLL_SECONDS = 0.2
 STORE_SETTINGS = ("data.tasks", "data.data_dir", "data.store_dir", "data.max_seq_len")
 
@@ -185,7 +185,7 @@ class TableRuns:
         config = self._write_config(run)
         how = ["--resume", "true"] if resume else ["--overwrite", "true"]
         command = [*MT_DNN, "train", "--config", str(config), *how]
-        environment = dict(os.environ)
+        environment = _environment()
         if self.machine.gpus:
             gpu = self.machine.gpus[slot % len(self.machine.gpus)]
             environment["CUDA_VISIBLE_DEVICES"] = gpu
@@ -264,7 +264,7 @@ class TableRuns:
             config = str(self._write_config(group[0]))
             command = [*MT_DNN, "prepare", "--config", config]
             with log_path.open("ab") as log:
-                process = start_process([*command, "--data.use", use], log, dict(os.environ))
+                process = start_process([*command, "--data.use", use], log, _environment())
                 try:
                     code = process.wait()
                 finally:
@@ -272,6 +272,12 @@ class TableRuns:
             if code != 0:  # the runs that need these data fail by themselves, the others go on
                 self.say(f"preparing the data failed: {_last_line(log_path)}")
                 self.say(f"       its log: {log_path}")
+
+
+def _environment() -> dict[str, str]:
+    """For a process that finds its modules where this one does, installed or in a checkout."""
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def start_process(

@@ -23,9 +23,9 @@ def _train(command: list[str], log: str) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    assert command[:2] == [sys.executable, "-m"]
-    sys.argv = command[2:]
-    runpy.run_module(command[2], run_name="__main__", alter_sys=True)
+    assert command[:3] == [sys.executable, "-P", "-m"]
+    sys.argv = command[3:]
+    runpy.run_module(command[3], run_name="__main__", alter_sys=True)
 
 
 class ForkedProcess:

@@ -69,7 +69,10 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 
 @pytest.fixture(scope="module")
 def home(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of the user's with data, a tiny encoder, and the wheel installed in venv/."""
+    """A repository of the user's with data, a tiny encoder, and the wheel installed in venv/.
+
+    It has packages named as ours, as a checkout of the original MT-DNN does.
+    """
     folder = tmp_path_factory.mktemp("home")
     identity = ["-c", "user.name=user", "-c", "user.email=user@example.org"]
     output(["git", "init", "--quiet"], folder)
@@ -85,6 +88,9 @@ def home(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFact
     (packages,) = folder.glob("venv/lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     tiny_encoder_folder(folder / "tiny")
+    for package in ("mt_dnn", "data_utils"):
+        (folder / package).mkdir()
+        (folder / package / "__init__.py").write_text("raise SystemExit('imported')\n")
     (folder / "rows").mkdir()
     for split in ("train", "dev"):
         (folder / "rows" / f"mood_{split}.tsv").write_text(ROWS)
@@ -132,7 +138,7 @@ def test_wheel_and_sdist_hold_the_two_packages_alone(distributions):
 
 def test_the_installed_package_is_imported_without_torch(home):
     code = "import sys, mt_dnn, data_utils; print(mt_dnn.__file__, 'torch' in sys.modules)"
-    path, torch = output(["venv/bin/python", "-c", code], home).split()
+    path, torch = output(["venv/bin/python", "-P", "-c", code], home).split()
     assert Path(path).is_relative_to(home / "venv")
     assert torch == "False"
 
