@@ -8,6 +8,7 @@ import re
 import runpy
 import shlex
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -104,22 +105,20 @@ def parse_command(line: str, monkeypatch: pytest.MonkeyPatch) -> Parsed | None:
         ]
     if words[0] == "mt-dnn":
         assert words[1] in COMMANDS, f"mt-dnn has no command {words[1]!r}"
-        return _stopped(COMMANDS[words[1]], words[2:], monkeypatch, function="main")
+        return _stopped(COMMANDS[words[1]], words[2:], monkeypatch)
     if words[:3] == ["python", "-m", "mt_dnn.cli"]:
-        return _stopped(COMMANDS[words[3]], words[4:], monkeypatch, function="main")
+        return _stopped(COMMANDS[words[3]], words[4:], monkeypatch)
     if words[:2] == ["python", "-m"] and words[2] != "pytest":
-        return _stopped(words[2], words[3:], monkeypatch, function=None)
+        return _stopped(words[2], words[3:], monkeypatch)
     if words[0] == "python" and words[1].removesuffix(".py") in SCRIPTS.values():
-        return _stopped(words[1].removesuffix(".py"), words[2:], monkeypatch, function="main")
+        return _stopped(words[1].removesuffix(".py"), words[2:], monkeypatch)
     programs = {"pip", "make", "python3", "tensorboard", ".venv/bin/tensorboard"}
     assert words[0] in programs or words[:3] == ["python", "-m", "pytest"], line
     return None
 
 
-def _stopped(
-    module: str, args: list[str], monkeypatch: pytest.MonkeyPatch, *, function: str | None
-) -> Parsed | None:
-    """Call the module's function, or run it as a program, up to the end of its parsing."""
+def _stopped(module: str, args: list[str], monkeypatch: pytest.MonkeyPatch) -> Parsed | None:
+    """Call the module's ``main``, or run it as a program, up to the end of its parsing."""
 
     def stop(parse: Any) -> Any:
         def parse_args(self: Any, *given: Any, **others: Any) -> NoReturn:
@@ -135,10 +134,13 @@ def _stopped(
             patch.setattr(kind, "parse_args", stop(kind.parse_args))
         patch.setattr(sys, "argv", [module, *args])
         try:
-            if function is None:
-                runpy.run_module(module, run_name="__main__")
+            main = getattr(importlib.import_module(module), "main", None)
+            if main is None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of a module that is imported already
+                    runpy.run_module(module, run_name="__main__")
             else:
-                getattr(importlib.import_module(module), function)()
+                main()
         except Parsed as parsed:
             return parsed
         except SystemExit as stop:

@@ -12,6 +12,7 @@ from mt_dnn.tables import command
 from mt_dnn.tables.command import _check_columns
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
+from tests.unit.documents import DOCUMENTS, command_lines
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 TABLES = sorted(
@@ -128,11 +129,11 @@ def test_a_measured_table_regenerates_from_its_results(measured, tmp_path, capsy
         assert own == made
 
 
-DOCUMENTS = [EXPERIMENTS.parent / "README.md", *sorted(EXPERIMENTS.glob("*/README.md"))]
 SHOWN = [
-    line.split("  #")[0].strip()
+    line
     for document in DOCUMENTS
-    for line in re.findall(r"^mt-dnn table .*", document.read_text(), re.MULTILINE)
+    for line in command_lines(document)
+    if line.startswith("mt-dnn table ")
 ]
 
 
