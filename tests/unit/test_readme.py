@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.tiny import tiny_encoder_folder
-from tests.unit.documents import PAGES, README, blocks, run_command
+from tests.unit.documents import PAGES, README, ROOT, blocks, run_command, table
 
 
 @pytest.fixture
@@ -66,3 +66,15 @@ def test_the_first_task_page_has_the_readmes_task():
     rows = [line.split("\t") for line in blocks(page, "tsv")[0].splitlines()]
     row = json.loads(blocks(page, "json")[0])
     assert list(row.values()) == rows[0]
+
+
+def test_the_table_has_the_measured_and_the_papers_numbers():
+    measured = {
+        cells[0]: cells
+        for cells in table(ROOT / "experiments/smart/results/table4.md", "")
+        if len(cells) > 6
+    }
+    for name, ours, paper in table(README, "RTE accuracy"):
+        cells = measured[name.strip("`")]
+        assert ours == cells[3]
+        assert float(paper) == float(cells[5])
