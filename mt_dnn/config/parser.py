@@ -16,6 +16,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from data_utils.registry import choices_hint
 from mt_dnn.config.run import RunConfig
+from mt_dnn.runs.run_format import check_run
 
 
 class RunParser(ArgumentParser):
@@ -83,8 +84,14 @@ def parse_with(
 
     Returns:
         The configuration, and the namespace of all values, which contains the additional flags.
+
+    Raises:
+        UserError: a file is the config.yml of a run with a newer format.
     """
     args = list(sys.argv[1:] if args is None else args)
+    for path in _config_files(args):
+        if path.name == "config.yml":  # a run's own: a newer format may have settings unknown here
+            check_run(path.parent)
     _check_config_keys(parser, args)
     values = parser.instantiate(parser.parse_args(_bracket_lists(args)))
     fields = {name: getattr(values, name) for name in RunConfig.__dataclass_fields__}

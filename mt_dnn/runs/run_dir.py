@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from data_utils.task_file import KEYS
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.model_card import model_card
+from mt_dnn.runs.run_format import FORMAT, MARKER, check_run, read_versioned
 
 HOW_TO_LOAD = (
     "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with `mt_dnn.load`, which "
@@ -44,10 +45,13 @@ def open_run_dir(config: RunConfig) -> Path:
     """Create the run's folder, or open (``resume``) or replace (``overwrite``) an existing one.
 
     Raises:
-        UserError: a run of that name exists, and neither ``resume`` nor ``overwrite`` is set.
+        UserError: a run of that name exists, and neither ``resume`` nor ``overwrite`` is set; or the run to
+            resume has a newer format.
     """
     run_dir = Path(config.output_dir) / config.name
-    if (run_dir / "config.yml").exists() and not config.resume:
+    if config.resume:
+        check_run(run_dir)
+    elif any((run_dir / name).exists() for name in (MARKER, "config.yml")):  # format 1: no marker
         if not config.overwrite:
             raise UserError(
                 f"{run_dir} holds a run already: continue it (--resume true), replace it "
@@ -61,7 +65,9 @@ def open_run_dir(config: RunConfig) -> Path:
 def write_setup(
     run_dir: Path, config: RunConfig, tasks: dict[str, TaskDef], environment: dict[str, Any]
 ) -> None:
-    """Write config.yml, tasks.yml and environment.json."""
+    """Write run.json, config.yml, tasks.yml and environment.json."""
+    marker = json.dumps({"format": FORMAT, "mt_dnn": _own_version()}, indent=2)
+    (run_dir / MARKER).write_text(marker + "\n", encoding="utf-8")
     # `resume` and `overwrite` belong to one invocation; do not save them.
     config = dataclasses.replace(config, resume=False, overwrite=False)
     (run_dir / "config.yml").write_text(config_yaml(config), encoding="utf-8")
@@ -109,6 +115,14 @@ def describe_environment(device: str, threads: int, manifests: list[Manifest]) -
             for m in manifests
         },
     }
+
+
+def _own_version() -> str | None:
+    """The installed version of mt-dnn; None in a checkout that is not installed."""
+    try:
+        return version("mt-dnn")
+    except PackageNotFoundError:
+        return None
 
 
 def _commit() -> str | None:
@@ -178,7 +192,8 @@ def write_model_folder(
         heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}
         save_file(heads, aside / "heads.safetensors")
         (aside / "tasks.yml").write_text(tasks_yaml(model.tasks), encoding="utf-8")
-        (aside / "mt_dnn.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps({"format": FORMAT} | facts, indent=2)
+        (aside / "mt_dnn.json").write_text(text + "\n", encoding="utf-8")
         (aside / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -186,11 +201,13 @@ def model_folder(run: str | Path) -> Path:
     """The folder of a run's best model. ``run`` may also be that folder itself.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or it has a newer format.
     """
     run = Path(run)
+    check_run(run)
     for folder in (run / "best", run):
         if (folder / "mt_dnn.json").exists():
+            _read_facts(folder)
             return folder
     raise UserError(
         f"{run} is not a finished run: it has no best/mt_dnn.json. Name a run directory, or its best/ "
@@ -200,14 +217,17 @@ def model_folder(run: str | Path) -> Path:
 
 def read_model_facts(folder: Path) -> tuple[ModelConfig, int]:
     """A saved model's head settings and the max_seq_len of its training."""
-    facts = json.loads((folder / "mt_dnn.json").read_text(encoding="utf-8"))
+    facts = _read_facts(folder)
     return ModelConfig(**facts["model"]), int(facts["max_seq_len"])
 
 
 def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
     """A saved model's dev scores: data set -> metric -> score; empty if it was never evaluated."""
-    facts = json.loads((folder / "mt_dnn.json").read_text(encoding="utf-8"))
-    return dict(facts.get("scores", {}))
+    return dict(_read_facts(folder).get("scores", {}))
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    return read_versioned(folder / "mt_dnn.json")
 
 
 def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
+from mt_dnn.runs.run_format import check_run
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.settings import config_hash
 
@@ -51,7 +52,12 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 
 def read_run(run: PlannedRun, run_dir: Path) -> Result | None:
-    """The result that a finished run's folder holds; None where it is another run's, or not finished."""
+    """The result that a finished run's folder holds; None where it is another run's, or not finished.
+
+    Raises:
+        UserError: the run has a newer format.
+    """
+    check_run(run_dir)
     try:
         best = json.loads((run_dir / "scores.json").read_text(encoding="utf-8"))
         environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))

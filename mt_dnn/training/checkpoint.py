@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from data_utils.errors import UserError
 from data_utils.files import written_whole
+from mt_dnn.runs.run_format import FORMAT, read_versioned
 
 
 def checkpoint_folders(run_dir: Path) -> list[Path]:
@@ -50,7 +51,8 @@ def save_checkpoint(
                 {k: v.contiguous() for k, v in teacher.items()}, aside / "teacher.safetensors"
             )
         groups = [group["params"] for group in entries["param_groups"]]
-        text = json.dumps(state | {"step": step, "optimizer": [_name(optimizer), groups]})
+        own = {"format": FORMAT, "step": step, "optimizer": [_name(optimizer), groups]}
+        text = json.dumps(state | own)
         (aside / "state.json").write_text(text, encoding="utf-8")
     for old in checkpoint_folders(run_dir)[: -max(keep, 1)]:
         shutil.rmtree(old)
@@ -65,9 +67,9 @@ def load_checkpoint(
     Rates and decay stay those that ``optimizer`` was built with: what the user says now counts.
 
     Raises:
-        UserError: the checkpoint is of another model or another optimizer.
+        UserError: the checkpoint is of another model or another optimizer, or has a newer format.
     """
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    state = read_versioned(folder / "state.json")
     name, groups = state.pop("optimizer")
     own = optimizer.state_dict()["param_groups"]
     if (name, groups) != (_name(optimizer), [group["params"] for group in own]):

@@ -1,0 +1,51 @@
+"""The format version of run directories, model folders and checkpoints.
+
+Version 1 is that of runs without a version. Version 2 added the version itself, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from data_utils.errors import UserError
+
+FORMAT = 2
+"""The version that this code writes. It reads this one and all before it."""
+MARKER = "run.json"
+"""The file that marks a run directory. Its ``format`` is the version."""
+
+
+def check_run(run_dir: Path) -> None:
+    """Check the version of a run directory; a folder without the marker passes.
+
+    Raises:
+        UserError: a newer version, or a damaged marker.
+    """
+    if (run_dir / MARKER).exists():
+        read_versioned(run_dir / MARKER)
+
+
+def read_versioned(path: Path) -> dict[str, Any]:
+    """Read a JSON object and check its ``format``, which is left out of what is returned.
+
+    Raises:
+        UserError: not a JSON object, or of a newer version.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values.pop("format", 1)
+        if type(version) is not int or version < 1:
+            raise ValueError
+    except (ValueError, AttributeError, TypeError):
+        raise UserError(
+            f"{path} is damaged: expected a JSON object with a positive number as its format; "
+            f"restore the file or train a new run"
+        ) from None
+    if version > FORMAT:
+        raise UserError(
+            f"{path.parent} has run format {version}, and this version of mt-dnn reads formats up "
+            f"to {FORMAT}: install a newer mt-dnn, or train a new run with this one"
+        )
+    return dict(values)
