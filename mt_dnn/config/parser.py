@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from data_utils.registry import choices_hint
 from mt_dnn.config.run import RunConfig
-from mt_dnn.runs.run_format import check_run
+from mt_dnn.config.run_format import check_run
 
 
 class RunParser(ArgumentParser):

@@ -22,9 +22,9 @@ from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
 from mt_dnn.config.run import ModelConfig, RunConfig
+from mt_dnn.config.run_format import FORMAT, MARKER, check_run, read_versioned
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.model_card import model_card
-from mt_dnn.runs.run_format import FORMAT, MARKER, check_run, read_versioned
 
 HOW_TO_LOAD = (
     "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with `mt_dnn.load`, which "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
-from mt_dnn.runs.run_format import check_run
+from mt_dnn.config.run_format import check_run
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.settings import config_hash
 

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from data_utils.errors import UserError
 from data_utils.files import written_whole
-from mt_dnn.runs.run_format import FORMAT, read_versioned
+from mt_dnn.config.run_format import FORMAT, read_versioned
 
 
 def checkpoint_folders(run_dir: Path) -> list[Path]:

@@ -16,8 +16,8 @@ import predict
 import train
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
+from mt_dnn.config.run_format import FORMAT, MARKER, check_run, read_versioned
 from mt_dnn.publish import average, export
-from mt_dnn.runs.run_format import FORMAT, MARKER, check_run, read_versioned
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import read_run
 from mt_dnn.tracking.tracker import Tracker

@@ -31,7 +31,7 @@ ORDER = [
     ["data_utils.mixing", "data_utils.collator"],
     ["data_utils.sampler"],
     ["data_utils.loader"],
-    ["mt_dnn.config.smart", "mt_dnn.runs.run_format"],
+    ["mt_dnn.config.smart", "mt_dnn.config.run_format"],
     ["mt_dnn.config.run"],
     ["mt_dnn.config"],
     ["mt_dnn.divergences", "mt_dnn.randomness", "mt_dnn.devices"],
