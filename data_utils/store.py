@@ -45,7 +45,7 @@ def ensure_store(
     store_dir: Path,
     soft_labels: Path | None = None,
     on_stale: str = "refuse",
-    report: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> TaskStore:
     """The store of (task, split), made if missing; a stale one is refused or rebuilt.
 
@@ -89,7 +89,7 @@ def ensure_store(
     assert source is not None
     soft = None if soft_labels is None else SoftLabels(soft_labels, task, source=source.name)
     manifest = build_store(folder, wanted, task=task, source=source, tokenizer=tokenizer, soft=soft)
-    report(describe(manifest))
+    log(describe(manifest))
     return TaskStore(folder)
 
 

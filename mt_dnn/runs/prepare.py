@@ -25,4 +25,4 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn prepare") -> 
     from mt_dnn.runs.stores import prepare_all  # after parsing: --help needs no torch
 
     folder = values.export_jsonl
-    prepare_all(config, report=print, export=None if folder is None else Path(folder))
+    prepare_all(config, log=print, export=None if folder is None else Path(folder))

@@ -83,7 +83,7 @@ def prepare_stores(
     *,
     soft_labels: Mapping[str, Path] | None = None,
     roles: Iterable[str] = ROLES,
-    report: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, TaskStore]]:
     """Open the store of every split that has rows; build those that are missing.
 
@@ -118,13 +118,13 @@ def prepare_stores(
                 store_dir=folder,
                 soft_labels=soft,
                 on_stale=config.data.on_stale,
-                report=report,
+                log=log,
             )
     return found
 
 
 def prepare_all(
-    config: RunConfig, report: Callable[[str], None], *, export: Path | None = None
+    config: RunConfig, log: Callable[[str], None], *, export: Path | None = None
 ) -> None:
     """Build the stores of all splits of all tasks and report a line about each split.
 
@@ -143,13 +143,13 @@ def prepare_all(
         for split in task.split_names:
             store = found[split_role(split)].get(dataset_name(name, split))
             prepared += store is not None
-            report(describe(store.manifest) if store else f"{name}_{split}: no rows")
+            log(describe(store.manifest) if store else f"{name}_{split}: no rows")
             if store and export:
                 path = export / f"{name}_{split}.json"
-                report(f"{path}: {export_rows(store, task, path)} rows")
+                log(f"{path}: {export_rows(store, task, path)} rows")
     if not prepared:
         raise UserError(f"no task of {config.data.tasks} has rows in {config.data.data_dir}")
-    report(f"stores in {store_dir(config)}")
+    log(f"stores in {store_dir(config)}")
 
 
 def training_stores(

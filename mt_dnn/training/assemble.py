@@ -46,7 +46,7 @@ class Parts:
     model: MTDNN
 
 
-def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
+def assemble(config: RunConfig, log: Callable[[str], None]) -> Parts:
     """Tasks, data and model; the data is prepared where it is not yet.
 
     Raises:
@@ -55,7 +55,7 @@ def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
     tasks = select_tasks(config.data)
     soft_labels = soft_label_files(tasks, config.distill)
     tokenizer = load_tokenizer(config.model.encoder)
-    stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, report=report)
+    stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, log=log)
     train = training_stores(tasks, stores["train"], config)
     for name, store in stores["dev"].items():
         if not store.manifest.labelled:
@@ -66,7 +66,7 @@ def assemble(config: RunConfig, report: Callable[[str], None]) -> Parts:
         train=train,
         dev=stores["dev"],
         test=stores["test"],
-        model=build_model(config, tasks, tokenizer, report),
+        model=build_model(config, tasks, tokenizer, log),
     )
 
 
@@ -74,7 +74,7 @@ def build_model(
     config: RunConfig,
     tasks: dict[str, TaskDef],
     tokenizer: PreTrainedTokenizerBase,
-    report: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> MTDNN:
     """Encoder and heads; heads are drawn by the seed, or taken over from ``init_from``."""
     torch.manual_seed(config.seed)
@@ -87,7 +87,7 @@ def build_model(
     model = MTDNN(encoder, tasks, config.model, tokenizer)
     if start:
         taken, fresh = load_heads(start, model, strict=False)
-        report(
+        log(
             f"started from {start}: heads taken over: {', '.join(taken) or 'none'}; "
             f"new: {', '.join(fresh) or 'none'}"
         )

@@ -65,7 +65,7 @@ def test_train_finds_what_prepro_made(args, capsys, monkeypatch):
     config = parse_config(args)
     made: list[str] = []
     stores = prepare_stores(
-        select_tasks(config.data), config, load_tokenizer(config.model.encoder), report=made.append
+        select_tasks(config.data), config, load_tokenizer(config.model.encoder), log=made.append
     )
     assert made == []
     assert set(stores["train"]) == {"pair_train", "score_train", "pick_train"}

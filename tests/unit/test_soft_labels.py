@@ -170,7 +170,7 @@ def test_rows_that_were_tokenized_in_advance(prepare, tokenizer, tmp_path, kind)
 
 def test_logits_of_other_rows_are_counted(prepare):
     lines: list[str] = []
-    manifest = prepare(soft=SOFT["classes"] | {"x": [0, 0], "y": [1]}, report=lines.append).manifest
+    manifest = prepare(soft=SOFT["classes"] | {"x": [0, 0], "y": [1]}, log=lines.append).manifest
     assert manifest.soft_labels_unused == 2
     assert lines == [describe(manifest)]
     assert lines[0].endswith(", with soft labels (2 more in their file)")
@@ -188,7 +188,7 @@ def test_an_int_is_a_uid_as_its_text_is(prepare):
 
 def made(prepare: Prepare, *args: Any, **keys: Any) -> tuple[TaskStore, bool]:
     lines: list[str] = []
-    store = prepare(*args, report=lines.append, **keys)
+    store = prepare(*args, log=lines.append, **keys)
     return store, bool(lines)
 
 

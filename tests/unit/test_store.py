@@ -160,7 +160,7 @@ def test_neither_rows_nor_store(prepare):
 
 def made(prepare, *args, **keys) -> bool:
     lines: list[str] = []
-    prepare(*args, report=lines.append, **keys)
+    prepare(*args, log=lines.append, **keys)
     return bool(lines)
 
 
