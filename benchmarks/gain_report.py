@@ -50,7 +50,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Report:
+class GainReport:
     """One dev set of one run."""
 
     run: str
@@ -75,7 +75,7 @@ def _ratio(numerator: float, denominator: float | None) -> float | None:
     return numerator / denominator if denominator else None
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: GainReport, console: Console) -> None:
     """The table in Markdown, below what it was measured on."""
     verdict = "above chance" if report.above_chance else "NOT ABOVE CHANCE: its gains show nothing"
     console.print(

@@ -68,7 +68,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from rich.console import Console
 
 from benchmarks.gain_probe import Probe, draw
-from benchmarks.gain_report import Line, Report, show
+from benchmarks.gain_report import GainReport, Line, show
 from data_utils.cli import run_cli
 from data_utils.collator import Batch, collate
 from data_utils.errors import UserError
@@ -166,7 +166,7 @@ def shuffled_score(evaluation: Evaluation, seed: int) -> float:
     return float(np.quantile(found, 0.99 if metric.greater_is_better else 0.01))
 
 
-def report_run(run: str, settings: Settings) -> tuple[list[Report], list[Manifest], str]:
+def report_run(run: str, settings: Settings) -> tuple[list[GainReport], list[Manifest], str]:
     """Every dev set of a run; the manifests of their data; the device.
 
     Raises:
@@ -195,7 +195,7 @@ def report_run(run: str, settings: Settings) -> tuple[list[Report], list[Manifes
         score, constant = evaluation.metrics[name], evaluation.baseline[name]
         shuffled = shuffled_score(evaluation, settings.seed)
         reports.append(
-            Report(
+            GainReport(
                 run=Path(run).resolve().name,
                 dataset=dataset,
                 rows=sum(map(len, batches)),
@@ -223,7 +223,7 @@ def main() -> None:
         if getattr(settings, name) < 1:
             raise UserError(f"{name}: {getattr(settings, name)}; it must be at least 1")
     console = Console(width=WIDTH, highlight=False)
-    reports: list[Report] = []
+    reports: list[GainReport] = []
     manifests: list[Manifest] = []
     device: str = settings.device
     for run in filter(None, map(str.strip, settings.runs.split(","))):
@@ -237,7 +237,11 @@ def main() -> None:
 
 
 def write(
-    path: Path, reports: list[Report], settings: Settings, device: str, manifests: list[Manifest]
+    path: Path,
+    reports: list[GainReport],
+    settings: Settings,
+    device: str,
+    manifests: list[Manifest],
 ) -> None:
     """Figures with their provenance to ``path``.json, tables to ``path``.md."""
     path.parent.mkdir(parents=True, exist_ok=True)

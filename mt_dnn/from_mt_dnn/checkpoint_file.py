@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from data_utils.errors import UserError
-from mt_dnn.from_mt_dnn.report import Report
+from mt_dnn.from_mt_dnn.import_report import ImportReport
 
 STAND_INS = (
     *("experiments.exp_def.TaskDef", "data_utils.vocab.Vocabulary", "data_utils.metrics.Metric"),
@@ -31,7 +31,7 @@ class StandIn:
         return OrderedDict()  # the one mapping that torch's unpickler gives items and attributes
 
 
-def read_checkpoint(path: Path, report: Report) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_checkpoint(path: Path, report: ImportReport) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights by name, and MT-DNN's settings.
 
     Raises:

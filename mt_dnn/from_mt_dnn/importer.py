@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
-from mt_dnn.from_mt_dnn.report import Report, shortened
+from mt_dnn.from_mt_dnn.import_report import ImportReport, shortened
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor, nn
@@ -63,7 +63,7 @@ def import_checkpoint(
     use: str | None = None,
     max_seq_len: int = 512,
     pooler_activation: Activation | None = None,
-) -> Report:
+) -> ImportReport:
     """Write a model folder that mt_dnn.load and --model.init_from read; say what became of every key.
 
     Args:
@@ -94,7 +94,7 @@ def import_checkpoint(
     from mt_dnn.runs.run_dir import save_model_folder
     from mt_dnn.task_types import load_tasks
 
-    report = Report()
+    report = ImportReport()
     state, settings = read_checkpoint(path, report)
     chosen = choose_tasks(load_tasks(tasks), use, settings, report)
     sources = head_sources(state, chosen, settings, pooler_activation)
@@ -131,7 +131,7 @@ def import_checkpoint(
 
 
 def choose_tasks(
-    tasks: dict[str, TaskDef], use: str | None, settings: dict[str, Any], report: Report
+    tasks: dict[str, TaskDef], use: str | None, settings: dict[str, Any], report: ImportReport
 ) -> dict[str, TaskDef]:
     """The tasks in the order of scoring_list, which is that of MT-DNN's ``--train_datasets``.
 
@@ -196,7 +196,9 @@ def head_sources(
     return sources
 
 
-def read_encoder(state: dict[str, Tensor], name: str, max_seq_len: int, report: Report) -> Encoder:
+def read_encoder(
+    state: dict[str, Tensor], name: str, max_seq_len: int, report: ImportReport
+) -> Encoder:
     """The encoder of the checkpoint, in the configuration of ``name``.
 
     Raises:
@@ -260,7 +262,7 @@ def read_head(
     task: TaskDef,
     source: HeadSource | None,
     state: dict[str, Tensor],
-    report: Report,
+    report: ImportReport,
 ) -> bool:
     """Copy the checkpoint's head into ``head``; False where it has none of this kind.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Report:
+class ImportReport:
     """What became of every key."""
 
     heads: dict[str, str] = field(default_factory=dict)
