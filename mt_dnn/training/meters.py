@@ -12,7 +12,7 @@ from torch import Tensor
 from data_utils.collator import Batch
 
 
-class Window:
+class Meters:
     """Means of scalars by name, and counts of what was trained on.
 
     Adding never waits for the device: :meth:`read` moves all sums to the host at once.

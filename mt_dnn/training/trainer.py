@@ -27,7 +27,7 @@ from mt_dnn.tracking.smart_health import Health
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training import checkpoint, report
 from mt_dnn.training.assemble import assemble, build_loader, create_run_dir
-from mt_dnn.training.meters import Window
+from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import FiniteGuard
 from mt_dnn.training.optim import build_optimizer, freeze, set_learning_rate
 from mt_dnn.training.schedule import Timeline
@@ -64,7 +64,7 @@ class Trainer:
         if self.is_main:
             create_run_dir(config, self.parts, device=device_name(self.accelerator))
         self.tracker = Tracker(self.run_dir, enabled=self.is_main)
-        self.window = Window(self.device)
+        self.meters = Meters(self.device)
         self.health = Health()
         history = 2 * config.train.log_every * (config.batch.accumulate + 1)
         self.guard = FiniteGuard(self.device, self.run_dir, history=history)
@@ -124,9 +124,9 @@ class Trainer:
         progress = self.step / self.total_steps
         for index, batch in enumerate(batches):
             seed = step_seed(self.config.seed, self.step, index, self.accelerator.process_index)
-            # Once per task and log window: it costs a pass.
-            measure = self.window.batches[batch.task] == 0
-            self.window.count(batch)
+            # Once per task and log interval: it costs a pass.
+            measure = self.meters.batches[batch.task] == 0
+            self.meters.count(batch)
             is_last = index == len(batches) - 1
             with nullcontext() if is_last else self.accelerator.no_sync(self.wrapped):
                 terms = self.wrapped(
@@ -135,10 +135,10 @@ class Trainer:
                 self.accelerator.backward(terms.total / len(batches))
             self.guard.note(self.step, batch, terms.total)
             for tag, value in terms.named(batch.task).items():
-                self.window.add(tag, value)
+                self.meters.add(tag, value)
         clip = self.config.optim.clip_norm or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.parameters, clip)
-        self.window.add("train/grad_norm", norm)
+        self.meters.add("train/grad_norm", norm)
         if self.accelerator.scaler is None:  # fp16's scaler skips such steps by itself
             self.guard.note(self.step, batches[-1], norm)
         self.optimizer.step()
@@ -149,17 +149,17 @@ class Trainer:
 
     def _log(self) -> None:
         self.guard.check()
-        window, now = self.window, time.perf_counter()
+        meters, now = self.meters, time.perf_counter()
         seconds, self.clock = now - self.clock, now
         world = self.accelerator.num_processes
         speed = {
-            "speed/examples_per_second": window.examples * world / seconds,
-            "speed/tokens_per_second": window.tokens * world / seconds,
+            "speed/examples_per_second": meters.examples * world / seconds,
+            "speed/tokens_per_second": meters.tokens * world / seconds,
         }
         for tag, value in self.objective.distance().items():
-            window.add(tag, value)
-        batches = dict(window.batches)
-        values = window.read()
+            meters.add(tag, value)
+        batches = dict(meters.batches)
+        values = meters.read()
         self.health.add(values, batches)
         rate = self.timeline.rate(self.step - 1) * self.config.optim.lr
         self.tracker.scalars(self.step, values | {"train/lr": rate})
@@ -260,7 +260,7 @@ class Trainer:
             keep=self.config.train.keep,
             state={
                 "loader": self.loader.state_dict(),
-                "window": self.window.state_dict(),
+                "window": self.meters.state_dict(),
                 "health": self.health.state_dict(),
                 "best": self.best,
                 "evaluations_since_best": self.evaluations_since_best,
@@ -278,7 +278,7 @@ class Trainer:
         self.step = state["step"]
         self.objective.load_teacher_state(teacher)
         self.loader.load_state_dict(state["loader"])
-        self.window.load_state_dict(state["window"])
+        self.meters.load_state_dict(state["window"])
         self.health.load_state_dict(state["health"])
         self.best = state["best"]
         self.evaluations_since_best = state["evaluations_since_best"]

@@ -122,7 +122,7 @@ def test_the_gradient_is_clipped_with_smart_on(tiny_config, monkeypatch):
     found = gradients_at_step(trainer, monkeypatch)
     norm = torch.linalg.vector_norm(torch.cat([g.flatten() for g in found if g is not None]))
     assert norm == pytest.approx(1e-3, rel=1e-2)
-    assert trainer.window.read()["train/grad_norm"] > 1e-2  # logged as it was before
+    assert trainer.meters.read()["train/grad_norm"] > 1e-2  # logged as it was before
 
 
 def test_gradient_checkpointing_changes_no_loss(tiny_config):
@@ -175,5 +175,5 @@ def test_a_step_never_waits_for_the_device(tiny_config, monkeypatch):
     for _ in range(4):
         trainer.update(next(updates))
     assert read == []
-    trainer.window.read()
+    trainer.meters.read()
     assert read == ["tolist"]  # so the watch works

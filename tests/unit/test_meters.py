@@ -1,4 +1,4 @@
-"""Means over a log window, read at once, and carried over a resume."""
+"""Means over a log interval, read at once, and carried over a resume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from data_utils.collator import Batch
-from mt_dnn.training.meters import Window
+from mt_dnn.training.meters import Meters
 
 CPU = torch.device("cpu")
 
@@ -23,20 +23,20 @@ def batch(task: str, mask: list[list[int]]) -> Batch:
     )
 
 
-def fill(window: Window) -> None:
+def fill(meters: Meters) -> None:
     for value in (0.1, 0.2, 0.6):
-        window.add("loss", torch.tensor(value, requires_grad=True))
-    window.add("other", torch.tensor(2.0))
-    window.count(batch("a", [[1, 1, 1, 1], [1, 0, 0, 0]]))
-    window.count(batch("a", [[1, 1]]))
-    window.count(batch("b", [[1, 1, 1], [1, 1, 0]]))
+        meters.add("loss", torch.tensor(value, requires_grad=True))
+    meters.add("other", torch.tensor(2.0))
+    meters.count(batch("a", [[1, 1, 1, 1], [1, 0, 0, 0]]))
+    meters.count(batch("a", [[1, 1]]))
+    meters.count(batch("b", [[1, 1, 1], [1, 1, 0]]))
 
 
 def test_means_padding_and_shares():
-    window = Window(CPU)
-    fill(window)
-    assert (window.examples, window.tokens) == (5, 12)
-    assert window.read() == pytest.approx(
+    meters = Meters(CPU)
+    fill(meters)
+    assert (meters.examples, meters.tokens) == (5, 12)
+    assert meters.read() == pytest.approx(
         {
             "loss": 0.3,
             "other": 2.0,
@@ -48,35 +48,35 @@ def test_means_padding_and_shares():
 
 
 def test_reading_starts_anew():
-    window = Window(CPU)
-    fill(window)
-    window.read()
-    assert window.read() == {}
-    window.add("loss", torch.tensor(5.0))
-    assert window.read() == {"loss": 5.0}
+    meters = Meters(CPU)
+    fill(meters)
+    meters.read()
+    assert meters.read() == {}
+    meters.add("loss", torch.tensor(5.0))
+    assert meters.read() == {"loss": 5.0}
 
 
 def test_a_value_added_is_not_changed_by_later_ones():
-    window, value = Window(CPU), torch.tensor(1.0)
-    window.add("loss", value)
-    window.add("loss", torch.tensor(2.0))
+    meters, value = Meters(CPU), torch.tensor(1.0)
+    meters.add("loss", value)
+    meters.add("loss", torch.tensor(2.0))
     assert value == 1.0
     value.fill_(100.0)
-    assert window.read() == {"loss": 1.5}
+    assert meters.read() == {"loss": 1.5}
 
 
 def test_half_precision_is_summed_in_float32():
-    window = Window(CPU)
+    meters = Meters(CPU)
     for _ in range(1000):
-        window.add("loss", torch.tensor(1.0, dtype=torch.bfloat16))
-    assert window.read() == {"loss": 1.0}
+        meters.add("loss", torch.tensor(1.0, dtype=torch.bfloat16))
+    assert meters.read() == {"loss": 1.0}
 
 
 def test_a_window_goes_on_where_it_was_saved_to_the_last_bit():
-    whole, first = Window(CPU), Window(CPU)
+    whole, first = Meters(CPU), Meters(CPU)
     fill(whole)
     fill(first)
-    resumed = Window(CPU)
+    resumed = Meters(CPU)
     resumed.load_state_dict(json.loads(json.dumps(first.state_dict())))
     fill(whole)
     fill(resumed)
