@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Health:
+class SmartHealth:
     """Each task's gain over random noise of equal size, and the batches without the term."""
 
     def __init__(self) -> None:

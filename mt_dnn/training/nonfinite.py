@@ -16,7 +16,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 
 
-class FiniteGuard:
+class NonFiniteDetector:
     """Remembers on the device the first batch whose loss, or gradient norm, was not finite.
 
     :meth:`check` reads it: at every log point, and before anything is saved or scored. One

@@ -17,7 +17,7 @@ from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import TaskType
 from mt_dnn.tracking import console
 from mt_dnn.tracking.figures import confusion_matrix_figure, scatter_figure
-from mt_dnn.tracking.smart_health import Health
+from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker, fenced, flatten, markdown_table
 from mt_dnn.training.assemble import Parts
 
@@ -157,7 +157,7 @@ def log_best(tracker: Tracker, step: int, best: dict[str, Any], parts: Parts) ->
 
 
 def show_results(
-    config: RunConfig, parts: Parts, run_dir: Path, best: dict[str, Any], health: Health
+    config: RunConfig, parts: Parts, run_dir: Path, best: dict[str, Any], health: SmartHealth
 ) -> None:
     """The dev scores of the best model beside a constant guess, the paths, what to try next."""
     if best["scores"]:

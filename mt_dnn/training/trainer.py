@@ -23,12 +23,12 @@ from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.run_dir import load_heads, save_model_folder
 from mt_dnn.tracking.console import Progress, command
-from mt_dnn.tracking.smart_health import Health
+from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training import checkpoint, report
 from mt_dnn.training.assemble import assemble, build_loader, create_run_dir
 from mt_dnn.training.meters import Meters
-from mt_dnn.training.nonfinite import FiniteGuard
+from mt_dnn.training.nonfinite import NonFiniteDetector
 from mt_dnn.training.optim import build_optimizer, freeze, set_learning_rate
 from mt_dnn.training.schedule import Timeline
 from mt_dnn.training.signals import StopRequest
@@ -65,9 +65,9 @@ class Trainer:
             create_run_dir(config, self.parts, device=device_name(self.accelerator))
         self.tracker = Tracker(self.run_dir, enabled=self.is_main)
         self.meters = Meters(self.device)
-        self.health = Health()
+        self.smart_health = SmartHealth()
         history = 2 * config.train.log_every * (config.batch.accumulate + 1)
-        self.guard = FiniteGuard(self.device, self.run_dir, history=history)
+        self.nonfinite = NonFiniteDetector(self.device, self.run_dir, history=history)
         self.step = 0
         self.best: dict[str, Any] | None = None
         self.evaluations_since_best = 0
@@ -133,14 +133,14 @@ class Trainer:
                     batch.to(self.device), seed=seed, progress=progress, measure_gain=measure
                 )
                 self.accelerator.backward(terms.total / len(batches))
-            self.guard.note(self.step, batch, terms.total)
+            self.nonfinite.note(self.step, batch, terms.total)
             for tag, value in terms.named(batch.task).items():
                 self.meters.add(tag, value)
         clip = self.config.optim.clip_norm or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.parameters, clip)
         self.meters.add("train/grad_norm", norm)
         if self.accelerator.scaler is None:  # fp16's scaler skips such steps by itself
-            self.guard.note(self.step, batches[-1], norm)
+            self.nonfinite.note(self.step, batches[-1], norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
@@ -148,7 +148,7 @@ class Trainer:
         self.progress.advance(self.step, epoch=self.timeline.epoch(self.step))
 
     def _log(self) -> None:
-        self.guard.check()
+        self.nonfinite.check()
         meters, now = self.meters, time.perf_counter()
         seconds, self.clock = now - self.clock, now
         world = self.accelerator.num_processes
@@ -160,7 +160,7 @@ class Trainer:
             meters.add(tag, value)
         batches = dict(meters.batches)
         values = meters.read()
-        self.health.add(values, batches)
+        self.smart_health.add(values, batches)
         rate = self.timeline.rate(self.step - 1) * self.config.optim.lr
         self.tracker.scalars(self.step, values | {"train/lr": rate})
         self.tracker.timings(self.step, speed)
@@ -173,7 +173,7 @@ class Trainer:
 
     def _evaluate(self) -> None:
         """Score the dev sets; keep the model if the average is the best so far."""
-        self.guard.check()
+        self.nonfinite.check()
         started = time.perf_counter()
         evaluations = self._predict(self.parts.dev)
         self.clock += time.perf_counter() - started  # the speed is that of training
@@ -222,7 +222,7 @@ class Trainer:
         if self.is_main:
             text = json.dumps(self.best, indent=2)
             (self.run_dir / "scores.json").write_text(text + "\n", encoding="utf-8")
-            report.show_results(self.config, self.parts, self.run_dir, self.best, self.health)
+            report.show_results(self.config, self.parts, self.run_dir, self.best, self.smart_health)
         return self.best
 
     def close(self) -> None:
@@ -247,7 +247,7 @@ class Trainer:
                 write_predictions(self.run_dir / "predictions" / f"{name}.jsonl", kind, evaluation)
 
     def _save(self) -> None:
-        self.guard.check()
+        self.nonfinite.check()
         if not self.is_main:
             return
         scaler = self.accelerator.scaler
@@ -261,7 +261,7 @@ class Trainer:
             state={
                 "loader": self.loader.state_dict(),
                 "window": self.meters.state_dict(),
-                "health": self.health.state_dict(),
+                "health": self.smart_health.state_dict(),
                 "best": self.best,
                 "evaluations_since_best": self.evaluations_since_best,
                 "scaler": scaler.state_dict() if scaler is not None else None,
@@ -279,7 +279,7 @@ class Trainer:
         self.objective.load_teacher_state(teacher)
         self.loader.load_state_dict(state["loader"])
         self.meters.load_state_dict(state["window"])
-        self.health.load_state_dict(state["health"])
+        self.smart_health.load_state_dict(state["health"])
         self.best = state["best"]
         self.evaluations_since_best = state["evaluations_since_best"]
         if self.accelerator.scaler is not None and state["scaler"]:

@@ -10,7 +10,7 @@ import torch
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from mt_dnn.training.nonfinite import FiniteGuard
+from mt_dnn.training.nonfinite import NonFiniteDetector
 
 
 def batch(task: str, *uids: str) -> Batch:
@@ -19,33 +19,33 @@ def batch(task: str, *uids: str) -> Batch:
 
 
 @pytest.fixture
-def guard(tmp_path) -> FiniteGuard:
-    return FiniteGuard(torch.device("cpu"), tmp_path, history=4)
+def detector(tmp_path) -> NonFiniteDetector:
+    return NonFiniteDetector(torch.device("cpu"), tmp_path, history=4)
 
 
-def test_finite_losses_pass(guard, tmp_path):
+def test_finite_losses_pass(detector, tmp_path):
     for step in range(20):
-        guard.note(step, batch("a", str(step)), torch.tensor(float(step)))
-    guard.check()
+        detector.note(step, batch("a", str(step)), torch.tensor(float(step)))
+    detector.check()
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_the_first_bad_batch_is_named_however_many_follow(guard, tmp_path, bad):
-    guard.note(6, batch("a", "a1"), torch.tensor(1.0))
-    guard.note(7, batch("a", "a2"), torch.tensor(1.0))
-    guard.note(7, batch("b", "b1", "b2"), torch.tensor(bad))  # the second batch of that update
-    guard.note(8, batch("a", "a3"), torch.tensor(math.nan))
+def test_the_first_bad_batch_is_named_however_many_follow(detector, tmp_path, bad):
+    detector.note(6, batch("a", "a1"), torch.tensor(1.0))
+    detector.note(7, batch("a", "a2"), torch.tensor(1.0))
+    detector.note(7, batch("b", "b1", "b2"), torch.tensor(bad))  # the second batch of that update
+    detector.note(8, batch("a", "a3"), torch.tensor(math.nan))
     with pytest.raises(UserError, match=r"loss or gradient of update 8 .* \(task b\)"):
-        guard.check()
+        detector.check()
     record = json.loads((tmp_path / "nonfinite_batch.json").read_text())
     assert record == {"update": 8, "task": "b", "uids": ["b1", "b2"]}
 
 
-def test_it_is_found_as_far_back_as_the_history_reaches(guard, tmp_path):
-    guard.note(0, batch("a", "bad"), torch.tensor(math.nan))
+def test_it_is_found_as_far_back_as_the_history_reaches(detector, tmp_path):
+    detector.note(0, batch("a", "bad"), torch.tensor(math.nan))
     for step in range(1, 4):
-        guard.note(step, batch("a", "good"), torch.tensor(0.0))
+        detector.note(step, batch("a", "good"), torch.tensor(0.0))
     with pytest.raises(UserError, match="update 1 "):
-        guard.check()
+        detector.check()
     assert json.loads((tmp_path / "nonfinite_batch.json").read_text())["uids"] == ["bad"]

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import json
 
-from mt_dnn.tracking.smart_health import Health
+from mt_dnn.tracking.smart_health import SmartHealth
 
 
-def window(**tags: float) -> dict[str, float]:
+def means(**tags: float) -> dict[str, float]:
     return {f"smart/{name.replace('__', '/')}": value for name, value in tags.items()}
 
 
 def test_first_and_last_gain_and_the_number_of_dropped_batches():
-    health = Health()
-    health.add(window(rte__gain=3.0, rte__dropped=0.25), {"rte": 8})
-    health.add(window(rte__gain=50.0, rte__dropped=0.0), {"rte": 4})
-    health.add(window(rte__gain=1.21, rte__dropped=1 / 3), {"rte": 3})
+    health = SmartHealth()
+    health.add(means(rte__gain=3.0, rte__dropped=0.25), {"rte": 8})
+    health.add(means(rte__gain=50.0, rte__dropped=0.0), {"rte": 4})
+    health.add(means(rte__gain=1.21, rte__dropped=1 / 3), {"rte": 3})
     assert health.line().endswith("rte 3x at first, 1.21x at last, 3 batches dropped")
 
 
 def test_tasks_are_told_apart():
-    health = Health()
-    values = window(a__gain=2.0, a__dropped=0.0, b__dropped=1.0)
+    health = SmartHealth()
+    values = means(a__gain=2.0, a__dropped=0.0, b__dropped=1.0)
     health.add(values, {"a": 5, "b": 2})
     assert "a 2x at first, 2x at last, 0 batches dropped" in health.line()
     assert "b not measured, 2 batches dropped" in health.line()
 
 
 def test_without_smart_there_is_nothing_to_tell():
-    health = Health()
+    health = SmartHealth()
     health.add({"train/a/loss": 1.0}, {"a": 5})
     assert not health.dropped
     assert not health.gains
 
 
 def test_it_goes_on_from_its_saved_state():
-    whole, first, resumed = Health(), Health(), Health()
-    one, two = window(a__gain=2.0, a__dropped=0.5), window(a__gain=4.0, a__dropped=0.5)
+    whole, first, resumed = SmartHealth(), SmartHealth(), SmartHealth()
+    one, two = means(a__gain=2.0, a__dropped=0.5), means(a__gain=4.0, a__dropped=0.5)
     for health in (whole, first):
         health.add(one, {"a": 2})
     resumed.load_state_dict(json.loads(json.dumps(first.state_dict())))
