@@ -23,7 +23,7 @@ from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import FILE as RESULTS
 from mt_dnn.tables.results import append_line, read_results, read_run
 from mt_dnn.tables.settings import config_hash, nest
-from mt_dnn.training.signals import StopRequest
+from mt_dnn.training.signals import GracefulShutdown
 
 MT_DNN = [sys.executable, "-P", "-m", "mt_dnn.cli"]
 """The ``mt-dnn`` command of this interpreter. -P: the current folder may hold an mt_dnn or data_utils of its own."""
@@ -138,12 +138,16 @@ class TableRuns:
         running: list[Child] = []
         slots = deque(range(self.machine.jobs))
         told = False
-        with StopRequest() as stop:
+        with GracefulShutdown() as shutdown:
             try:
-                while running or (waiting and not stop.received):
-                    while slots and not stop.received and (run := self._next(waiting, running)):
+                while running or (waiting and not shutdown.signal_number):
+                    while (
+                        slots
+                        and not shutdown.signal_number
+                        and (run := self._next(waiting, running))
+                    ):
                         running.append(self._start(run, slots.popleft()))
-                    if stop.received and not told:
+                    if shutdown.signal_number and not told:
                         told = True
                         self.say(f"stopping: {len(running)} runs save a checkpoint")
                         for child in running:
@@ -157,7 +161,7 @@ class TableRuns:
                 for child in running:
                     child.process.kill()
                     child.process.wait()
-        if stop.received:
+        if shutdown.signal_number:
             raise KeyboardInterrupt("stopped; go on by the same command")
 
     def _next(self, waiting: deque[PlannedRun], running: Sequence[Child]) -> PlannedRun | None:

@@ -7,16 +7,16 @@ from types import FrameType
 from typing import Any
 
 
-class StopRequest:
+class GracefulShutdown:
     """Context manager; ``received`` becomes the signal's number. A second Ctrl-C ends at once."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.received: int | None = None
+        self.signal_number: int | None = None
         self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> StopRequest:
+    def __enter__(self) -> GracefulShutdown:
         self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
         return self
 
@@ -25,6 +25,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.signal_number is not None:
             raise KeyboardInterrupt
-        self.received = number
+        self.signal_number = number

@@ -31,7 +31,7 @@ from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
 from mt_dnn.training.optim import build_optimizer, freeze, set_learning_rate
 from mt_dnn.training.schedule import Timeline
-from mt_dnn.training.signals import StopRequest
+from mt_dnn.training.signals import GracefulShutdown
 
 
 class Trainer:
@@ -91,7 +91,7 @@ class Trainer:
         if self.is_main:
             report.show_setup(self.config, self.parts, self.total_steps, self.accelerator)
             report.log_setup(self.tracker, self.config, self.parts)
-        with self.tracker, StopRequest() as stop, closing(self):
+        with self.tracker, GracefulShutdown() as shutdown, closing(self):
             self.clock = time.perf_counter()
             with self.progress:
                 for batches in self.updates():
@@ -100,7 +100,7 @@ class Trainer:
                         self._log()
                     if self._due(config.eval_every):
                         self._evaluate()
-                    stopping = self._agree(stop.received is not None)
+                    stopping = self._agree(shutdown.signal_number is not None)
                     if stopping or (config.save_every != 0 and self._due(config.save_every)):
                         self._save()
                     if stopping:

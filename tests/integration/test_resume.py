@@ -20,7 +20,7 @@ from data_utils.errors import UserError
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.training.checkpoint import newest_checkpoint
-from mt_dnn.training.signals import StopRequest
+from mt_dnn.training.signals import GracefulShutdown
 from mt_dnn.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -202,17 +202,17 @@ def test_a_checkpoint_of_another_optimizer_is_refused(tiny_config, monkeypatch):
 
 
 def test_a_signal_leaves_the_old_handlers_in_place(tiny_config, monkeypatch):
-    before = [signal.getsignal(number) for number in StopRequest.SIGNALS]
+    before = [signal.getsignal(number) for number in GracefulShutdown.SIGNALS]
     interrupted(monkeypatch, tiny_config(), 1)
-    assert [signal.getsignal(number) for number in StopRequest.SIGNALS] == before
+    assert [signal.getsignal(number) for number in GracefulShutdown.SIGNALS] == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_second_signal_ends_at_once(number):
-    with StopRequest() as stop:
-        assert stop.received is None
+    with GracefulShutdown() as shutdown:
+        assert shutdown.signal_number is None
         os.kill(os.getpid(), number)
-        assert stop.received == number
+        assert shutdown.signal_number == number
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
