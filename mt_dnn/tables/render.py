@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mt_dnn.tables.aggregate import FEWEST, Cell, Summary
 from mt_dnn.tables.definition import Table
-from mt_dnn.tables.figures import figure
+from mt_dnn.tables.table_plots import plot_table
 
 MISSING = "—"
 TESTS = {"paired_t": "paired t-test", "wilcoxon": "Wilcoxon signed-rank test"}
@@ -35,7 +35,7 @@ def write_all(summary: Summary, out: Path, *, command: str, name: str) -> list[P
         paths, (markdown(summary, notes), latex(summary, notes), table_csv(summary)), strict=False
     ):
         path.write_text(text, encoding="utf-8", newline="\n")
-    figure(summary).savefig(paths[3], metadata={"Software": None})  # the same bytes every time
+    plot_table(summary).savefig(paths[3], metadata={"Software": None})  # the same bytes every time
     return paths
 
 

@@ -16,7 +16,7 @@ from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import TaskType
 from mt_dnn.tracking import console
-from mt_dnn.tracking.figures import confusion_matrix_figure, scatter_figure
+from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker, fenced, flatten, markdown_table
 from mt_dnn.training.assemble import Parts

@@ -9,11 +9,11 @@ import yaml
 
 from data_utils.errors import UserError
 from mt_dnn.tables.aggregate import summarize
-from mt_dnn.tables.figures import curves, training_examples
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import grids
 from mt_dnn.tables.settings import config_hash
+from mt_dnn.tables.table_plots import plot_curves, training_examples
 
 COLUMNS = {"rte.ACC": {"use": ["rte"]}, "mrpc.F1": {"use": ["mrpc"]}}
 LADDER: dict[str, Any] = {
@@ -235,7 +235,7 @@ def test_the_curve_joins_the_aggregates_over_the_examples(make):
         | {"scores": {run.use[0]: {"ACC": scores[run.use[0], run.seed]}}}
         for run in runs
     }
-    axes = curves(summarize(table, runs, found)).axes[0]
+    axes = plot_curves(summarize(table, runs, found)).axes[0]
     line = next(line for line in axes.lines if line.get_label() == "first")
     assert sorted(zip(*line.get_data(), strict=True)) == [(90, 61.0), (900, 85.0)]
     assert axes.get_xscale() == "log"

@@ -13,7 +13,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mt_dnn.tracking.console import Progress, ScoreRow, print_next, print_scores_table, summary
-from mt_dnn.tracking.figures import confusion_matrix_figure, scatter_figure
+from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.tracker import Tracker, fenced, flatten, markdown_table
 
 
@@ -37,7 +37,7 @@ def screen(width=80, *, terminal=False):
 
 def test_importing_pulls_in_neither_torch_nor_tensorboard_nor_matplotlib():
     code = (
-        "import sys, mt_dnn.tracking.tracker, mt_dnn.tracking.figures, mt_dnn.tracking.console;"
+        "import sys, mt_dnn.tracking.tracker, mt_dnn.tracking.prediction_plots, mt_dnn.tracking.console;"
         "print([m for m in ('torch', 'tensorboard', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,9 +13,10 @@ from data_utils.errors import UserError
 from mt_dnn.tables.aggregate import compare, summarize
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
-from mt_dnn.tables.render import figure, footer, grids, table_csv
+from mt_dnn.tables.render import footer, grids, table_csv
 from mt_dnn.tables.results import append_line, read_results, read_run
 from mt_dnn.tables.settings import nest
+from mt_dnn.tables.table_plots import plot_table
 from tests.unit.tables import results
 
 # Results
@@ -44,10 +45,10 @@ def test_a_folder_of_another_run_is_no_result(make, tmp_path):
     assert read_run(other, tmp_path) is None
 
 
-# Figures
+# Numbers of a cell
 
 
-def test_figures_of_a_cell(make):
+def test_numbers_of_a_cell(make):
     table = load_table(make())
     cells = summarize(table, plan(table), results(table)).cells
     first, other = cells["first", "rte.ACC"], cells["with_r_s", "rte.ACC"]
@@ -104,7 +105,7 @@ def test_what_is_missing_is_never_a_number(make):
     lines = list(csv.DictReader(table_csv(summary).splitlines()))
     assert [line["median"] for line in lines] == ["50.0", "", "", ""]
     assert lines[1]["n"] == "0"
-    figure(summary)
+    plot_table(summary)
 
 
 def test_results_of_other_settings_are_not_mixed_in(make):

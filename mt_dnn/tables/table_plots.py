@@ -17,12 +17,12 @@ COLOURS = ("#5f6b73", "#1f5f8b", "#b5482a", "#3f7d4e", "#8a5a9e", "#b08a1e")
 MARKERS = "osD^vP"
 
 
-def figure(summary: Summary) -> Figure:
+def plot_table(summary: Summary) -> Figure:
     """Curves where the table names them and has their columns, else the cells."""
-    return curves(summary) if summary.table.panels else cells(summary)
+    return plot_curves(summary) if summary.table.panels else plot_cells(summary)
 
 
-def cells(summary: Summary) -> Figure:
+def plot_cells(summary: Summary) -> Figure:
     """A panel for each column: every seed a dot, the aggregate a bar, the paper's number a cross."""
     from matplotlib.figure import Figure
 
@@ -51,7 +51,7 @@ def cells(summary: Summary) -> Figure:
     return drawing
 
 
-def curves(summary: Summary) -> Figure:
+def plot_curves(summary: Summary) -> Figure:
     """A panel for each curve of the table: score over training examples, a line for each row.
 
     Dots are seeds; the line joins the aggregates; the paper's numbers are dashed, at the examples that
