@@ -78,7 +78,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchmarkRow:
     """One line of the table: something of ours beside what it is held against."""
 
     what: str
@@ -96,14 +96,14 @@ class Row:
 
 def compare(
     what: str, unit: str, ours: list[float], reference: list[float], *, work: list[float]
-) -> Row:
+) -> BenchmarkRow:
     """Seconds per round of two programs -> their speeds, for ``work`` units done in each round."""
     speeds = [
         [done / took for done, took in zip(work, seconds, strict=True)]
         for seconds in (ours, reference)
     ]
     ratios = tuple(a / b for a, b in zip(*speeds, strict=True))
-    return Row(what, unit, median(speeds[0]), median(speeds[1]), ratios)
+    return BenchmarkRow(what, unit, median(speeds[0]), median(speeds[1]), ratios)
 
 
 def in_turn(programs: dict[str, Callable[[int], float]], rounds: int) -> dict[str, list[float]]:
@@ -173,7 +173,10 @@ def machine() -> str:
 
 
 def run(
-    measures: Iterable[Callable[[Settings, Path], list[Row]]], *, prog: str, description: str | None
+    measures: Iterable[Callable[[Settings, Path], list[BenchmarkRow]]],
+    *,
+    prog: str,
+    description: str | None,
 ) -> None:
     """The command line of one or several benchmarks: settings in, one table out."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -202,7 +205,7 @@ def run(
             show(rows, settings, where, Console(file=stream, width=140, highlight=False))
 
 
-def show(rows: list[Row], settings: Settings, where: str, console: Console) -> None:
+def show(rows: list[BenchmarkRow], settings: Settings, where: str, console: Console) -> None:
     """The table in Markdown, with where and on what it was measured."""
     table = Table(box=MARKDOWN)
     table.add_column("ours / reference", no_wrap=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.common import Row, Settings, isolated, peak_memory, run, run_config
+from benchmarks.common import BenchmarkRow, Settings, isolated, peak_memory, run, run_config
 from data_utils.cli import run_cli
 from data_utils.collator import Batch, collate
 from data_utils.store import TaskStore
@@ -18,13 +18,13 @@ Peaks = dict[str, float]
 """MB by kind of memory."""
 
 
-def measure(settings: Settings, scratch: Path) -> list[Row]:
+def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
     rows = []
     for precision in settings.precisions():
         ours = isolated(of_trainer, settings, precision, scratch)  # first: it makes the store
         reference = isolated(of_bare_loop, settings, precision, scratch)
         rows += [
-            Row(
+            BenchmarkRow(
                 f"peak {kind} memory, {precision}: trainer / bare loop",
                 "MB",
                 ours[kind],

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.common import Row, Settings, compare, in_turn, isolated, peak_memory, run
+from benchmarks.common import BenchmarkRow, Settings, compare, in_turn, isolated, peak_memory, run
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS
@@ -30,14 +30,14 @@ Chunks = list[list[list[str]]]
 """Chunks of rows, each a column of texts, or two for pairs."""
 
 
-def measure(settings: Settings, scratch: Path) -> list[Row]:
+def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
     rows = isolated(measure_speed, settings, scratch)
     ours, reference = isolated(store_peak, settings, scratch), isolated(call_peak, settings)
     what = f"peak host memory, prepare {settings.prepare_task}: store / tokenizer(...)"
-    return [*rows, Row(what, "MB", ours, reference, ratios=(ours / reference,))]
+    return [*rows, BenchmarkRow(what, "MB", ours, reference, ratios=(ours / reference,))]
 
 
-def measure_speed(settings: Settings, scratch: Path) -> list[Row]:
+def measure_speed(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
     tokenizer = load_tokenizer(settings.encoder)
     chunks = read_chunks(settings)
     took = in_turn(

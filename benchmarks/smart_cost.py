@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.common import Row, Settings, in_turn, isolated, run, run_config
+from benchmarks.common import BenchmarkRow, Settings, in_turn, isolated, run, run_config
 from benchmarks.throughput import seconds, train
 from data_utils.cli import run_cli
 from data_utils.collator import Batch
@@ -32,7 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def measure(settings: Settings, scratch: Path) -> list[Row]:
+def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
     return [
         row
         for precision in settings.precisions()
@@ -40,7 +40,7 @@ def measure(settings: Settings, scratch: Path) -> list[Row]:
     ]
 
 
-def measure_precision(settings: Settings, precision: str, scratch: Path) -> list[Row]:
+def measure_precision(settings: Settings, precision: str, scratch: Path) -> list[BenchmarkRow]:
     """One Trainer per variant; with one seed they have the same batches."""
     total = (settings.rounds + 1) * settings.steps
     config = run_config(settings, precision, scratch, updates=total)
@@ -55,7 +55,7 @@ def measure_precision(settings: Settings, precision: str, scratch: Path) -> list
         ours = [1000 * s / settings.steps for s in values]
         ratios = tuple(a / b for a, b in zip(ours, plain, strict=True))
         what = f"update with {name}, {precision} / plain, same batches"
-        rows.append(Row(what, "ms", median(ours), median(plain), ratios))
+        rows.append(BenchmarkRow(what, "ms", median(ours), median(plain), ratios))
     return rows
 
 

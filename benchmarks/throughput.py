@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from benchmarks.bare import BareLoop
-from benchmarks.common import Row, Settings, compare, in_turn, isolated, run, run_config
+from benchmarks.common import BenchmarkRow, Settings, compare, in_turn, isolated, run, run_config
 from data_utils.cli import run_cli
 from data_utils.collator import Batch
 from data_utils.sampler import TaskBatch
 from mt_dnn.training.trainer import Trainer
 
 
-def measure(settings: Settings, scratch: Path) -> list[Row]:
+def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
     return [
         row
         for precision in settings.precisions()
@@ -30,7 +30,7 @@ def measure(settings: Settings, scratch: Path) -> list[Row]:
     ]
 
 
-def measure_precision(settings: Settings, precision: str, scratch: Path) -> list[Row]:
+def measure_precision(settings: Settings, precision: str, scratch: Path) -> list[BenchmarkRow]:
     """All comparisons at one precision; of a 16-bit one also what it gains over fp32."""
     steps, task = settings.steps, settings.task
     total = (settings.rounds + 1) * steps
@@ -82,7 +82,7 @@ def measure_precision(settings: Settings, precision: str, scratch: Path) -> list
     if precision == "fp32":
         ours, reference = (padding(chain.from_iterable(chunks)) for chunks in (grouped, unsorted))
         what = f"padding of {task}: batches by length / unsorted"
-        rows.append(Row(what, "% of cells", ours, reference, ratios=(ours / reference,)))
+        rows.append(BenchmarkRow(what, "% of cells", ours, reference, ratios=(ours / reference,)))
     return rows
 
 

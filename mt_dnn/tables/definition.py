@@ -30,7 +30,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """What the runs of a row, or of a stage, change and start from."""
 
     settings: Settings = field(default_factory=dict)
@@ -52,11 +52,11 @@ class Table:
     """Below every row; holds ``sizes`` and the command line's settings already."""
     sizes: Settings
     """What was cut to fit the machine: printed under the table."""
-    rows: dict[str, Row]
+    rows: dict[str, TableRow]
     """The first row is what the others are compared with."""
     columns: tuple[Column, ...]
     seeds: tuple[int, ...]
-    stages: dict[str, Row] = field(default_factory=dict)
+    stages: dict[str, TableRow] = field(default_factory=dict)
     """Runs that rows start from and that are no rows themselves."""
     override: Settings = field(default_factory=dict)
     """Above every row."""
@@ -84,7 +84,7 @@ class Table:
         kept = {p: tuple(n for n in names if n in there) for p, names in self.curves.items()}
         return {panel: names for panel, names in kept.items() if names}
 
-    def find(self, name: str) -> Row:
+    def find(self, name: str) -> TableRow:
         """A row or a stage."""
         return self.rows[name] if name in self.rows else self.stages[name]
 
@@ -116,7 +116,7 @@ class Table:
         if not columns:
             raise UserError(f"--use: no column is left of {self.path} with {', '.join(use)} alone")
 
-        def cut(rows: dict[str, Row]) -> dict[str, Row]:
+        def cut(rows: dict[str, TableRow]) -> dict[str, TableRow]:
             return {
                 name: dataclasses.replace(row, use=tuple(task for task in row.use if task in use))
                 for name, row in rows.items()

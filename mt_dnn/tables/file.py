@@ -12,7 +12,7 @@ from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
 from mt_dnn.config.parser import settings
-from mt_dnn.tables.definition import Column, Row, Table
+from mt_dnn.tables.definition import Column, Table, TableRow
 from mt_dnn.tables.settings import Settings, flatten
 
 KEYS = (
@@ -128,7 +128,9 @@ def _read_override(path: Path) -> dict[str, Any]:
     return merged
 
 
-def _overridden(rows: dict[str, Row], entry: Any, where: str) -> tuple[dict[str, Row], Settings]:
+def _overridden(
+    rows: dict[str, TableRow], entry: Any, where: str
+) -> tuple[dict[str, TableRow], Settings]:
     """Rows or stages with what an override file says of each; and that, to be printed."""
     own = _mapping(entry or {}, where)
     _known(own, rows, where, kind="name")
@@ -140,9 +142,9 @@ def _overridden(rows: dict[str, Row], entry: Any, where: str) -> tuple[dict[str,
     return rows | replaced, shown
 
 
-def _rows(entry: Any, earlier: dict[str, Row], where: str) -> dict[str, Row]:
+def _rows(entry: Any, earlier: dict[str, TableRow], where: str) -> dict[str, TableRow]:
     """Rows or stages; what one starts from stands before it, so nothing starts from itself."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, TableRow] = {}
     for name, values in _mapping(entry, f"{where}s").items():
         if not NAME.fullmatch(str(name)):
             raise UserError(f"{where} {name!r}: a name is made of letters, digits and _ . + -")
@@ -162,7 +164,7 @@ def _rows(entry: Any, earlier: dict[str, Row], where: str) -> dict[str, Row]:
             if "model.init_from" in changes:
                 raise UserError(f"{place}: start and model.init_from: give one of them")
         use = _tasks(values["use"], f"{place}: use") if "use" in values else ()
-        rows[str(name)] = Row(changes, use, start)
+        rows[str(name)] = TableRow(changes, use, start)
     return rows
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks import common, memory, prepare, smart_cost, throughput
-from benchmarks.common import Row, Settings, compare, in_turn, isolated
+from benchmarks.common import BenchmarkRow, Settings, compare, in_turn, isolated
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from tests.tiny import WORDS, tiny_encoder_folder
@@ -132,7 +132,7 @@ def test_the_others_run(module, units, settings, tmp_path):
 
 
 def test_the_command_prints_one_table_and_writes_it(settings, tmp_path, monkeypatch, capsys):
-    row = Row("this / that", "MB", 3.0, 2.0, ratios=(1.5,))
+    row = BenchmarkRow("this / that", "MB", 3.0, 2.0, ratios=(1.5,))
     flags = [f"--out={settings.out}", "--rounds=1"]
     monkeypatch.setattr(sys, "argv", ["benchmarks", *flags])
     monkeypatch.setattr(common, "isolated", lambda function, *args: function(*args))
