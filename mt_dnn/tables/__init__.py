@@ -1,1 +1,1 @@
-"""A paper's table as a YAML file: a grid of settings and seeds, its runs, their scores as shown."""
+"""Reproduce a paper's table from a YAML file: plan its runs, execute them, render the scores."""

@@ -1,4 +1,4 @@
-"""Results over seeds -> the figures of a table's cells."""
+"""Aggregate results over seeds into the cells of a table."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import Result
 
 FEWEST = 3
-"""Seeds below which no test is made: two pairs say nothing of their spread."""
+"""Smallest number of seed pairs for a significance test; the spread of two pairs means little."""
 
 
 @dataclass(frozen=True)
 class Versus:
-    """A cell against the first row's, over the seeds that both have."""
+    """Comparison of a cell with the first row's cell, over the seeds that both have."""
 
     difference: float
-    """Mean over seeds of this row's score less the first row's."""
+    """Mean over seeds of this row's score minus the first row's."""
     p: float | None
-    """Two-sided; None for fewer than three pairs, or where all differences are equal."""
+    """Two-sided p value; None for fewer than three pairs, or if all differences are equal."""
     n: int
+    """Number of pairs."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row and column; every figure is None where there is nothing to make it of."""
+    """Scores of one row in one column. Each statistic is None while no seed has finished."""
 
     row: str
     column: str
     scores: dict[int, float]
-    """By seed; seeds whose run is missing are not in it."""
+    """By seed, for seeds whose run has finished."""
     paper: float | None
     aggregate: str
     greater_is_better: bool
     versus_first: Versus | None
-    """None in the first row itself, and where the two have no seed in common."""
+    """None in the first row itself, and if the two rows have no seed in common."""
 
     @property
     def n(self) -> int:
@@ -56,7 +57,7 @@ class Cell:
 
     @property
     def sd(self) -> float | None:
-        """Of a sample: n - 1 in the denominator; None for one score."""
+        """Sample standard deviation (denominator n - 1); None for fewer than two scores."""
         return statistics.stdev(self.scores.values()) if self.n > 1 else None
 
     @property
@@ -66,12 +67,12 @@ class Cell:
 
     @property
     def value(self) -> float | None:
-        """What the table's ``aggregate`` names."""
+        """The statistic that the table's ``aggregate`` names."""
         return getattr(self, self.aggregate)
 
     @property
     def to_paper(self) -> float | None:
-        """``value`` less the paper's number."""
+        """``value`` minus the paper's number."""
         if self.value is None or self.paper is None:
             return None
         return self.value - self.paper
@@ -79,21 +80,26 @@ class Cell:
 
 @dataclass(frozen=True)
 class Summary:
-    """All cells of a table and where their runs come from."""
+    """All cells of a table, and the results that they come from."""
 
     table: Table
     cells: dict[tuple[str, str], Cell]
     """By (row, column)."""
     results: list[Result]
-    """Of the runs that the table has; each once."""
+    """One for each finished run of the table."""
     missing: list[str]
-    """Names of the runs that it lacks."""
+    """Names of the runs without a result."""
     others: int
-    """Results beside these, of runs with other settings."""
+    """Number of results in the folder from runs with other settings."""
 
 
 def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Result]) -> Summary:
-    """The cells of ``table``, from the results (run hash -> result) of its planned runs."""
+    """Compute the cells of ``table``.
+
+    Args:
+        runs: the planned runs of the table.
+        results: by run hash.
+    """
     by_place: dict[tuple[str, tuple[str, ...] | None, int], Result | None] = {
         (run.row, run.use, run.seed): results.get(run.hash) for run in runs
     }
@@ -101,7 +107,7 @@ def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Resul
     for column in table.columns:
         first: dict[int, float] | None = None
         for row in table.rows:
-            use = table.trained(row, column)  # None: no run of the row has the column's score
+            use = table.trained(row, column)  # None: no run of the row scores the column
             found = {seed: by_place.get((row, use, seed)) for seed in table.seeds}
             scores = {
                 seed: score
@@ -135,19 +141,19 @@ def _score(result: Result | None, column: Column) -> float | None:
 
 
 def compare(scores: dict[int, float], first: dict[int, float], *, test: str) -> Versus | None:
-    """The paired test (``paired_t`` or ``wilcoxon``) over the seeds that both have.
+    """Paired test (``paired_t`` or ``wilcoxon``) over the seeds that both have; None without such seeds.
 
-    Sharing a seed is sharing the subset, the order of batches and the heads' first weights, which
-    is what makes two runs a pair.
+    Runs with the same seed form a pair, because they share the training subset, the order of the batches
+    and the initial weights of the heads.
     """
     seeds = sorted(scores.keys() & first.keys())
     if not seeds:
         return None
     differences = [scores[seed] - first[seed] for seed in seeds]
     p = None
-    # Equal differences leave the t statistic undefined, zeros the ranks.
+    # Equal differences make the t statistic undefined; zero differences make the ranks undefined.
     if len(seeds) >= FEWEST and max(differences) - min(differences) > 1e-12:
-        from scipy import stats  # a second to import: not behind --help
+        from scipy import stats  # imported here because it takes a second, too long for --help
 
         if test == "wilcoxon":
             p = float(stats.wilcoxon(differences).pvalue)

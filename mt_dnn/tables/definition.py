@@ -1,4 +1,4 @@
-"""What a table is: rows, columns, seeds, and what a row is trained from. No torch here."""
+"""The definition of a table: rows, columns, seeds and stages. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mt_dnn.tables.settings import Settings
 
 @dataclass(frozen=True)
 class Column:
-    """One score of the runs that train ``use``."""
+    """A column: one metric of one data set, read from the runs that train the tasks ``use``."""
 
     name: str
     """``dataset.metric``."""
     use: tuple[str, ...]
-    """Tasks of the run; several columns may read the same run."""
+    """Tasks that the run trains. Several columns may read the same run."""
 
     @property
     def dataset(self) -> str:
@@ -31,81 +31,85 @@ class Column:
 
 @dataclass(frozen=True)
 class TableRow:
-    """What the runs of a row, or of a stage, change and start from."""
+    """A row or a stage: the settings that its runs change, and the run that they start from."""
 
     settings: Settings = field(default_factory=dict)
     use: tuple[str, ...] = ()
-    """Tasks that ONE run trains together, which every column then reads; empty: a run for each column's."""
+    """Tasks that one run trains together and that every column reads. Empty: one run for each
+    column's tasks."""
     start: str | None = None
-    """Stage, or row above, from whose run of the same seed the encoder (and heads that fit) are taken."""
+    """Name of a stage or of an earlier row. The encoder, and the heads that fit, are loaded from its
+    run with the same seed."""
     override: Settings = field(default_factory=dict)
-    """What an override file says of this row alone: above everything."""
+    """Settings of an override file for this row alone. They take precedence over all others."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table file, with what an override file and the command line added to it."""
+    """A table file, merged with its override file and the command line."""
 
     path: str
     title: str
     base: Settings
-    """Below every row; holds ``sizes`` and the command line's settings already."""
+    """Defaults of every row, including ``sizes`` and the settings of the command line."""
     sizes: Settings
-    """What was cut to fit the machine: printed under the table."""
+    """Settings reduced to fit the machine; printed under the table."""
     rows: dict[str, TableRow]
-    """The first row is what the others are compared with."""
+    """By name. All other rows are compared with the first one."""
     columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     stages: dict[str, TableRow] = field(default_factory=dict)
-    """Runs that rows start from and that are no rows themselves."""
+    """Runs that rows start from, but that are not rows of the table."""
     override: Settings = field(default_factory=dict)
-    """Above every row."""
+    """Settings that take precedence over those of every row."""
     aggregate: str = "median"
-    """What stands for a cell in the overview and is compared with the paper."""
+    """How a cell's seeds become one number: shown in the overview and compared with the paper."""
     test: str = "paired_t"
     paper: dict[str, dict[str, float]] = field(default_factory=dict)
     """Row -> column -> the paper's number."""
     paper_source: str = ""
     curves: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Panel -> columns that are points of one curve, by their number of training examples."""
+    """Panel title -> columns that form a curve over their number of training examples."""
     keep_models: bool = True
-    """Keep the best model of each run; false saves its disk space once no run starts from it."""
+    """Keep the best model of each run. False deletes a model when no other run starts from it."""
 
     @property
     def over_seeds(self) -> str:
-        """What stands for a cell, in words."""
+        """The aggregate in words, such as ``median of 5 seeds``."""
         count = len(self.seeds)
         return f"{self.aggregate} of {count} seed{'s' if count > 1 else ''}"
 
     @property
     def panels(self) -> dict[str, tuple[str, ...]]:
-        """The curves as far as their columns are there: ``--use`` or an override may have cut some."""
+        """The curves, without columns that ``--use`` or an override file removed."""
         there = {column.name for column in self.columns}
         kept = {p: tuple(n for n in names if n in there) for p, names in self.curves.items()}
         return {panel: names for panel, names in kept.items() if names}
 
     def find(self, name: str) -> TableRow:
-        """A row or a stage."""
+        """Return the row or stage of that name."""
         return self.rows[name] if name in self.rows else self.stages[name]
 
     def settings(self, name: str) -> Settings:
-        """All that the runs of a row or stage are told, besides what it starts from."""
+        """The merged settings of a row or stage, without the run that it starts from."""
         row = self.find(name)
         return self.base | row.settings | self.override | row.override
 
     def trained(self, name: str, column: Column) -> tuple[str, ...] | None:
-        """Tasks of the run in which a row has a column's score; None where it trains other tasks."""
+        """Tasks of the run of row ``name`` that scores ``column``; None if no run of the row does."""
         own = self.find(name).use
         if not own:
             return column.use
         return own if set(column.use) <= set(own) else None
 
     def restricted(self, use: Sequence[str]) -> Table:
-        """The table of these tasks alone: columns that train others are left out, and runs of several
-        tasks train those of them that are named.
+        """Restrict the table to the tasks ``use``.
+
+        Columns that train other tasks are removed. Rows and stages that train several tasks together
+        keep those in ``use``.
 
         Raises:
-            UserError: a task that nothing trains, no column is left, or a stage without tasks.
+            UserError: no run trains a named task, no column is left, or a row or stage has no task left.
         """
         own = [task for row in (self.rows | self.stages).values() for task in row.use]
         tasks = dict.fromkeys([task for column in self.columns for task in column.use] + own)
@@ -114,7 +118,10 @@ class Table:
                 raise UserError(f"--use: no run trains {task!r}.{choices_hint(task, tasks)}")
         columns = tuple(column for column in self.columns if set(column.use) <= set(use))
         if not columns:
-            raise UserError(f"--use: no column is left of {self.path} with {', '.join(use)} alone")
+            raise UserError(
+                f"--use: no column of {self.path} trains only tasks of {', '.join(use)}; name all "
+                f"tasks of at least one column"
+            )
 
         def cut(rows: dict[str, TableRow]) -> dict[str, TableRow]:
             return {

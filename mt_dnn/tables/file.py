@@ -1,4 +1,4 @@
-"""A table as a file, and the file that fits it to another encoder and machine. No torch here."""
+"""Read and check table files and override files. Does not import torch."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ OVERRIDE_KEYS = (
 AGGREGATES = ("median", "mean", "best")
 TESTS = ("paired_t", "wilcoxon")
 OWN = ("name", "output_dir", "seed", "resume", "overwrite", "data.use")
-"""Settings that the table itself fills in."""
+"""Settings that the table runner sets itself."""
 ROW_KEYS = ("use", "start")
-"""What a row may say beside settings."""
+"""Keys of a row that are not settings."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-"""Of a row: it becomes part of folder names."""
+"""Valid row names. They become part of folder names."""
 
 
 def load_table(
@@ -44,14 +44,16 @@ def load_table(
     """Read and check a table file.
 
     Args:
-        override: file of another encoder's settings and sizes, which go over every row (rows and stages:
-            over that one), and of the tasks, columns and seeds that its data and machine allow.
-        use: the only tasks to train; instead of the override file's.
-        seeds: instead of the files'.
-        overrides: ``name=value``, over base, sizes and override; what a row sets itself stays.
+        override: an override file, for another encoder or machine. Its ``settings`` and ``sizes`` apply to
+            every row, its ``rows`` and ``stages`` to single ones; it may also limit tasks, columns and
+            seeds.
+        use: train only these tasks; replaces ``use`` of the override file.
+        seeds: replaces the seeds of both files.
+        overrides: ``name=value`` settings, with precedence over ``base``, ``sizes`` and the override file.
+            Settings of a row itself take precedence over them.
 
     Raises:
-        UserError: names the file and the entry that is wrong, and the choices.
+        UserError: an entry is wrong; the message names the file, the entry and the choices.
     """
     path = Path(path)
     keys = _read(path, KEYS)
@@ -63,7 +65,7 @@ def load_table(
     own_sizes = _settings(over.get("sizes"), f"{override}: sizes", refuse=OWN)
     above = _settings(over.get("settings"), f"{override}: settings", refuse=OWN) | own_sizes
     given = _settings(_assignments(overrides), "--set", refuse=OWN)
-    # What an override file does not cut it may still set: then it is no cut of this table.
+    # A size that the override file replaces by a plain setting no longer counts as a reduction.
     shown = {k: v for k, v in sizes.items() if k not in above} | own_sizes
     shown |= {key: value for key, value in given.items() if key in shown}
     columns = tuple(
@@ -76,7 +78,11 @@ def load_table(
         if name in rows or not stage.use:
             raise UserError(
                 f"{path}: stage {name!r}: "
-                + ("a row has that name" if name in rows else "use: name the tasks that it trains")
+                + (
+                    "a row has the same name"
+                    if name in rows
+                    else "use: expected a list of task names"
+                )
             )
     names = [column.name for column in columns]
     paper, source = _paper(keys.get("paper"), rows, names, f"{path}: paper")
@@ -117,7 +123,7 @@ def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _read_override(path: Path) -> dict[str, Any]:
-    """An override file upon the one that it extends: what is a mapping in both is merged."""
+    """Read an override file and the one that it extends; mappings present in both are merged."""
     own = _read(path, OVERRIDE_KEYS)
     if "extends" not in own:
         return own
@@ -131,7 +137,7 @@ def _read_override(path: Path) -> dict[str, Any]:
 def _overridden(
     rows: dict[str, TableRow], entry: Any, where: str
 ) -> tuple[dict[str, TableRow], Settings]:
-    """Rows or stages with what an override file says of each; and that, to be printed."""
+    """Rows or stages with the override file's settings for each, and these settings for printing."""
     own = _mapping(entry or {}, where)
     _known(own, rows, where, kind="name")
     changes = {
@@ -143,11 +149,11 @@ def _overridden(
 
 
 def _rows(entry: Any, earlier: dict[str, TableRow], where: str) -> dict[str, TableRow]:
-    """Rows or stages; what one starts from stands before it, so nothing starts from itself."""
+    """Parse rows or stages. Each may start only from an earlier one, which rules out cycles."""
     rows: dict[str, TableRow] = {}
     for name, values in _mapping(entry, f"{where}s").items():
         if not NAME.fullmatch(str(name)):
-            raise UserError(f"{where} {name!r}: a name is made of letters, digits and _ . + -")
+            raise UserError(f"{where} {name!r}: a name may contain letters, digits and _ . + -")
         place = f"{where} {name!r}"
         values = _mapping(values or {}, place)
         changes = _settings(
@@ -158,11 +164,11 @@ def _rows(entry: Any, earlier: dict[str, TableRow], where: str) -> dict[str, Tab
             choices = [*earlier, *rows]
             if start not in choices:
                 raise UserError(
-                    f"{place}: start: no stage or row {start!r} stands before it."
+                    f"{place}: start: no stage or earlier row is named {start!r}."
                     f"{choices_hint(start, choices)}"
                 )
             if "model.init_from" in changes:
-                raise UserError(f"{place}: start and model.init_from: give one of them")
+                raise UserError(f"{place}: set either start or model.init_from, not both")
         use = _tasks(values["use"], f"{place}: use") if "use" in values else ()
         rows[str(name)] = TableRow(changes, use, start)
     return rows
@@ -170,7 +176,7 @@ def _rows(entry: Any, earlier: dict[str, TableRow], where: str) -> dict[str, Tab
 
 def _tasks(names: Any, where: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise UserError(f"{where}: name the tasks that its runs train, such as [rte]")
+        raise UserError(f"{where}: expected a list of task names, such as [rte]")
     return tuple(names)
 
 
@@ -178,25 +184,27 @@ def _curves(entry: Any, columns: Sequence[str], where: str) -> dict[str, tuple[s
     curves = {}
     for panel, names in _mapping(entry or {}, where).items():
         if not isinstance(names, list) or not names:
-            raise UserError(f"{where}: {panel}: name columns, such as [snli_1pct.ACC, snli.ACC]")
+            raise UserError(
+                f"{where}: {panel}: expected a list of columns, such as [snli_1pct.ACC, snli.ACC]"
+            )
         _known(names, columns, f"{where}: {panel}", kind="column")
         curves[str(panel)] = tuple(names)
     return curves
 
 
 def _settings(entry: Any, where: str, *, refuse: Sequence[str] = ()) -> Settings:
-    """Dotted settings of a mapping whose keys may be dotted, nested, or both."""
+    """Settings by dotted name, from a mapping with dotted or nested keys or both."""
     known = [name for name, _ in settings()]
     values = dict(flatten(_mapping(entry or {}, where)))
     for name in values:
         if name in refuse:
-            raise UserError(f"{where}: {name} is the table's own to set")
+            raise UserError(f"{where}: {name} is set by the table runner; remove it")
         _known([name], known, where, kind="setting")
     return values
 
 
 def _base(entry: Any, path: Path) -> Settings:
-    """An inline mapping, or the path of a run config; its name, seed and tasks are the table's."""
+    """Settings of an inline mapping or of a run config file, without those the table runner sets."""
     where = f"{path}: base"
     if isinstance(entry, str):
         if not Path(entry).is_file():
@@ -206,7 +214,7 @@ def _base(entry: Any, path: Path) -> Settings:
 
 
 def _assignments(overrides: Iterable[str]) -> Settings:
-    values = {}  # as text: the configuration's parser gives each its type
+    values = {}  # kept as text; the parser of the run configuration converts them
     for override in overrides:
         name, equals, value = override.partition("=")
         if not equals:
@@ -227,7 +235,7 @@ def _seeds(seeds: Any, path: Path) -> tuple[int, ...]:
     if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
         raise UserError(f"{path}: seeds: {seeds!r} is not a list of whole numbers")
     if len(set(seeds)) < len(seeds):
-        raise UserError(f"{path}: seeds: {seeds} has one twice; it would count as two results")
+        raise UserError(f"{path}: seeds: {seeds} contains a seed twice; each may occur once")
     return tuple(seeds)
 
 
@@ -239,7 +247,7 @@ def _paper(
     entry = _mapping(entry, where)
     _known(entry, ["source", "scores"], where)
     if not isinstance(entry.get("source"), str):
-        raise UserError(f"{where}: source: say where the numbers are from")
+        raise UserError(f"{where}: source: state where the numbers come from")
     scores = _mapping(entry.get("scores"), f"{where}: scores")
     _known(scores, rows, where, kind="row")
     for row, numbers in scores.items():

@@ -1,4 +1,4 @@
-"""A table -> the training runs that it stands for. No torch here."""
+"""Plan the training runs of a table. Does not import torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ class PlannedRun:
     """One training run of a table."""
 
     row: str
-    """Row or stage."""
+    """Name of the row or stage."""
     use: tuple[str, ...]
     seed: int
     config: Settings
-    """What the run is told: without the table's own settings, and without what it starts from."""
+    """The merged settings of the row, without name, seed, tasks, output folder and start."""
     identity: Settings
-    """What is computed, as far as it is not the default; two equal ones are the same run."""
+    """The settings that determine the result and differ from the defaults. Runs with equal
+    identities are the same run."""
     name: str
-    """Of its folder."""
+    """Name of the run's folder."""
     start: PlannedRun | None = None
     """The run that it starts from."""
 
@@ -32,13 +33,14 @@ class PlannedRun:
 
 
 def plan(table: Table) -> list[PlannedRun]:
-    """Every run of the table, seed by seed: a table that was stopped has whole seeds.
+    """List every run of the table.
 
-    A run that others start from comes before them. The hash of what it computes is part of its
-    folder's name, and by that of what they start from: change it, and they are run again too.
+    Runs are ordered by seed, so that a table stopped early has complete seeds. A run comes before the
+    runs that start from it. Its folder name contains the hash of its identity, and the runs that start
+    from it have that name in their identity: when its settings change, they are run again too.
 
     Raises:
-        UserError: a setting has a value that it cannot have; names the row.
+        UserError: a setting has an invalid value; the message names the row.
     """
     uses = list(dict.fromkeys(column.use for column in table.columns))
     runs: dict[tuple[str, tuple[str, ...], int], PlannedRun] = {}

@@ -1,4 +1,4 @@
-"""A table's summary as Markdown, LaTeX, CSV and a picture."""
+"""Render a table's summary as Markdown, LaTeX, CSV and a PNG plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUFFIXES = (".md", ".tex", ".csv", ".png")
 
 @dataclass(frozen=True)
 class Grid:
-    """A titled block of text cells."""
+    """A block of text cells with a title."""
 
     title: str
     header: list[str]
@@ -28,19 +28,23 @@ class Grid:
 
 
 def write_all(summary: Summary, out: Path, *, command: str, name: str) -> list[Path]:
-    """{name}.md, .tex, .csv and .png in ``out``; ``command`` is what makes them again."""
+    """Write {name}.md, .tex, .csv and .png to ``out``.
+
+    Args:
+        command: the command that reproduces the table, printed in the footer.
+    """
     paths = [out / f"{name}{suffix}" for suffix in SUFFIXES]
     notes = footer(summary, command)
     for path, text in zip(
         paths, (markdown(summary, notes), latex(summary, notes), table_csv(summary)), strict=False
     ):
         path.write_text(text, encoding="utf-8", newline="\n")
-    plot_table(summary).savefig(paths[3], metadata={"Software": None})  # the same bytes every time
+    plot_table(summary).savefig(paths[3], metadata={"Software": None})  # reproducible bytes
     return paths
 
 
 def grids(summary: Summary) -> list[Grid]:
-    """The overview, then every column with all its figures."""
+    """The overview, followed by one grid of statistics for each column."""
     table, cells = summary.table, summary.cells
     columns = [column.name for column in table.columns]
     overview = [
@@ -58,7 +62,7 @@ def grids(summary: Summary) -> list[Grid]:
 
 
 def _overview(cell: Cell, table: Table) -> str:
-    """The aggregate; says of how many seeds where some are missing."""
+    """The aggregate, with the number of seeds if some are missing."""
     partial = 0 < cell.n < len(table.seeds)
     return _number(cell.value) + (f" (n = {cell.n})" if partial else "")
 
@@ -73,7 +77,7 @@ def _line(cell: Cell, table: Table, *, has_paper: bool) -> list[str]:
     if has_paper:
         line += [_number(cell.paper), _number(cell.to_paper, sign=True)]
     if cell.row == next(iter(table.rows)):
-        return [*line, "", ""]  # it is not compared with itself; nothing is missing
+        return [*line, "", ""]  # the first row is not compared with itself
     difference = _number(versus.difference if versus else None, sign=True)
     return [*line, difference, _p_value(versus.p if versus else None)]
 
@@ -92,7 +96,7 @@ def _p_value(p: float | None) -> str:
 
 
 def footer(summary: Summary, command: str) -> list[str]:
-    """How the figures came about, one note each."""
+    """Notes on how the numbers were obtained."""
     table, results = summary.table, summary.results
     first = next(iter(table.rows))
     seeds = ", ".join(map(str, table.seeds))
@@ -141,7 +145,7 @@ def _distinct(results: Sequence[dict], key: str) -> str:
 
 
 def _changed_data(summary: Summary) -> list[str]:
-    """Splits whose rows were not the same in all runs."""
+    """Names of splits whose rows differed between the runs."""
     seen: dict[str, set[str]] = {}
     for result in summary.results:
         for split, facts in result["data"].items():
@@ -169,7 +173,7 @@ def markdown(summary: Summary, notes: Sequence[str]) -> str:
 
 
 def latex(summary: Summary, notes: Sequence[str]) -> str:
-    """One table environment for each block; needs the package booktabs."""
+    """One table environment for each grid; needs the LaTeX package booktabs."""
     parts = [f"% {summary.table.title}. Needs \\usepackage{{booktabs}}.", ""]
     for grid in grids(summary):
         header, *rows = [" & ".join(map(_tex, line)) + r" \\" for line in (grid.header, *grid.rows)]
@@ -199,7 +203,7 @@ def _tex(text: str) -> str:
 
 
 def table_csv(summary: Summary) -> str:
-    """One line for each cell, in full precision; empty where there is nothing."""
+    """CSV with one line for each cell, in full precision; missing values are empty."""
     names = ("median", "mean", "sd", "best", "paper", "to_paper")
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -209,6 +213,6 @@ def table_csv(summary: Summary) -> str:
         versus = cell.versus_first
         compared = [versus.difference, versus.n, versus.p] if versus else [None] * 3
         scores = " ".join(f"{seed}:{score!r}" for seed, score in cell.scores.items())
-        figures = [getattr(cell, name) for name in names]
-        writer.writerow([cell.row, cell.column, cell.n, *figures, *compared, scores])
+        statistics = [getattr(cell, name) for name in names]
+        writer.writerow([cell.row, cell.column, cell.n, *statistics, *compared, scores])
     return stream.getvalue()

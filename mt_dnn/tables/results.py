@@ -1,4 +1,4 @@
-"""results.jsonl: one line for each finished run, its scores and where they come from."""
+"""results.jsonl: one line for each finished run, with its scores and their provenance."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mt_dnn.tables.settings import config_hash
 
 FILE = "results.jsonl"
 PROVENANCE = ("commit", "python", "packages", "platform", "device", "threads", "data")
-"""What a result takes over from the run's environment.json."""
+"""Keys that a result copies from the run's environment.json."""
 
 Result = dict[str, Any]
 
 
 def read_results(folder: Path) -> dict[str, Result]:
-    """Run hash -> its result; the last where a run stands twice.
+    """Read all results by run hash. If a run occurs twice, the last line counts.
 
     Raises:
-        UserError: a line is no result; names it.
+        UserError: a line is not a result; the message gives file and line.
     """
     path = folder / FILE
     results: dict[str, Result] = {}
@@ -35,13 +35,14 @@ def read_results(folder: Path) -> dict[str, Result]:
             results[result["hash"]] = result
         except (ValueError, TypeError, KeyError):
             raise UserError(
-                f"{path}:{number}: not a result; delete the line, and its run is read again"
+                f"{path}:{number}: not a result; delete the line, then the run's result is read from "
+                f"its folder again"
             ) from None
     return results
 
 
 def append_line(path: Path, entry: dict[str, Any]) -> None:
-    """One line in one write to the disk: whole or absent, whatever happens to this process."""
+    """Append one line with a single synced write, so that a crash leaves no partial line."""
     line = (json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -52,7 +53,7 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 
 def read_run(run: PlannedRun, run_dir: Path) -> Result | None:
-    """The result that a finished run's folder holds; None where it is another run's, or not finished.
+    """Read the result in a run's folder; None if the run has not finished or is another run.
 
     Raises:
         UserError: the run has a newer format.

@@ -1,4 +1,4 @@
-"""A run's settings by dotted name, and what makes two runs the same. No torch here."""
+"""Settings of a run by dotted name, and the identity of a run. Does not import torch."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ NOT_IDENTITY = (
     *("name", "output_dir", "resume", "overwrite"),
     *("data.store_dir", "data.on_stale", "system.threads", "system.workers", "smart"),
 )
-"""Settings that say where, not what, a run computes; and the preset, whose numbers stand for it."""
+"""Settings that do not change what a run computes, and the preset: its resolved numbers are compared."""
 
 Settings = dict[str, Any]
 """Dotted name of a setting -> value."""
 
 
 def parse_settings(values: Settings, where: str) -> RunConfig:
-    """The run configuration that the settings describe, presets not yet filled in.
+    """Parse settings into a run configuration, without resolving its preset.
+
+    Args:
+        where: file and entry, the start of an error message.
 
     Raises:
-        UserError: a value has the wrong type, is out of its range or not one of the choices.
+        UserError: a value has the wrong type, is out of range or is not one of the choices.
     """
     try:
         parsed = _parser().instantiate(_parser().parse_object(nest(values)))
@@ -52,10 +55,10 @@ def _parser() -> ArgumentParser:
 
 
 def identity(config: RunConfig) -> Settings:
-    """What a run computes, presets filled in, as far as it is not the default.
+    """Settings that determine the result and differ from the defaults, with the preset resolved.
 
-    Defaults are left out so that a setting which later code adds leaves old results known, and so are
-    limits of tasks that the run does not train.
+    Defaults are left out, so that results stay valid when a new version adds a setting. Limits of tasks
+    that the run does not train are left out too.
     """
     default = dict(_resolved(RunConfig()))
     limits = {t: n for t, n in config.data.train_limits.items() if t in (config.data.use or (t,))}
@@ -68,9 +71,10 @@ def identity(config: RunConfig) -> Settings:
 
 
 def config_hash(path: Path) -> str | None:
-    """The hash of the run that a config.yml describes; None where it is no such file.
+    """Hash of the run that a config.yml describes; None if the file is missing or invalid.
 
-    A run that starts from one beside it knows that by its folder's name alone, wherever both are.
+    ``init_from`` counts by its folder name alone if that run lies in the same output folder, so that
+    the hash does not depend on where the folder is.
     """
     try:
         values = dict(flatten(read_mapping(path)[0]))
@@ -85,7 +89,7 @@ def config_hash(path: Path) -> str | None:
 
 
 def settings_hash(values: Settings) -> str:
-    """16 hexadecimal digits of the values' SHA-256, whatever their order."""
+    """First 16 hexadecimal digits of the values' SHA-256; their order does not matter."""
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -98,7 +102,10 @@ def _resolved(config: RunConfig) -> Iterator[tuple[str, Any]]:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """``{"data": {"use": 1}}`` -> ``("data.use", 1)``; a setting that is a mapping stays whole."""
+    """Yield ``("data.use", 1)`` for ``{"data": {"use": 1}}``.
+
+    A setting whose own value is a mapping is not flattened.
+    """
     for key, value in values.items():
         if isinstance(value, dict) and f"{prefix}{key}" not in _names():
             yield from flatten(value, f"{prefix}{key}.")
@@ -112,7 +119,7 @@ def _names() -> frozenset[str]:
 
 
 def nest(values: Settings) -> dict[str, Any]:
-    """The way back from :func:`flatten`."""
+    """Inverse of :func:`flatten`."""
     nested: dict[str, Any] = {}
     for name, value in values.items():
         *sections, key = name.split(".")

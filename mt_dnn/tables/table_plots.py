@@ -1,4 +1,4 @@
-"""A table's picture: every cell's seeds, or curves over the number of training examples."""
+"""Plots of a table: the seeds of every cell, or curves over the number of training examples."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#5f6b73", "#1f5f8b", "#b5482a", "#3f7d4e", "#8a5a9e", "#b08a1e")
-"""Of curves, in the order of the rows; told apart in grey too by their markers."""
+"""Colours of the curves, in the order of the rows. Their markers distinguish them in greyscale."""
 MARKERS = "osD^vP"
 
 
 def plot_table(summary: Summary) -> Figure:
-    """Curves where the table names them and has their columns, else the cells."""
+    """Plot the table's curves if it defines any whose columns are present, else its cells."""
     return plot_curves(summary) if summary.table.panels else plot_cells(summary)
 
 
 def plot_cells(summary: Summary) -> Figure:
-    """A panel for each column: every seed a dot, the aggregate a bar, the paper's number a cross."""
+    """Plot a panel for each column: seeds as dots, the aggregate as a bar, the paper as a cross."""
     from matplotlib.figure import Figure
 
     table = summary.table
@@ -52,10 +52,11 @@ def plot_cells(summary: Summary) -> Figure:
 
 
 def plot_curves(summary: Summary) -> Figure:
-    """A panel for each curve of the table: score over training examples, a line for each row.
+    """Plot a panel for each curve of the table: score over training examples, a line for each row.
 
-    Dots are seeds; the line joins the aggregates; the paper's numbers are dashed, at the examples that
-    OUR runs had. A column without a finished run has no place on the axis.
+    Dots are seeds, the line connects the aggregates, and the dashed line connects the paper's numbers.
+    The x position of a column is the number of examples that our runs trained on, also for the paper's
+    numbers. Columns without a finished run are omitted.
     """
     from matplotlib.figure import Figure
 
@@ -83,7 +84,7 @@ def plot_curves(summary: Summary) -> Figure:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(length=0, labelsize=8)
-    if panels[0].lines:  # nothing has finished yet: nothing to name
+    if panels[0].lines:  # without a finished run a legend would be empty
         panels[0].legend(fontsize=8, frameon=False, loc="lower right")
     dashed = ", dashed: the paper" if table.paper else ""
     drawing.suptitle(f"{table.title}\ndot: a seed, line: {table.over_seeds}{dashed}", fontsize=10)
@@ -105,7 +106,7 @@ def _line(axes: Axes, cells: list[Cell], places: list[int], number: int) -> None
 
 
 def training_examples(column: Column, results: list[Result]) -> int | None:
-    """How many the column's runs trained on, as their provenance says; None before one has finished."""
+    """Number of examples that the column's runs trained on; None while no run has finished."""
     for result in results:
         rows = [result["data"].get(f"{task}_train", {}).get("rows") for task in column.use]
         if tuple(result["use"]) == column.use and None not in rows:
