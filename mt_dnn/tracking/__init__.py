@@ -1,1 +1,1 @@
-"""What a run shows while it trains: its log files, the terminal, figures and SMART's health."""
+"""Track a run: log files, console output, plots of predictions, and the state of SMART."""

@@ -1,4 +1,4 @@
-"""What a run prints: the setup, the progress bar, the final table. All within 80 columns."""
+"""Console output of a run, within 80 columns: setup, progress bar, table of scores."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ SCRIPTS = {"train": "train.py", "prepare": "prepro.py", "predict": "predict.py"}
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of the final table; scores are percentages."""
+    """One line of the final table. Scores are percentages."""
 
     dataset: str
     metric: str
     score: float | None
     baseline: float | None
-    """Score of always answering the majority class, or the mean; None where it is undefined."""
+    """Score of always predicting the majority class, or the mean; None if undefined."""
     best_step: int | None
-    """Update after which the model scored was saved."""
+    """Update after which the scored model was saved."""
     in_average: bool = True
-    """The dataset's metric_for_best; the others are marked as not counted."""
+    """Whether the metric is the task's metric_for_best. Other metrics are marked as not averaged."""
 
 
 class Progress:
-    """The run's progress: a bar on a terminal, plain lines in a file.
+    """Show the progress of a run: a bar on a terminal, plain lines in a file.
 
-    Use as a context manager. :meth:`advance` moves the bar and costs no more than that;
-    :meth:`log` brings the numbers of a log point, and is what a file gets a line of.
+    Use it as a context manager. :meth:`advance` only moves the bar. :meth:`log` shows losses and speed;
+    when the output is a file, it writes one line.
 
     Args:
         total: updates of the whole run.
         epochs: passes over the mixture.
-        step: updates done before; a resumed run's, so that its rate is not taken for ours.
-        enabled: False in every process but the main one.
-        clock: seconds; for tests.
+        step: updates before resuming; excluded from the pace.
+        enabled: True in the main process only.
+        clock: returns seconds; replaced in tests.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Progress:
             self._bar.stop()
 
     def advance(self, step: int, *, epoch: int) -> None:
-        """``step`` updates are done; ``epoch`` counts from 1."""
+        """Set the bar to ``step`` finished updates; ``epoch`` counts from 1."""
         self._step = step
         if self._bar:
             self._bar.update(
@@ -103,7 +103,7 @@ class Progress:
         losses: Mapping[str, float],
         examples_per_second: float | None = None,
     ) -> None:
-        """A log point: each task's loss since the last one, and the speed."""
+        """Show each task's mean loss over the log interval, and the speed."""
         self.advance(step, epoch=epoch)
         numbers = [f"{task} {loss:.4f}" for task, loss in losses.items()]
         if examples_per_second is not None:
@@ -125,12 +125,12 @@ class Progress:
             )
 
     def print(self, line: str) -> None:
-        """A line above the bar, not wrapped."""
+        """Print a line above the bar, without wrapping."""
         if self.enabled:
             self.console.print(line, markup=False, soft_wrap=True)
 
     def remaining(self) -> float | None:
-        """Seconds to the end at the mean pace so far, evaluation included; None before a step."""
+        """Seconds to the end at the mean pace so far, evaluation included; None before the first update."""
         done = self._step - self._first
         if done <= 0:
             return None
@@ -138,12 +138,12 @@ class Progress:
 
 
 def duration(seconds: float | None) -> str:
-    """``0:01:05``."""
+    """Format seconds as ``0:01:05``."""
     return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def summary(facts: Mapping[str, str], *, title: str = "", console: Console | None = None) -> None:
-    """Print what the run is going to do, a fact per line: ``{"encoder": "bert-base, ..."}``."""
+    """Print a run's settings, one per line: ``{"encoder": "bert-base, ..."}``."""
     console = console or Console(highlight=False)
     if title:
         console.print(Text(title, style="bold"))
@@ -158,7 +158,7 @@ def summary(facts: Mapping[str, str], *, title: str = "", console: Console | Non
 def print_scores_table(
     rows: Sequence[ScoreRow], *, average: float | None = None, console: Console | None = None
 ) -> None:
-    """The dev scores of the model that is kept, each beside its baseline."""
+    """Print the dev scores of the best model, each with its baseline."""
     console = console or Console(highlight=False)
     table = Table(title="Dev scores", title_style="bold", title_justify="left", box=SIMPLE)
     table.add_column("dataset", overflow="fold")
@@ -189,20 +189,20 @@ def print_scores_table(
 def print_next(
     run_dir: str | Path, commands: Mapping[str, str], *, console: Console | None = None
 ) -> None:
-    """The paths of the run that exist, and the commands to try, each on a line to copy.
+    """Print the run's files and the next commands, one per line so that they can be copied.
 
     Args:
-        commands: what it does -> the command.
+        commands: purpose -> command.
     """
     console = console or Console(highlight=False)
     run_dir = Path(run_dir)
     contents = {
         "best": "the best model",
         "checkpoints": "to resume from",
-        "predictions": "the best model's, on the evaluation sets",
+        "predictions": "of the best model on the evaluation sets",
         "metrics.jsonl": "losses and scores",
-        "tensorboard": "the same, as curves",
-        "config.yml": "runs it again",
+        "tensorboard": "losses and scores as curves",
+        "config.yml": "all settings, to repeat the run",
     }
     _line(console, f"Run: {run_dir}")
     for name, meaning in contents.items():
@@ -216,9 +216,9 @@ def print_next(
 
 
 def python() -> str:
-    """How to call the interpreter that runs: by its path where it lies below this folder.
+    """Command that starts this Python interpreter: its relative path if it is in the current folder.
 
-    ``make demo`` runs a virtual environment that nobody has activated.
+    ``make demo`` uses a virtual environment that is not activated.
     """
     return _from_here(Path(sys.executable)) or "python"
 
@@ -246,7 +246,7 @@ def _from_here(path: Path) -> str | None:
 
 
 def _line(console: Console, line: str, style: str | None = None) -> None:
-    """Unwrapped, so that paths and commands can be copied whole."""
+    """Print a line without wrapping, so that paths and commands can be copied."""
     console.print(line, style=style, markup=False, soft_wrap=True)
 
 
@@ -261,7 +261,7 @@ class _Remaining(ProgressColumn):
 
 
 class _Bar(RichProgress):
-    """One bar, and under it a line of losses that is cut where the terminal ends."""
+    """A progress bar with a line of losses below it, cut at the width of the terminal."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self.note = ""

@@ -1,4 +1,7 @@
-"""Pictures of predictions against gold labels. Figures without pyplot: no global state, no display."""
+"""Plots of predictions against gold labels.
+
+They use matplotlib without pyplot, which would need global state and a display.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ def confusion_matrix_figure(
     *,
     title: str = "",
 ) -> Figure:
-    """Counts per (gold, predicted) class; the colour is the share within the gold class.
+    """Plot a confusion matrix of counts; the colour is the share within the gold class.
 
     Args:
-        gold, predicted: class ids (N,), positions in ``labels``.
-        labels: class names; readable up to about 20.
+        gold, predicted: class ids (N,), indices into ``labels``.
+        labels: class names; the plot is readable up to about 20.
     """
     from matplotlib.figure import Figure
 
@@ -39,7 +42,7 @@ def confusion_matrix_figure(
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     names = [_short(label) for label in labels]
-    tilted = size * max(map(len, names)) > 40  # what fits on the axis side by side
+    tilted = size * max(map(len, names)) > 40  # characters that fit side by side on the axis
     axes.set_xticks(
         range(size), names, rotation=45 if tilted else 0, ha="right" if tilted else "center"
     )
@@ -80,11 +83,11 @@ def scatter_figure(
     title: str = "",
     pearson: float | None = None,
 ) -> Figure:
-    """Predicted against gold numbers, with the diagonal where they are equal.
+    """Plot predicted against gold numbers, with the diagonal of equal values.
 
     Args:
-        gold, predicted: numbers (N,). Pairs that are not finite are left out.
-        pearson: shown in the title as it is given.
+        gold, predicted: numbers (N,). Pairs with a non-finite number are left out.
+        pearson: Pearson correlation to show in the title.
     """
     from matplotlib.figure import Figure
 
@@ -96,7 +99,7 @@ def scatter_figure(
     axes = figure.add_subplot()
     low, high = _limits(np.concatenate([gold, predicted]))
     axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle="--", zorder=1)
-    # Fainter points where there are many, so that density shows.
+    # Many points are drawn fainter, so that their density is visible.
     opacity = float(np.clip(120 / max(len(gold), 1), 0.12, 0.7))
     axes.scatter(gold, predicted, s=16, color=BLUE, alpha=opacity, linewidths=0, zorder=2)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="gold", ylabel="predicted")
@@ -109,7 +112,7 @@ def scatter_figure(
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
-    """The range of both axes, with a margin; some width even for equal or no values."""
+    """Range of both axes, with a margin; never empty, even for equal values or none."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     margin = 0.05 * (high - low) or 0.5
     return low - margin, high + margin

@@ -1,4 +1,4 @@
-"""Whether SMART's perturbation did anything, over the whole run."""
+"""Monitor over the whole run whether SMART's adversarial perturbation had an effect."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from typing import Any
 
 
 class SmartHealth:
-    """Each task's gain over random noise of equal size, and the batches without the term."""
+    """Collects each task's gain over random noise of equal size and its dropped batches.
+
+    A batch is dropped when its smoothness term is non-finite; it is then trained without the term.
+    """
 
     def __init__(self) -> None:
         self.gains: dict[str, list[float]] = {}
         self.dropped: dict[str, float] = {}
 
     def add(self, values: Mapping[str, float], batches: Mapping[str, int]) -> None:
-        """Args:
-        values: means of a log window, by tag.
-        batches: task -> its batches in that window.
+        """Add the values of a log interval.
+
+        Args:
+            values: means over the interval, by tag.
+            batches: task -> number of its batches in the interval.
         """
         for task, count in batches.items():
             if f"smart/{task}/dropped" in values:
@@ -26,13 +31,14 @@ class SmartHealth:
                 self.gains.setdefault(task, []).append(values[f"smart/{task}/gain"])
 
     def line(self) -> str:
-        """One line for the end of a run. First and last gain: a mean would hide a term that died."""
+        """Summarize the run in one line.
+
+        Shows the first and the last gain; a mean would hide a term that lost its effect.
+        """
         parts = []
         for task, dropped in self.dropped.items():
             gains = self.gains.get(task)
-            gain = (
-                f"{gains[0]:.3g}x at first, {gains[-1]:.3g}x at last" if gains else "not measured"
-            )
+            gain = f"{gains[0]:.3g}x first, {gains[-1]:.3g}x last" if gains else "not measured"
             parts.append(f"{task} {gain}, {round(dropped)} batches dropped")
         return "SMART: gain over random noise of equal size: " + "; ".join(parts)
 

@@ -1,17 +1,18 @@
-"""What a run writes about itself: TensorBoard events, metrics.jsonl and timing.jsonl.
+"""Write a run's metrics to TensorBoard events, metrics.jsonl and timing.jsonl.
 
-The part of a tag before the first slash is the group in TensorBoard's scalars and images:
+TensorBoard groups scalars and images by the part of a tag before the first slash:
 
 ====================================  ============================================================
-``train/<task>/loss``                 mean supervised loss since the last log point
-``train/lr``, ``train/grad_norm``     peak-group learning rate; global norm before clipping
+``train/<task>/loss``                 mean supervised loss over the log interval
+``train/lr``, ``train/grad_norm``     learning rate ``optim.lr`` times the schedule's factor; global
+                                      gradient norm before clipping
 ``train/padding``                     fraction of the tokens that are padding, in [0, 1]
-``train/share/<task>``                fraction of the batches that came from the task, in [0, 1]
-``smart/<task>/<name>``               health of the smoothness and proximal terms
+``train/share/<task>``                fraction of the batches that belong to the task, in [0, 1]
+``smart/<task>/<name>``               diagnostics of the smoothness and proximal terms
 ``eval/<dataset>/<metric>``           dev scores
-``eval/average``                      mean over the tasks of each one's metric_for_best
+``eval/average``                      mean of every task's metric_for_best
 ``best/average``                      and ``best/<dataset>/<metric>``: scores of the best model so
-                                      far, at every evaluation; the first columns of HPARAMS
+                                      far, logged at every evaluation; the first columns of HPARAMS
 ``speed/examples_per_second``         and ``speed/tokens_per_second``
 ``confusion/<dataset>``               image: classification
 ``scatter/<dataset>``                 image: regression
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
 
 
 class Tracker:
-    """Writes to ``run_dir/{metrics,timing}.jsonl`` and ``run_dir/tensorboard``.
+    """Writes ``run_dir/metrics.jsonl``, ``run_dir/timing.jsonl`` and ``run_dir/tensorboard``.
 
-    Names are TensorBoard tags; the module's docstring lists the ones in use. A value may be
-    anything a metric returns. TensorBoard gets the numbers; the JSON line gets everything, with
-    null for NaN and infinity, which JSON has no word for.
+    Values are passed by TensorBoard tag; the module's docstring lists the tags in use. A value may be
+    anything that a metric returns. TensorBoard receives the numbers only. The JSON line contains all
+    values, with null for NaN and infinity, which JSON cannot represent.
 
     Args:
-        enabled: False in every process but the main one; each method then does nothing.
+        enabled: True in the main process only. If False, every method does nothing.
     """
 
     def __init__(self, run_dir: str | Path, *, enabled: bool = True) -> None:
@@ -62,15 +63,15 @@ class Tracker:
         self.close()
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
-        """Log what the seed determines: losses, rates, scores.
+        """Log values that are determined by the seed: losses, learning rates, scores.
 
-        Two runs with one seed write identical metrics.jsonl files, so nothing measured by a
-        clock belongs here.
+        Two runs with the same seed write identical metrics.jsonl files. Do not log measured times
+        here; use :meth:`timings`.
         """
         self._log("metrics.jsonl", step, values)
 
     def timings(self, step: int, values: Mapping[str, Any]) -> None:
-        """Log what differs between two equal runs: seconds, examples per second, memory."""
+        """Log values that differ between identical runs: seconds, examples per second, memory."""
         self._log("timing.jsonl", step, values)
 
     def text(self, tag: str, markdown: str) -> None:
@@ -78,7 +79,7 @@ class Tracker:
         if self.enabled:
             from tensorboard.plugins.text.summary_v2 import text_pb
 
-            # SummaryWriter.add_text would call it "<tag>/text_summary".
+            # SummaryWriter.add_text would change the tag to "<tag>/text_summary".
             self._write_summary(text_pb(tag, markdown))
 
     def figure(self, tag: str, figure: Figure, step: int) -> None:
@@ -87,37 +88,39 @@ class Tracker:
             import numpy as np
             from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-            # SummaryWriter.add_figure would import pyplot, with its global state and GUI backends.
+            # SummaryWriter.add_figure imports pyplot, which has global state and GUI backends.
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
             pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # (height, width, RGB)
             self._writer().add_image(tag, pixels, step, dataformats="HWC")
 
     def hparams(self, config: Mapping[str, Any]) -> None:
-        """Enter the run into TensorBoard's HPARAMS tab, once, when it starts.
+        """Add the run to TensorBoard's HPARAMS tab. Call it once, when the run starts.
 
-        The tab shows the last value of every scalar, so a run is listed while it still trains.
-        SummaryWriter.add_hparams is not used: it writes a second, timestamped run, and declares
-        columns, which TensorBoard takes from one arbitrary run for all of them. Undeclared, the
-        columns are those of all runs, the hyperparameters that differ between them first.
+        The tab shows the last value of every scalar, so it lists a run while it is still training.
+
+        SummaryWriter.add_hparams is not used for two reasons: it writes a second run with a timestamp,
+        and it declares columns. TensorBoard uses the columns that one arbitrary run declares for all
+        runs. Without a declaration it shows the columns of all runs, and puts hyperparameters that
+        differ between runs first.
 
         Args:
-            config: flat, such as :func:`flatten` returns; None is left out.
+            config: settings by dotted name, as :func:`flatten` returns them; None values are left out.
         """
         if self.enabled:
             from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
             values = {name: _hparam(value) for name, value in config.items() if value is not None}
-            # TensorBoard merges runs of equal configuration into a row unless they have ids.
+            # Without trial ids, TensorBoard merges runs of equal configuration into one row.
             place = self.run_dir.resolve()
             self._write_summary(hparams_pb(values, trial_id=f"{place.name} ({place.parent.name})"))
 
     def truncate_after(self, step: int) -> None:
-        """Forget what was logged past ``step``; a resumed run calls it before it logs.
+        """Delete everything logged after ``step``. A resumed run calls this before it logs.
 
-        The lines go from the JSONL files, also one that a killed process left half-written, and
-        TensorBoard hides the events. What follows makes metrics.jsonl equal to that of a run
-        that was never interrupted.
+        Later lines are removed from the JSONL files, and so is an incomplete line of a killed process.
+        TensorBoard hides the later events. As a result, metrics.jsonl of a resumed run equals that of
+        an uninterrupted one.
         """
         if not self.enabled:
             return
@@ -132,7 +135,7 @@ class Tracker:
                 os.replace(aside, path)
 
     def close(self) -> None:
-        """Flush TensorBoard's queue. Logging again afterwards opens a new event file."""
+        """Flush TensorBoard's queue and close the event file. Logging again opens a new one."""
         if self._open_writer is not None:
             self._open_writer.close()
             self._open_writer = None
@@ -166,7 +169,7 @@ class Tracker:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted names: ``{optim: {lr: 1}}`` -> ``{"optim.lr": 1}``."""
+    """Flatten nested sections to dotted names: ``{optim: {lr: 1}}`` -> ``{"optim.lr": 1}``."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
@@ -177,14 +180,14 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table; None is an empty cell, a sequence is joined by commas."""
+    """Format a Markdown table. None gives an empty cell; sequences are joined by commas."""
     columns = list(columns)
     lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def fenced(text: str, language: str = "yaml") -> str:
-    """Text as a Markdown code block."""
+    """Format text as a Markdown code block."""
     return f"```{language}\n{text.rstrip()}\n```"
 
 
@@ -197,7 +200,7 @@ def _cell(value: Any) -> str:
 
 
 def _hparam(value: Any) -> bool | int | float | str:
-    """HPARAMS holds scalars; a float that is not finite would break the tab's JSON."""
+    """Convert to a scalar, as HPARAMS requires. Non-finite floats, invalid JSON, become strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, bool | int | float | str):
@@ -206,7 +209,7 @@ def _hparam(value: Any) -> bool | int | float | str:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays, tensors and their scalars as Python numbers and lists."""
+    """Convert arrays, tensors and their scalars to Python numbers and lists."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
@@ -224,7 +227,7 @@ def _jsonable(value: Any) -> Any:
 
 
 def _step(line: str) -> float:
-    """The step of a JSONL line; infinite for one that is not whole."""
+    """The step of a JSONL line; infinity for an incomplete line."""
     try:
         return json.loads(line)["step"]
     except json.JSONDecodeError:

@@ -1,1 +1,1 @@
-"""The training loop: what it is assembled from, its optimizer, checkpoints and reports."""
+"""The training loop: its parts, optimizer, schedule, checkpoints and reports."""

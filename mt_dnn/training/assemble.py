@@ -1,4 +1,4 @@
-"""Run configuration -> the parts that the trainer drives."""
+"""Build the parts of a run from its configuration: tasks, data, model, loader, run directory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from mt_dnn.runs.stores import prepare_stores, select_tasks, soft_label_files, t
 
 @dataclass
 class Parts:
-    """What a run is made of."""
+    """Tasks, data and model of a run."""
 
     tasks: dict[str, TaskDef]
     tokenizer: PreTrainedTokenizerBase
@@ -43,14 +43,18 @@ class Parts:
     dev: dict[str, TaskStore]
     """By data set name."""
     test: dict[str, TaskStore]
+    """By data set name."""
     model: MTDNN
 
 
 def assemble(config: RunConfig, log: Callable[[str], None]) -> Parts:
-    """Tasks, data and model; the data is prepared where it is not yet.
+    """Load tasks, data and model. Data that has not been prepared is prepared first.
+
+    Args:
+        log: called with each line of output.
 
     Raises:
-        UserError: anything the user can mend: task file, rows, stores, encoder.
+        UserError: an error in the task file, the rows, the stores or the encoder.
     """
     tasks = select_tasks(config.data)
     soft_labels = soft_label_files(tasks, config.distill)
@@ -59,7 +63,9 @@ def assemble(config: RunConfig, log: Callable[[str], None]) -> Parts:
     train = training_stores(tasks, stores["train"], config)
     for name, store in stores["dev"].items():
         if not store.manifest.labelled:
-            raise UserError(f"data set {name!r} is a dev split without labels; it needs them")
+            raise UserError(
+                f"data set {name!r} has no labels; a dev split needs labels: add them or remove the split"
+            )
     return Parts(
         tasks=tasks,
         tokenizer=tokenizer,
@@ -76,7 +82,12 @@ def build_model(
     tokenizer: PreTrainedTokenizerBase,
     log: Callable[[str], None],
 ) -> MTDNN:
-    """Encoder and heads; heads are drawn by the seed, or taken over from ``init_from``."""
+    """Build encoder and heads. Heads are initialized from the seed, or loaded from ``init_from``.
+
+    Raises:
+        UserError: ``init_from`` has another tokenizer, or the encoder has fewer positions than
+            ``data.max_seq_len``.
+    """
     torch.manual_seed(config.seed)
     start = model_folder(config.model.init_from) if config.model.init_from else None
     if start:
@@ -88,14 +99,14 @@ def build_model(
     if start:
         taken, fresh = load_heads(start, model, strict=False)
         log(
-            f"started from {start}: heads taken over: {', '.join(taken) or 'none'}; "
-            f"new: {', '.join(fresh) or 'none'}"
+            f"initialized from {start}; heads loaded: {', '.join(taken) or 'none'}; "
+            f"new heads: {', '.join(fresh) or 'none'}"
         )
     positions = getattr(encoder.config, "max_position_embeddings", None)
     if positions is not None and config.data.max_seq_len > positions:
         raise UserError(
-            f"data.max_seq_len: {config.data.max_seq_len} is more than the {positions} positions "
-            f"of {config.model.encoder}"
+            f"data.max_seq_len: {config.data.max_seq_len} exceeds the {positions} positions of "
+            f"{config.model.encoder}; use at most {positions}"
         )
     if config.model.gradient_checkpointing:
         encoder.enable_gradient_checkpointing()
@@ -105,17 +116,21 @@ def build_model(
 
 
 def _check_tokenizer(start: Path, config: RunConfig) -> None:
-    """The tasks are tokenized for ``model.encoder``; the weights must know the same tokens."""
+    """Check that ``start`` has the tokenizer of ``model.encoder``, which tokenizes the tasks.
+
+    Raises:
+        UserError: the tokenizers differ.
+    """
     own, theirs = (load_tokenizer(name) for name in (config.model.encoder, str(start)))
     if tokenizer_hash(own) != tokenizer_hash(theirs):
         raise UserError(
             f"model.init_from: {start} has another tokenizer than model.encoder "
-            f"{config.model.encoder}; name the encoder that run started from"
+            f"{config.model.encoder}; set model.encoder to the encoder that this run started from"
         )
 
 
 def build_loader(config: RunConfig, parts: Parts, accelerator: Accelerator) -> TrainLoader:
-    """The training mixture, this process's share of it."""
+    """Build the loader of the training mixture, for this process's share of the batches."""
     cuda = accelerator.device.type == "cuda"
     sampler = MultiTaskSampler(
         {name: store.lengths for name, store in parts.train.items()},
@@ -138,10 +153,10 @@ def build_loader(config: RunConfig, parts: Parts, accelerator: Accelerator) -> T
 
 
 def create_run_dir(config: RunConfig, parts: Parts, *, device: str) -> Path:
-    """The run's folder with all that is needed to run it again.
+    """Create the run directory and write everything needed to repeat the run.
 
     Raises:
-        UserError: it holds another run.
+        UserError: the folder contains another run.
     """
     run_dir = open_run_dir(config)
     stores = [*parts.train.values(), *parts.dev.values(), *parts.test.values()]

@@ -1,8 +1,9 @@
-"""Resumable state: whole or absent, and without pickle.
+"""Checkpoints to resume a run from, written atomically and without pickle.
 
-``checkpoints/step-00000500/`` holds model.safetensors, optimizer.safetensors, teacher.safetensors
-where there is a teacher, and state.json: the step, the loader's place, the log window, the best
-score. Random numbers need no state: they are functions of (seed, step).
+``checkpoints/step-00000500/`` contains model.safetensors, optimizer.safetensors, teacher.safetensors
+if there is a proximal teacher, and state.json: the step, the loader's position, the meters of the
+current log interval and the best score. Random numbers need no state, because they are functions of
+(seed, step).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from mt_dnn.config.run_format import FORMAT, read_versioned
 
 
 def checkpoint_folders(run_dir: Path) -> list[Path]:
-    """Complete checkpoints, the oldest first."""
+    """Complete checkpoints, oldest first."""
     return sorted((run_dir / "checkpoints").glob("step-????????"))
 
 
@@ -40,7 +41,7 @@ def save_checkpoint(
     teacher: dict[str, Tensor] | None,
     keep: int,
 ) -> Path:
-    """Write aside, rename, then delete all but the newest ``keep``."""
+    """Write a checkpoint atomically, then delete all but the newest ``keep``."""
     folder = run_dir / "checkpoints" / f"step-{step:08d}"
     with written_whole(folder) as aside:
         save_model(model, str(aside / "model.safetensors"))
@@ -62,20 +63,21 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, *, model: nn.Module, optimizer: Optimizer
 ) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
-    """Restore model and optimizer in place; returns the state and the teacher's tensors.
+    """Restore model and optimizer in place; return the state and the teacher's tensors.
 
-    Rates and decay stay those that ``optimizer`` was built with: what the user says now counts.
+    Learning rates and weight decay keep the values that ``optimizer`` was built with, so that the
+    current configuration applies.
 
     Raises:
-        UserError: the checkpoint is of another model or another optimizer, or has a newer format.
+        UserError: the checkpoint belongs to another model or another optimizer, or has a newer format.
     """
     state = read_versioned(folder / "state.json")
     name, groups = state.pop("optimizer")
     own = optimizer.state_dict()["param_groups"]
     if (name, groups) != (_name(optimizer), [group["params"] for group in own]):
         raise UserError(
-            f"{folder} was saved with other parameter groups or another update rule ({name}): "
-            f"optim.name, head_lr, layer_decay, freeze and the tasks must be as they were"
+            f"{folder} was saved with other parameter groups or another optimizer ({name}); resume "
+            f"with the same tasks, optim.name, head_lr, layer_decay and freeze as before"
         )
     try:
         load_model(model, folder / "model.safetensors")
@@ -88,12 +90,12 @@ def load_checkpoint(
 
 
 def _name(optimizer: Optimizer) -> str:
-    """Of the update rule; accelerate's wrapper holds the optimizer under that name."""
+    """Class name of the optimizer; accelerate wraps it in the attribute ``optimizer``."""
     return type(getattr(optimizer, "optimizer", optimizer)).__name__
 
 
 def _flatten(entries: dict[int, dict[str, Tensor]]) -> dict[str, Tensor]:
-    """An optimizer's state as tensors named ``{parameter index}/{name}``."""
+    """Flatten an optimizer's state to tensors named ``{parameter index}/{name}``."""
     return {
         f"{index}/{name}": value.contiguous()
         for index, entry in entries.items()

@@ -1,4 +1,4 @@
-"""What happened since the last log point; losses stay on the device until it is read."""
+"""Means and counts over a log interval; losses stay on the device until they are read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from data_utils.collator import Batch
 
 
 class Meters:
-    """Means of scalars by name, and counts of what was trained on.
+    """Means of scalars by name, and counts of batches, examples and tokens.
 
-    Adding never waits for the device: :meth:`read` moves all sums to the host at once.
+    :meth:`add` never waits for the device. :meth:`read` moves all sums to the host at once.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -29,23 +29,23 @@ class Meters:
         self.examples = self.tokens = self.cells = 0
 
     def add(self, name: str, value: Tensor) -> None:
-        """One more value of a scalar on the device."""
+        """Add a value of a scalar that is on the device."""
         value = value.detach().float()
         self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
         self.counts[name] += 1
 
     def count(self, batch: Batch) -> None:
-        """One more batch, still on the host."""
+        """Count a batch that is still on the host."""
         self.batches[batch.task] += 1
         self.examples += len(batch)
         self.tokens += int(batch.attention_mask.sum())
         self.cells += batch.input_ids.numel()
 
     def read(self) -> dict[str, float]:
-        """Mean of every scalar, padding and each task's share of the batches; starts anew."""
+        """Return the mean of every scalar, the padding and each task's share; start a new interval."""
         means: dict[str, float] = {}
         if self.sums:
-            # Over the processes: each has seen its own part of the same batches.
+            # Average over the processes; each has seen its own part of the same batches.
             sums = reduce(torch.stack(list(self.sums.values())), reduction="mean").tolist()
             means = {
                 name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)
@@ -58,7 +58,7 @@ class Meters:
         return dict(sorted(means.items()))
 
     def state_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; a float32 sum survives the way through a Python float unchanged."""
+        """State for JSON. A float32 sum converted to a Python float and back is unchanged."""
         return {
             "sums": {name: value.item() for name, value in self.sums.items()},
             "counts": dict(self.counts),

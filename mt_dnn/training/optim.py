@@ -1,4 +1,4 @@
-"""Parameter groups, optimizers, schedules."""
+"""Parameter groups, optimizers and learning rate schedules."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ from mt_dnn.model import MTDNN
 
 
 def freeze(model: nn.Module, patterns: tuple[str, ...]) -> int:
-    """Switch off the gradient of matching parameters; returns their number of elements.
+    """Freeze all parameters whose name matches a pattern; return their number of elements.
+
+    Args:
+        patterns: shell-style patterns of parameter names, such as ``encoder.*``.
 
     Raises:
-        UserError: a pattern matches nothing.
+        UserError: a pattern matches no parameter.
     """
     frozen = 0
     for pattern in patterns:
         matching = [p for name, p in model.named_parameters() if fnmatch(name, pattern)]
         if not matching:
             names = ", ".join([name for name, _ in model.named_parameters()][:4])
-            raise UserError(f"optim.freeze: {pattern!r} matches no parameter; names are {names}, …")
+            raise UserError(
+                f"optim.freeze: {pattern!r} matches no parameter; parameter names are {names}, …"
+            )
         for parameter in matching:
             parameter.requires_grad_(False)
             frozen += parameter.numel()
@@ -34,11 +39,15 @@ def freeze(model: nn.Module, patterns: tuple[str, ...]) -> int:
 
 
 def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
-    """Groups of equal learning rate and weight decay; ``peak_lr`` is what the schedule scales.
+    """Group the trainable parameters by learning rate and weight decay.
 
-    Biases, norms and all other vectors are not decayed. With ``layer_decay`` = d, encoder layer l
-    of L learns at lr * d^(L + 1 - l), embeddings being layer 0 (Howard and Ruder,
-    arXiv 1801.06146, section 3.1).
+    ``peak_lr`` of a group is the learning rate that the schedule scales. Biases, norms and all other
+    vectors have no weight decay. With ``layer_decay`` = d, encoder layer l of L has the learning rate
+    lr * d^(L + 1 - l), where the embeddings are layer 0 (Howard and Ruder, arXiv 1801.06146,
+    section 3.1).
+
+    Raises:
+        UserError: all parameters are frozen.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     top = model.encoder.num_layers + 1
@@ -53,7 +62,7 @@ def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((lr, decay), []).append(parameter)
     if not groups:
-        raise UserError("optim.freeze leaves nothing to train")
+        raise UserError("optim.freeze: all parameters are frozen; leave some to train")
     return [
         {"params": parameters, "peak_lr": lr, "lr": lr, "weight_decay": decay}
         for (lr, decay), parameters in groups.items()
@@ -61,16 +70,20 @@ def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
 
 
 def build_optimizer(model: MTDNN, config: OptimConfig, device: torch.device) -> Optimizer:
-    """AdamW (fused), Adamax or RAdam, all with decoupled weight decay (arXiv 1711.05101)."""
+    """Build AdamW (fused), Adamax or RAdam, all with decoupled weight decay (arXiv 1711.05101).
+
+    Raises:
+        UserError: ``optim.lr`` is not positive, or all parameters are frozen.
+    """
     if not config.lr > 0:  # written so that NaN fails
-        raise UserError(f"optim.lr: {config.lr} is not positive")
+        raise UserError(f"optim.lr: {config.lr} is not positive; use a value above 0, such as 5e-5")
     groups = parameter_groups(model, config)
     options: dict[str, Any] = {"betas": config.betas, "eps": config.eps}
     if config.name == "adamw":
         return torch.optim.AdamW(groups, fused=device.type in ("cuda", "cpu"), **options)
     if config.name == "radam":
         return torch.optim.RAdam(groups, decoupled_weight_decay=True, foreach=True, **options)
-    # torch's Adamax adds the decay to the gradient; decouple it by decaying before the step.
+    # torch's Adamax adds the decay to the gradient. Decaying the weights before the step decouples it.
     for group in groups:
         group["decoupled_decay"] = group.pop("weight_decay")
     optimizer = torch.optim.Adamax(groups, foreach=True, **options)
@@ -90,8 +103,8 @@ def _decay(optimizer: Optimizer, *_: Any) -> None:
 def schedule(step: int, total: int, config: OptimConfig) -> float:
     """Factor of the peak learning rate at update ``step`` of ``total``, counted from 0.
 
-    Rises linearly over the first ``warmup`` * total updates, then falls to 0 (linear, cosine) or
-    stays (constant). A function of the step alone, so there is nothing to save or to resume.
+    It rises linearly over the first ``warmup`` * total updates, then falls to 0 (linear, cosine) or
+    stays at 1 (constant). It depends on the step alone, so a checkpoint need not store it.
     """
     warmup = round(config.warmup * total)
     if step < warmup:
@@ -105,5 +118,6 @@ def schedule(step: int, total: int, config: OptimConfig) -> float:
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
+    """Set every group's learning rate to ``factor`` times its peak."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * factor

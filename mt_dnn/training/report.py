@@ -1,4 +1,4 @@
-"""What a run shows of itself: the setup at its start, scores and pictures, the table at its end."""
+"""Console and tracker reports of a run: its setup, evaluations, plots and final scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mt_dnn.training.assemble import Parts
 
 
 def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Accelerator) -> None:
-    """Print what the run is about to do, defaults included."""
+    """Print the settings of a run before it starts, including defaults."""
     optim, batch = config.optim, config.batch
     heads = "" if optim.head_lr is None else f" (heads {optim.head_lr:g})"
     count = sum(p.numel() for p in parts.model.parameters() if p.requires_grad)
@@ -65,10 +65,10 @@ def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Acceler
 
 
 def slow_teacher(config: RunConfig, total: int) -> str | None:
-    """A warning where the proximal teacher averages over more updates than the run has.
+    """Warning if the proximal teacher averages over more updates than the run has, else None.
 
-    It then stays near the untrained heads, and D_Breg pulls every prediction towards theirs: a
-    regression's are about halved at mu = 1, which correlations do not show.
+    Such a teacher stays near the untrained heads, and D_Breg pulls every prediction towards theirs.
+    The predictions of a regression are about halved at mu = 1, which correlation scores do not reveal.
     """
     proximal = config.proximal
     assert proximal.weight is not None
@@ -77,14 +77,14 @@ def slow_teacher(config: RunConfig, total: int) -> str | None:
     if not proximal.weight or proximal.teacher != "mbpp" or horizon <= total:
         return None
     return (
-        f"proximal.beta_late {proximal.beta_late:g} averages over {horizon} updates and the run has "
-        f"{total}: the teacher stays near the untrained heads and holds predictions there. "
-        f"For so short a run lower proximal.beta and proximal.beta_late"
+        f"proximal.beta_late {proximal.beta_late:g} averages the teacher over {horizon} updates, but "
+        f"the run has only {total}. The teacher stays near the untrained heads and keeps predictions "
+        f"there. Lower proximal.beta and proximal.beta_late for a run of this length"
     )
 
 
 def log_setup(tracker: Tracker, config: RunConfig, parts: Parts) -> None:
-    """The resolved configuration and the task table as text, and the run's line in HPARAMS."""
+    """Log the resolved configuration, the task table, and the run's hyperparameters for HPARAMS."""
     tracker.text("config", fenced(config_yaml(config)))
     columns = ["task", "type", "format", "classes", "metrics", "best by", "train", "dev"]
     rows = []
@@ -97,7 +97,7 @@ def log_setup(tracker: Tracker, config: RunConfig, parts: Parts) -> None:
             ]
         )
     tracker.text("tasks", markdown_table(columns, rows))
-    # Where it is written and computed is not what it computes.
+    # Settings of where a run is stored and computed are no hyperparameters.
     values = dataclasses.asdict(config)
     for field in ("name", "output_dir", "resume", "overwrite", "system"):
         values.pop(field)
@@ -105,7 +105,7 @@ def log_setup(tracker: Tracker, config: RunConfig, parts: Parts) -> None:
 
 
 def score_line(evaluations: dict[str, Evaluation], average: float) -> str:
-    """One line: each data set's metric_for_best, and the average."""
+    """One line with each data set's metric_for_best and the average."""
     scores = [
         f"{dataset} {e.task.metric_for_best} {e.metrics[e.task.metric_for_best]:.2f}"
         for dataset, e in evaluations.items()
@@ -120,7 +120,7 @@ def log_evaluation(
     average: float,
     kinds: dict[str, TaskType],
 ) -> None:
-    """Scores and their average, and a picture of each data set."""
+    """Log the scores, their average, and a plot of each data set's predictions."""
     scores: dict[str, Any] = {
         f"eval/{dataset}/{metric}": value
         for dataset, evaluation in evaluations.items()
@@ -135,7 +135,7 @@ def log_evaluation(
         values = [prediction.value for prediction in evaluation.predictions]
         picture = kinds[task.name].picture
         if picture == "confusion":
-            if isinstance(gold[0], list):  # of words
+            if isinstance(gold[0], list):  # a label for each word
                 gold, values = (list(chain.from_iterable(rows)) for rows in (gold, values))
             labels = task.labels or [str(i) for i in range(task.n_class)]
             figure = confusion_matrix_figure(gold, values, labels, title=dataset)
@@ -148,7 +148,7 @@ def log_evaluation(
 
 
 def log_best(tracker: Tracker, step: int, best: dict[str, Any], parts: Parts) -> None:
-    """The scores of the model kept so far: columns of the HPARAMS tab."""
+    """Log the scores of the best model so far, the columns of the HPARAMS tab."""
     scores = {"best/average": best["average"]}
     for dataset, metrics in best["scores"].items():
         name = parts.tasks[parts.dev[dataset].manifest.task].metric_for_best
@@ -159,7 +159,7 @@ def log_best(tracker: Tracker, step: int, best: dict[str, Any], parts: Parts) ->
 def show_results(
     config: RunConfig, parts: Parts, run_dir: Path, best: dict[str, Any], health: SmartHealth
 ) -> None:
-    """The dev scores of the best model beside a constant guess, the paths, what to try next."""
+    """Print the best model's dev scores with their baselines, the run's files and next commands."""
     if best["scores"]:
         rows = []
         for dataset, metrics in best["scores"].items():

@@ -1,4 +1,4 @@
-"""When what happens in a run, counted in optimizer updates."""
+"""The schedule of a run, in optimizer updates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from mt_dnn.training.optim import schedule
 
 
 class Timeline:
-    """The updates of a run, known before it starts because the sampler's epochs are."""
+    """Epochs, number of updates and learning rates of a run, computed before it starts.
+
+    The sampler determines the number of batches of every epoch in advance.
+    """
 
     def __init__(self, config: RunConfig, sampler: MultiTaskSampler) -> None:
         self.config = config
@@ -20,12 +23,16 @@ class Timeline:
             for epoch in range(config.train.epochs)
         ]
         self.epoch_ends = list(accumulate(per_epoch))
-        """Updates done at the end of each epoch."""
+        """Number of finished updates at the end of each epoch."""
         self.total = min(self.epoch_ends[-1], config.train.max_steps or self.epoch_ends[-1])
-        """Updates of the whole run."""
+        """Number of updates of the whole run."""
 
     def due(self, step: int, every: int | None) -> bool:
-        """Whether what is done every so many updates (None: once an epoch) is due after ``step``."""
+        """Whether an action is due after ``step`` updates; always at the end of the run.
+
+        Args:
+            every: number of updates between two actions; None or 0: once per epoch.
+        """
         at_end = step == self.total
         return at_end or (step % every == 0 if every else step in self.epoch_ends)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next safe place."""
+"""Graceful shutdown on Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any
 
 
 class GracefulShutdown:
-    """Context manager; ``received`` becomes the signal's number. A second Ctrl-C ends at once."""
+    """Context manager that records the first signal instead of stopping.
+
+    ``signal_number`` is None until a signal arrives; the caller reads it and stops at a safe point. A
+    second signal raises KeyboardInterrupt at once.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

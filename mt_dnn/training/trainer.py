@@ -38,7 +38,8 @@ class Trainer:
     """One run: ``Trainer(config).fit()``.
 
     Raises:
-        UserError: from the constructor, for anything the user can mend, before training starts.
+        UserError: from the constructor, before training starts: an error in the configuration, the
+            tasks, the data or the encoder.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -78,13 +79,13 @@ class Trainer:
         )
 
     def fit(self) -> dict[str, Any]:
-        """Train to the end, to early stopping, or to a signal.
+        """Train until the last update, early stopping, or a signal.
 
         Returns:
             The best model's step, average, scores and baselines.
 
         Raises:
-            UserError: a loss was not finite; the uids of its batch are in the run directory.
+            UserError: a loss was non-finite; the uids of its batch are written to the run directory.
             KeyboardInterrupt: stopped by a signal, after saving a checkpoint.
         """
         config = self.config.train
@@ -110,7 +111,7 @@ class Trainer:
             return self._finish()
 
     def updates(self) -> Iterator[list[Batch]]:
-        """The batches of one update after another, to the last update of the run."""
+        """Yield the batches of each update, until the last update of the run."""
         while self.step < self.total_steps and not self._out_of_patience():
             epoch = self.loader.epoch_batches()
             while batches := list(islice(epoch, self.config.batch.accumulate)):
@@ -119,12 +120,12 @@ class Trainer:
                     return
 
     def update(self, batches: list[Batch]) -> None:
-        """One optimizer step on the mean loss of the batches; never waits for the device."""
+        """Do one optimizer step on the mean loss of the batches, without waiting for the device."""
         set_learning_rate(self.optimizer, self.timeline.rate(self.step))
         progress = self.step / self.total_steps
         for index, batch in enumerate(batches):
             seed = step_seed(self.config.seed, self.step, index, self.accelerator.process_index)
-            # Once per task and log interval: it costs a pass.
+            # Measure once per task and log interval only, because it costs a forward pass.
             measure = self.meters.batches[batch.task] == 0
             self.meters.count(batch)
             is_last = index == len(batches) - 1
@@ -139,7 +140,7 @@ class Trainer:
         clip = self.config.optim.clip_norm or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.parameters, clip)
         self.meters.add("train/grad_norm", norm)
-        if self.accelerator.scaler is None:  # fp16's scaler skips such steps by itself
+        if self.accelerator.scaler is None:  # with fp16 the scaler skips non-finite steps
             self.nonfinite.note(self.step, batches[-1], norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -172,11 +173,11 @@ class Trainer:
         )
 
     def _evaluate(self) -> None:
-        """Score the dev sets; keep the model if the average is the best so far."""
+        """Evaluate on the dev sets; save the model if its average is the best so far."""
         self.nonfinite.check()
         started = time.perf_counter()
         evaluations = self._predict(self.parts.dev)
-        self.clock += time.perf_counter() - started  # the speed is that of training
+        self.clock += time.perf_counter() - started  # exclude evaluation from the speed
         mean = average_score(evaluations)
         if self.best is None or mean is None or mean > self.best["average"]:
             self._keep(evaluations, mean)
@@ -209,7 +210,7 @@ class Trainer:
             self._write_predictions(evaluations)
 
     def _finish(self) -> dict[str, Any]:
-        """Predict the test sets with the best model, and show what came of the run."""
+        """Predict the test sets with the best model, and report the results."""
         if self.best is None:
             self._evaluate()
         assert self.best is not None
@@ -226,10 +227,10 @@ class Trainer:
         return self.best
 
     def close(self) -> None:
-        """Leave the other processes; no training after this."""
+        """Leave the process group. Training is not possible afterwards."""
         if self.accelerator.num_processes > 1:
-            # The wrapper first: did its destructor take the process group along, holding Python's
-            # lock, it could wait for ever for a gloo thread that waits for that lock.
+            # Free the wrapper first. If its destructor destroyed the process group while holding
+            # Python's lock, it could deadlock with a gloo thread that waits for that lock.
             (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
         self.accelerator.end_training()
 
@@ -295,8 +296,11 @@ class Trainer:
         )
 
     def _agree(self, stop: bool) -> bool:
-        """Whether to stop now. Several processes ask one another, at log points: a signal reaches
-        them at different updates, and one that stopped alone would leave the others waiting."""
+        """Whether to stop now.
+
+        A signal reaches several processes at different updates, and a process that stopped alone would
+        leave the others waiting. They therefore agree at log points.
+        """
         if self.accelerator.num_processes == 1:
             return stop
         return self._due(self.config.train.log_every) and any(gather_object([stop]))

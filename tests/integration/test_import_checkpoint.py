@@ -374,7 +374,7 @@ def test_training_starts_from_it(load, state, tiny_config, tmp_path, capsys):
         model={"init_from": str(tmp_path / "out")}, train={"max_steps": 2, "predictions": False}
     )
     trainer = Trainer(config)
-    assert "heads taken over: pair, score, pick; new: none" in capsys.readouterr().out
+    assert "heads loaded: pair, score, pick; new heads: none" in capsys.readouterr().out
     heads = trainer.model.heads.state_dict()
     assert torch.equal(heads["pair.output.weight"], linear(2, seed=10)["weight"])
     assert torch.equal(heads["pick.scorer.pooler.0.weight"], state["bert.pooler.dense.weight"])

@@ -97,7 +97,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(model):
 
 def test_freezing_everything_is_an_error(model):
     freeze(model, ("*",))
-    with pytest.raises(UserError, match="nothing to train"):
+    with pytest.raises(UserError, match="all parameters are frozen"):
         build_optimizer(model, OptimConfig(), CPU)
 
 

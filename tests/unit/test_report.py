@@ -29,7 +29,7 @@ def test_a_teacher_slower_than_the_run_is_told(smart, proximal, total, warns):
     notice = slow_teacher(config, total)
     assert (notice is not None) == warns
     if notice is not None:
-        assert "1000 updates and the run has 252" in notice
+        assert "1000 updates, but the run has only 252" in notice
 
 
 def test_commands_call_the_interpreter_that_runs(monkeypatch, tmp_path):

@@ -16,14 +16,14 @@ def test_first_and_last_gain_and_the_number_of_dropped_batches():
     health.add(means(rte__gain=3.0, rte__dropped=0.25), {"rte": 8})
     health.add(means(rte__gain=50.0, rte__dropped=0.0), {"rte": 4})
     health.add(means(rte__gain=1.21, rte__dropped=1 / 3), {"rte": 3})
-    assert health.line().endswith("rte 3x at first, 1.21x at last, 3 batches dropped")
+    assert health.line().endswith("rte 3x first, 1.21x last, 3 batches dropped")
 
 
 def test_tasks_are_told_apart():
     health = SmartHealth()
     values = means(a__gain=2.0, a__dropped=0.0, b__dropped=1.0)
     health.add(values, {"a": 5, "b": 2})
-    assert "a 2x at first, 2x at last, 0 batches dropped" in health.line()
+    assert "a 2x first, 2x last, 0 batches dropped" in health.line()
     assert "b not measured, 2 batches dropped" in health.line()
 
 

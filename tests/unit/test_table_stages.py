@@ -134,7 +134,7 @@ def test_use_makes_mixtures_smaller_and_leaves_columns_out(ladder):
     table = load_table(ladder(), use=["rte", "mnli"])
     assert [column.name for column in table.columns] == ["rte.ACC"]
     assert table.rows["mtl"].use == table.stages["mtl_smart"].use == ("rte", "mnli")
-    with pytest.raises(UserError, match="no column of .* trains only tasks of mnli"):
+    with pytest.raises(UserError, match=r"no column of .* trains only tasks of mnli"):
         load_table(ladder(), use=["mnli"])
     rows = LADDER["rows"] | {"other": {"use": ["mrpc"]}}
     with pytest.raises(UserError, match="'other' trains none of rte"):
