@@ -1,4 +1,4 @@
-"""MT-DNN's checkpoint file: read without running any code of it, and a report of its keys."""
+"""Read a checkpoint file of MT-DNN without running any code that it contains."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ STAND_INS = (
     *("mt_dnn.loss.LossCriterion", "argparse.Namespace"),
     "builtins.getattr",  # Python 3.11 writes a member of an enum as getattr(class, name)
 )
-"""What MT-DNN's settings are made of besides plain values."""
+"""Classes and functions that occur in MT-DNN's settings besides plain values."""
 
 
 class StandIn:
-    """Takes the place of the classes in STAND_INS: their objects are read, none of their code runs."""
+    """Replaces the classes in STAND_INS, so that their objects can be read without running their code."""
 
     def __new__(cls, *args: Any) -> OrderedDict:  # type: ignore[misc]
-        return OrderedDict()  # the one mapping that torch's unpickler gives items and attributes
+        return OrderedDict()  # torch's unpickler sets items and attributes of no other mapping
 
 
 def read_checkpoint(path: Path, report: ImportReport) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights by name, and MT-DNN's settings.
+    """Return the weights by name, and MT-DNN's settings.
 
     Raises:
-        UserError: not a checkpoint, or one with objects in it whose code would have to run.
+        UserError: the file is no checkpoint, or contains objects that cannot be read without running
+            their code.
     """
     scalar = np.float64().__reduce__()[0]
     harmless: list[Any] = [
@@ -48,22 +49,22 @@ def read_checkpoint(path: Path, report: ImportReport) -> tuple[dict[str, Tensor]
             found = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
-    except Exception as error:  # each kind of damage has its own type
+    except Exception as error:  # the exception type depends on the kind of damage
         if foreign := re.search(r"GLOBAL (\S+)", str(error)):
             raise UserError(
-                f"{path}: refused: to read the {foreign[1]} in it would run code from the file. "
-                "Save it anew with tensors and plain values alone"
+                f"{path}: refused, because reading its {foreign[1]} would run code from the file. "
+                "Save the checkpoint again with tensors and plain values only"
             ) from error
-        raise UserError(f"{path} is not a file of torch.save, or is damaged") from error
+        raise UserError(f"{path} was not written by torch.save, or is damaged") from error
     entries = found if isinstance(found, dict) else {}
     state, settings = entries.get("state"), entries.get("config")
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise UserError(
-            f"{path}: no `state` in it, where MT-DNN keeps the weights. "
+            f"{path} has no entry `state` of tensors, where MT-DNN stores the weights. "
             f"Found: {', '.join(map(str, entries)) or type(found).__name__}"
         )
     others = ", ".join(str(key) for key in entries if key != "state")
-    report.notes.append(f"beside the weights, not taken over: {others or 'nothing'}")
+    report.notes.append(f"entries other than the weights, not imported: {others or 'none'}")
     if entries.get("ema"):
-        report.notes.append("ema is an average of the weights, which MT-DNN evaluated with")
+        report.notes.append("ema is a moving average of the weights, which MT-DNN used to evaluate")
     return state, settings if isinstance(settings, dict) else {}

@@ -1,4 +1,4 @@
-"""What became of every key of an imported checkpoint. No torch here."""
+"""Report on every key of an imported checkpoint. Does not import torch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ImportReport:
-    """What became of every key."""
+    """Lists which keys of the checkpoint were used, and which weights are missing."""
 
     heads: dict[str, str] = field(default_factory=dict)
-    """Task -> where its head comes from."""
+    """Task -> origin of its head."""
     used: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    """Weights of heads that the checkpoint lacks. They are not in the folder either."""
+    """Weights of heads that the checkpoint does not contain. They are not written either."""
     unused: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
-    """Not used, and missed by nobody: buffers of older transformers."""
+    """Unused, as expected: buffers that older versions of transformers saved."""
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Every head, counts, and names as far as there is room."""
+        """Lines for the console: each head, then the counts of keys with the first names."""
         kinds = Counter(re.sub(r"^(scoring_list\.\d+|\w+).*", r"\1.*", key) for key in self.used)
         found = {
             "used": (len(self.used), [f"{kind} {count}" for kind, count in kinds.items()]),
@@ -42,5 +42,6 @@ class ImportReport:
 
 
 def shortened(keys: list[str], room: int = 12) -> str:
+    """Join the first ``room`` keys by commas, and give the number of the others."""
     more = [f"and {len(keys) - room} more"] if len(keys) > room else []
     return ", ".join([*keys[:room], *more])

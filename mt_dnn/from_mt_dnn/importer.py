@@ -1,16 +1,16 @@
 """Import a checkpoint of MT-DNN: ``mt-dnn import --checkpoint model.pt ...``.
 
-What such a file holds (namisan/mt-dnn, SANBertNetwork; it changed from release to release):
+Contents of such a file (namisan/mt-dnn, SANBertNetwork; they differ between releases):
 
 * ``bert.*``: the shared encoder, a transformers model of any architecture.
 * ``scoring_list.{i}.*``: the head of task i, a linear layer or a stochastic answer network.
-* The dense layer on the first token that a linear head stands on: the encoder's (``bert.pooler``),
-  one for all heads (``pooler.dense``) or one per head (``scoring_list.{i}.0.dense``); the last of
-  these that is there counts.
+* The dense layer on the first token, below a linear head: that of the encoder (``bert.pooler``), one
+  for all heads (``pooler.dense``) or one per head (``scoring_list.{i}.0.dense``). If several are
+  present, the last of them in this list is used.
 
-Heads of ours have a dense layer each, so a shared one is copied into all. A stochastic answer network
-there is another function than :class:`mt_dnn.heads.san.SANHead` (its W_2 has a bias, and its first state
-reads the first sentence): it is not taken over.
+Each of our heads has its own dense layer, so a shared one is copied into all heads. A stochastic answer
+network is not imported, because it computes another function than :class:`mt_dnn.heads.san.SANHead`: its
+W_2 has a bias, and its first state reads the first sentence.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ LAYOUTS = {
     frozenset({"1.weight", "1.bias"}): (None, "1."),  # 0 is a dropout
     frozenset({"0.dense.weight", "0.dense.bias", "1.weight", "1.bias"}): ("0.dense.", "1."),
 }
-"""Keys of a head -> where its own dense layer and its output layer are."""
+"""Keys of a head -> prefixes of its own dense layer, if any, and of its output layer."""
 SHARED_POOLERS = ("pooler.dense.", "bert.pooler.dense.", "bert.pooler.")  # the last is ALBERT's
 BUFFERS = re.compile(r"\.(position_ids|token_type_ids)$")
 
 
 @dataclass(frozen=True)
 class HeadSource:
-    """Where a linear head of MT-DNN is: prefixes of keys, and what follows the dense layer."""
+    """Key prefixes of a linear head of MT-DNN, and the activation after its dense layer."""
 
     output: str
     pooler: str | None
@@ -64,27 +64,32 @@ def import_checkpoint(
     max_seq_len: int = 512,
     pooler_activation: Activation | None = None,
 ) -> ImportReport:
-    """Write a model folder that mt_dnn.load and --model.init_from read; say what became of every key.
+    """Write a model folder for mt_dnn.load and --model.init_from, and report on every key.
 
     Args:
         checkpoint: MT-DNN's .pt file.
-        tasks: Task file; MT-DNN's own will do.
-        encoder: What MT-DNN started from, for configuration and tokenizer: hub name, local folder or
-            package:NAME.
-        out: Folder to write. Its import_report.json has every key.
-        use: Names of the tasks in the order of scoring_list, separated by commas. Left out: the order of
-            training that the checkpoint remembers, else that of the task file.
-        max_seq_len: Longest sequence in tokens.
-        pooler_activation: What follows MT-DNN's own dense layer (the encoder's has tanh). Left out: what its
-            settings say, else tanh. Some releases applied none, whatever the settings said: identity.
+        tasks: Task file; MT-DNN's own task files work too.
+        encoder: Pretrained encoder that MT-DNN started from, for configuration and tokenizer: hub name,
+            local folder or package:NAME.
+        out: Folder to write. Its import_report.json lists every key.
+        use: Names of the tasks in the order of scoring_list, separated by commas. Default: the training
+            order stored in the checkpoint, else the order of the task file.
+        max_seq_len: Maximal sequence length in tokens.
+        pooler_activation: Activation after MT-DNN's own dense layer (the encoder's pooler has tanh).
+            Default: the activation in the checkpoint's settings, else tanh. Some releases ignored the
+            setting and applied none; use identity for them.
+
+    Raises:
+        UserError: ``out`` exists, a file is missing or invalid, or checkpoint, tasks and encoder do not
+            fit together.
     """
     target, path = Path(out), Path(checkpoint)
     if target.exists():
         raise UserError(f"--out: {out} exists; choose another folder")
     if not path.is_file():
-        raise UserError(f"--checkpoint: there is no file {checkpoint}")
+        raise UserError(f"--checkpoint: file {checkpoint} does not exist")
 
-    # After parsing: --help needs no torch.
+    # Imported after the arguments are parsed, so that --help does not load torch.
     import torch
 
     from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
@@ -98,14 +103,14 @@ def import_checkpoint(
     state, settings = read_checkpoint(path, report)
     chosen = choose_tasks(load_tasks(tasks), use, settings, report)
     sources = head_sources(state, chosen, settings, pooler_activation)
-    for name, source in sources.items():  # the file's own words give way to what was trained
+    for name, source in sources.items():  # the trained activation overrides the task file's
         activation = {"tanh": None, "identity": "none"}.get(source.activation, source.activation)
         chosen[name] = dataclasses.replace(chosen[name], pooling=None, activation=activation)
     poolers = {source.pooler or "bert." for source in sources.values()}
     if pooler_activation is None and not all(name.startswith("bert.") for name in poolers):
         report.notes.append(
-            "some releases of MT-DNN had no activation on a dense layer of its own, whatever the "
-            "settings said: where scores are off, try --pooler_activation identity"
+            "some releases of MT-DNN applied no activation after their own dense layer and ignored the "
+            "setting; if the scores are too low, try --pooler_activation identity"
         )
     tokenizer = load_tokenizer(encoder)
     bert = read_encoder(state, encoder, max_seq_len, report)
@@ -114,11 +119,11 @@ def import_checkpoint(
         data=DataConfig(tasks=tasks, max_seq_len=max_seq_len),
         model=ModelConfig(encoder=encoder, pooling="cls", activation="tanh"),
     )
-    with torch.random.fork_rng(devices=[]):  # heads are drawn before they are read
+    with torch.random.fork_rng(devices=[]):  # initializing the heads uses the global generator
         model = MTDNN(bert, dict(chosen), config.model, tokenizer)
     for name, task in chosen.items():
         if not read_head(model.heads[task.head_name], task, sources.get(name), state, report):
-            del model.heads[task.head_name], model.tasks[name]  # nothing random is written
+            del model.heads[task.head_name], model.tasks[name]  # never write random weights
     used = set(report.used)
     report.used = [key for key in state if key in used]
     for key in state:
@@ -133,10 +138,10 @@ def import_checkpoint(
 def choose_tasks(
     tasks: dict[str, TaskDef], use: str | None, settings: dict[str, Any], report: ImportReport
 ) -> dict[str, TaskDef]:
-    """The tasks in the order of scoring_list, which is that of MT-DNN's ``--train_datasets``.
+    """Select the tasks, in the order of scoring_list (that of MT-DNN's ``--train_datasets``).
 
     Raises:
-        UserError: a name that the task file lacks, or a head that is named twice.
+        UserError: the task file lacks a task, or two tasks share a head.
     """
     datasets = settings.get("train_datasets") or []
     datasets = datasets.split(",") if isinstance(datasets, str) else datasets
@@ -144,14 +149,17 @@ def choose_tasks(
     names = [name.strip() for name in use.split(",")] if use else trained or list(tasks)
     for name in names:
         if name not in tasks:
-            where = "--use" if use else "the checkpoint was trained on it (name others with --use)"
+            where = "--use" if use else "the checkpoint was trained on it (set others with --use)"
             raise UserError(f"{where}: --tasks has no task {name!r}.{choices_hint(name, tasks)}")
     heads = [tasks[name].head_name for name in names]
     if len(set(heads)) < len(heads):
         twice = max(heads, key=heads.count)
-        raise UserError(f"head {twice!r} is that of several tasks; the checkpoint has one for each")
+        raise UserError(
+            f"head {twice!r} belongs to several tasks, but the checkpoint has one head for each task; "
+            f"give each task its own head"
+        )
     if trained and names != trained:
-        report.notes.append(f"the checkpoint says that it was trained on {', '.join(trained)}")
+        report.notes.append(f"according to the checkpoint it was trained on {', '.join(trained)}")
     return {name: tasks[name] for name in names}
 
 
@@ -161,10 +169,10 @@ def head_sources(
     settings: dict[str, Any],
     pooler_activation: Activation | None,
 ) -> dict[str, HeadSource]:
-    """Where each task's head is; a task without a linear head there is left out.
+    """Locate each task's head in the checkpoint; tasks without a linear head are left out.
 
     Raises:
-        UserError: another number of heads than of tasks, or an activation that we lack.
+        UserError: the numbers of heads and tasks differ, or an activation is not supported.
     """
     keys: dict[int, set[str]] = {}
     for key in state:
@@ -173,8 +181,8 @@ def head_sources(
     count = max(keys, default=-1) + 1
     if count and count != len(tasks):
         raise UserError(
-            f"the checkpoint has {count} heads, and there are {len(tasks)} tasks: "
-            f"{', '.join(tasks)}. Name its own, in the order of scoring_list, with --use"
+            f"the checkpoint has {count} heads, but there are {len(tasks)} tasks: "
+            f"{', '.join(tasks)}. Name the checkpoint's tasks, in the order of scoring_list, with --use"
         )
     shared = next((prefix for prefix in SHARED_POOLERS if f"{prefix}weight" in state), None)
     sources = {}
@@ -185,12 +193,12 @@ def head_sources(
         pooler = f"scoring_list.{i}.{own}" if own else shared
         activation = "tanh"
         if pooler and not pooler.startswith("bert."):
-            said = task.activation if own else settings.get("pooler_actf")
-            activation = str(pooler_activation or said or "tanh")
+            setting = task.activation if own else settings.get("pooler_actf")
+            activation = str(pooler_activation or setting or "tanh")
         if activation not in (known := ("tanh", "gelu", "relu", "identity")):
             raise UserError(
-                f"the checkpoint's pooler has {activation!r}; say what comes nearest to it with "
-                f"--pooler_activation.{choices_hint(activation, known)}"
+                f"the checkpoint's pooler has {activation!r}, which is not supported; choose a similar "
+                f"activation with --pooler_activation.{choices_hint(activation, known)}"
             )
         sources[name] = HeadSource(f"scoring_list.{i}.{output}", pooler, activation)
     return sources
@@ -199,11 +207,11 @@ def head_sources(
 def read_encoder(
     state: dict[str, Tensor], name: str, max_seq_len: int, report: ImportReport
 ) -> Encoder:
-    """The encoder of the checkpoint, in the configuration of ``name``.
+    """Load the encoder of the checkpoint, with the configuration of the encoder ``name``.
 
     Raises:
-        UserError: the configuration is not found, or has weights that the checkpoint lacks or has in
-            another shape, or fewer positions than ``max_seq_len``.
+        UserError: the configuration is not found, the checkpoint lacks weights or has other shapes, or
+            the encoder has fewer positions than ``max_seq_len``.
     """
     import torch
     from safetensors.torch import save_file
@@ -215,16 +223,16 @@ def read_encoder(
     with quiet(), load_errors(name, "encoder"):
         source = resolve_encoder(name)
         config = AutoConfig.from_pretrained(source)
-    with torch.device("meta"):  # names and shapes alone
+    with torch.device("meta"):  # only names and shapes are needed
         model = Encoder.from_config(config).model
     own = model.state_dict()
     keys = {_modern(key): key for key in state if key.startswith("bert.")}
-    # Tied weights count once, under the first of their names.
+    # Tied weights are listed once, under their first name.
     needed = [key for key, _ in (*model.named_parameters(), *model.named_buffers()) if key in own]
     if missing := [key for key in needed if key not in keys]:
         raise UserError(
             f"the checkpoint lacks {len(missing)} of the {len(needed)} weights of encoder {name!r}, "
-            f"which would stay random: {shortened([f'bert.{key}' for key in missing])}"
+            f"which would remain random: {shortened([f'bert.{key}' for key in missing])}"
         )
     odd = [
         f"bert.{key} {tuple(state[old].shape)}, not {tuple(own[key].shape)}"
@@ -232,27 +240,30 @@ def read_encoder(
         if key in own and state[old].shape != own[key].shape
     ]
     if odd:
-        raise UserError(f"the checkpoint has another encoder than {name!r}: {shortened(odd)}")
+        raise UserError(
+            f"the shapes in the checkpoint are not those of encoder {name!r}: {shortened(odd)}"
+        )
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and max_seq_len > positions:
         raise UserError(
-            f"--max_seq_len: {max_seq_len} is more than the {positions} positions of {name}"
+            f"--max_seq_len: {max_seq_len} exceeds the {positions} positions of {name}; use at most "
+            f"{positions}"
         )
     taken = {key: old for key, old in keys.items() if key in own or key.startswith("pooler.")}
     with TemporaryDirectory() as folder:
         config.save_pretrained(folder)
-        # Cloned: safetensors refuses tensors that share memory, as tied weights do.
+        # Clone, because safetensors rejects tensors that share memory, as tied weights do.
         copies = {key: state[old].clone() for key, old in taken.items()}
         save_file(copies, Path(folder) / "model.safetensors", metadata={"format": "pt"})
         encoder = load_encoder(folder)
-    encoder.source = str(source)  # that folder is gone
+    encoder.source = str(source)  # not the temporary folder
     has_pooler = encoder.pooler_weights() is not None
     report.used += [old for key, old in taken.items() if key in own or has_pooler]
     return encoder
 
 
 def _modern(key: str) -> str:
-    """The encoder's own name of a key; until 2019 LayerNorm had gamma and beta."""
+    """Name of a key in the encoder. Until 2019 LayerNorm's parameters were gamma and beta."""
     name = key.removeprefix("bert.").replace("LayerNorm.gamma", "LayerNorm.weight")
     return name.replace("LayerNorm.beta", "LayerNorm.bias")
 
@@ -264,10 +275,10 @@ def read_head(
     state: dict[str, Tensor],
     report: ImportReport,
 ) -> bool:
-    """Copy the checkpoint's head into ``head``; False where it has none of this kind.
+    """Copy the checkpoint's head into ``head``; return False if it has no head of this kind.
 
     Raises:
-        UserError: it has another size.
+        UserError: the checkpoint's head has another size.
     """
     from mt_dnn.heads.pooled import CandidateHead, PooledHead
 
@@ -279,18 +290,19 @@ def read_head(
     keys = {o + kind: t + kind for o, t in prefixes.items() for kind in ("weight", "bias")}
     found = {key: state[theirs].float() for key, theirs in keys.items()}
     if source and source.activation == "identity" and pooled:
-        # Two linear maps in a row are one, and so is our head without an activation.
+        # Without an activation our head has no dense layer: merge the two linear maps into one.
         dense, bias = found.pop("pooler.0.weight"), found.pop("pooler.0.bias")
         found["output.bias"] = found["output.bias"] + found["output.weight"] @ bias
         found["output.weight"] = found["output.weight"] @ dense
     if source is None or found.keys() != own.keys():
-        report.heads[task.name] = "new: the checkpoint has no head of this kind for it"
+        report.heads[task.name] = "new: the checkpoint has no such head for this task"
         report.missing += [f"{task.head_name}.{key}" for key in head.state_dict()]
         return False
     if any(tensor.shape != own[key].shape for key, tensor in found.items()):
         raise UserError(
-            f"task {task.name!r} has {len(own['output.bias'])} outputs (n_class: {task.n_class}), "
-            f"{source.output}* in the checkpoint has {len(found['output.bias'])}; --use says whose is whose"
+            f"task {task.name!r} has {len(own['output.bias'])} outputs (n_class: {task.n_class}), but "
+            f"{source.output}* in the checkpoint has {len(found['output.bias'])}; assign heads to tasks "
+            f"with --use"
         )
     inner.load_state_dict(found)
     on = f" on {source.pooler}*, {source.activation}" if source.pooler and pooled else ""

@@ -1,1 +1,1 @@
-"""Finished runs as models for others: export to transformers, averages of weights."""
+"""Publish finished runs: export to transformers, averages of model weights."""

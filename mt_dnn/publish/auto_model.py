@@ -1,7 +1,8 @@
-"""A task's encoder and head as one model of transformers, and the proof that it is the same function.
+"""Convert a task's encoder and head to one model of transformers, and check that the outputs agree.
 
-transformers has one head for each architecture and use. Where ours computes the same, its weights are
-copied under the other's names; where not, nothing is made: :data:`LAYERS` says what there is.
+transformers has one head class for each architecture and use. If our head computes the same function,
+its weights are copied under the names of that class; otherwise the conversion fails. :data:`LAYERS`
+lists the supported heads.
 """
 
 from __future__ import annotations
@@ -31,19 +32,20 @@ TOKEN = "AutoModelForTokenClassification"
 ANSWER = "AutoModelForQuestionAnswering"
 
 TOLERANCE = 1e-5
-"""Of the largest logit: what sums in another order may differ by in float32."""
+"""Allowed difference, relative to the largest logit. Sums in another order round differently in float32."""
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A head of transformers: first token -> ``dense`` -> activation -> ``output``."""
+    """Module names of a head of transformers: first token -> ``dense`` -> activation -> ``output``."""
 
     output: str
     dense: str | None = None
-    """None: ``output`` alone, at every token."""
+    """None: the head is ``output`` alone, applied to every token."""
     activation: str | None = None
+    """The fixed activation; None if ``setting`` selects it, or if there is no dense layer."""
     setting: str | None = None
-    """Key of its config that names the activation, which then may be any."""
+    """Key of the model's config that selects the activation; every activation is then possible."""
 
 
 _Heads = dict[str, Layers]
@@ -51,7 +53,7 @@ _TOKENS: _Heads = {TOKEN: Layers("classifier"), ANSWER: Layers("qa_outputs")}
 
 
 def _pooled(dense: str, activation: str | None = None, *, setting: str | None = None) -> _Heads:
-    """An architecture with the same head for sequences and for choices."""
+    """Heads of an architecture that has the same head for sequences and for multiple choice."""
     layers = Layers("classifier", dense, activation, setting)
     return {SEQUENCE: layers, CHOICE: layers, **_TOKENS}
 
@@ -74,17 +76,17 @@ LAYERS: dict[str, _Heads] = {
     },
     "mpnet": _ROBERTA | {CHOICE: Layers("classifier", "mpnet.pooler.dense", "tanh")},
     "roberta": _ROBERTA,
-    "t5": {TOKEN: Layers("classifier")},  # its others read the decoder
+    "t5": {TOKEN: Layers("classifier")},  # its other heads read the decoder
     "xlm-roberta": _ROBERTA,
 }
-"""``model_type`` -> auto class -> its head, read off the modeling files of transformers 5."""
+"""``model_type`` -> auto class -> its head; taken from the modeling files of transformers 5."""
 
 
 def build_auto_model(model: MTDNN, task: str) -> PreTrainedModel:
-    """The encoder and the task's head in transformers' own class, with the task's labels, float32.
+    """Build the transformers model of a task in float32, with the task's labels in its config.
 
     Raises:
-        UserError: transformers has no such head; says which setting is in the way.
+        UserError: transformers has no equivalent head; the message names the setting that prevents it.
     """
     definition, encoder = model.tasks[task], model.encoder
     name = model.task_types[task].auto_model
@@ -98,9 +100,9 @@ def build_auto_model(model: MTDNN, task: str) -> PreTrainedModel:
     dense, activation, output = _linear_layers(model.heads[definition.head_name], definition)
     possible = tuple(ACTIVATIONS) if layers.setting else (layers.activation,)
     if layers.dense is not None and activation not in possible:
-        said = f"actf {activation} (or model.activation of the run)"
+        setting = f"actf {activation} (or model.activation of the run)"
         raise _refused(
-            definition, f"{said}; {name} of {kind} has {' or '.join(map(str, possible))}"
+            definition, f"{setting}; {name} of {kind} has {' or '.join(map(str, possible))}"
         )
     config = copy.deepcopy(encoder.config)
     config.update(_settings(definition, output.out_features))
@@ -122,7 +124,7 @@ def build_auto_model(model: MTDNN, task: str) -> PreTrainedModel:
 
 
 def _settings(task: TaskDef, count: int) -> dict[str, Any]:
-    """Of a config, for a head of ``count`` outputs: their labels, where the task has words for them."""
+    """Config entries for a head of ``count`` outputs, with their label names if the task has them."""
     if len(task.labels) != count:
         return {"num_labels": count}
     ids = {label: index for index, label in enumerate(task.labels)}
@@ -132,7 +134,11 @@ def _settings(task: TaskDef, count: int) -> dict[str, Any]:
 def _linear_layers(
     head: nn.Module, task: TaskDef
 ) -> tuple[nn.Linear | None, str | None, nn.Linear]:
-    """What a head is made of: dense layer and activation, where it has them, and output layer."""
+    """Dense layer and activation of a head, or None, and its output layer.
+
+    Raises:
+        UserError: the head is of another kind, or does not read the first token.
+    """
     head = head.scorer if isinstance(head, CandidateHead) else head
     if isinstance(head, TokenHead):
         return None, None, head.output
@@ -140,8 +146,8 @@ def _linear_layers(
         setting = "enable_san" if task.enable_san else f"its head, {type(head).__name__}"
         raise _refused(task, setting)
     if head.pooling != "cls":
-        said = f"pooling {head.pooling} (or model.pooling of the run)"
-        raise _refused(task, f"{said}; its heads read the first token, cls")
+        setting = f"pooling {head.pooling} (or model.pooling of the run)"
+        raise _refused(task, f"{setting}; heads of transformers read the first token, cls")
     if not len(head.pooler):
         return None, "none", head.output
     dense, activation = head.pooler
@@ -152,22 +158,23 @@ def _linear_layers(
 
 def _refused(task: TaskDef, setting: str) -> UserError:
     return UserError(
-        f"task {task.name!r} has no counterpart in transformers: {setting}. mt_dnn.load serves it"
+        f"task {task.name!r} has no counterpart in transformers: {setting}. Load the run with "
+        f"mt_dnn.load instead"
     )
 
 
 def encoder_class(encoder: Encoder) -> str:
-    """The auto class that loads an exported encoder: half of an encoder-decoder has its own."""
+    """Name of the auto class that loads an exported encoder; encoder-decoders need their own."""
     own = MODEL_MAPPING.get(type(encoder.config), None) is type(encoder.model)
     return "AutoModel" if own else "AutoModelForTextEncoding"
 
 
 @torch.inference_mode()
 def check_encoder(folder: Path, model: MTDNN) -> None:
-    """Hold an exported encoder against the run's: equal to the last bit.
+    """Check that an exported encoder and the run's give bitwise equal embeddings.
 
     Raises:
-        UserError: it is not.
+        UserError: the embeddings differ.
     """
     batch = probe(model.encoder, next(iter(model.tasks)))
     expected = model.encode(model.embed(batch), batch)
@@ -175,16 +182,18 @@ def check_encoder(folder: Path, model: MTDNN) -> None:
     found = loaded(**_inputs(batch, model.encoder)).last_hidden_state
     if not torch.equal(found, expected):
         raise UserError(
-            f"{type(loaded).__name__} gives other embeddings than the run's; nothing is written"
+            f"{type(loaded).__name__} gives other embeddings than the run's encoder; nothing is written"
         )
 
 
 @torch.inference_mode()
 def check_task(folder: Path, model: MTDNN, task: str) -> None:
-    """Hold an exported task against the run's: logits within :data:`TOLERANCE`, at real tokens.
+    """Check that an exported task and the run's give the same logits, up to :data:`TOLERANCE`.
+
+    Logits at padding tokens are not compared.
 
     Raises:
-        UserError: they are not.
+        UserError: the logits differ, or their shapes do.
     """
     batch = probe(model.encoder, task)
     expected = model.infer(batch)
@@ -204,24 +213,24 @@ def check_task(folder: Path, model: MTDNN, task: str) -> None:
     if found.shape != expected.shape:
         raise _refused(
             model.tasks[task],
-            f"its logits would have the shape {tuple(found.shape)}, not {tuple(expected.shape)}",
+            f"its logits would have shape {tuple(found.shape)} instead of {tuple(expected.shape)}",
         )
     error, scale = (found - expected).abs().max(), expected.abs().max()
     if not error <= TOLERANCE * scale:  # written so that NaN fails
         raise _refused(
             model.tasks[task],
-            f"its logits would differ from the run's, which are up to {scale:.3g}, by {error:.3g}",
+            f"its logits would differ from the run's by up to {error:.3g}, where the largest is {scale:.3g}",
         )
 
 
 def probe(encoder: Encoder, task: str, lengths: tuple[int, ...] = (12, 7, 9, 2)) -> Batch:
-    """Random tokens to compare two models on: padded, of both token types, as pairs of candidates."""
+    """Batch of random tokens to compare two models: padded, both token types, pairs of candidates."""
     generator = torch.Generator().manual_seed(0)
     words = encoder.model.get_input_embeddings()
     assert isinstance(words, nn.Embedding)
     pad = int(getattr(encoder.config, "pad_token_id", None) or 0)
     shape = (len(lengths), max(lengths))
-    # Any but the padding token, by which some models count positions.
+    # Exclude the padding token, because some models derive positions from it.
     ids = torch.randint(1, words.num_embeddings, shape, generator=generator)
     ids = (ids + pad) % words.num_embeddings
     mask = (torch.arange(shape[1]) < torch.tensor(lengths)[:, None]).long()

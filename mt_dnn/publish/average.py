@@ -1,8 +1,9 @@
 """Average the weights of runs: ``mt-dnn average --run runs/a runs/b --out soup``.
 
-A model soup (Wortsman et al. 2022, arXiv 2203.05482): runs that were fine-tuned from one pretrained
-encoder, with other seeds or hyperparameters, often do better as the mean of their weights than the best
-of them does, and cost no more than one. ``--checkpoints`` takes the step checkpoints of one run instead.
+A model soup (Wortsman et al. 2022, arXiv 2203.05482) is the mean of the weights of several runs that
+were fine-tuned from the same pretrained encoder with different seeds or hyperparameters. It often scores
+higher than the best of them, and costs no more than a single model. ``--checkpoints`` averages the step
+checkpoints of one run instead.
 """
 
 from __future__ import annotations
@@ -25,39 +26,42 @@ if TYPE_CHECKING:  # --help needs no torch
 
 State = dict[str, "Tensor"]
 TASK_FIELDS = ("data_format", "task_type", "n_class", "labels", "enable_san", "head")
-"""What tasks must agree in; how they were trained may differ."""
+"""Fields in which the tasks of the models must agree. How they were trained may differ."""
 PROVENANCE = ("_name_or_path", "transformers_version", "architectures", "dtype")
-"""Of an encoder's config: where it comes from, and not what it computes."""
+"""Keys of an encoder's config that describe its origin, not what it computes."""
 
 
 def average(
     runs: list[str], out: str, *, checkpoints: bool = False, overwrite: bool = False
 ) -> list[str]:
-    """Write the mean model, encoder and heads, where mt_dnn.load and --model.init_from read it.
+    """Write a model folder with the mean of the runs' weights, of the encoder and of the heads.
 
-    All but the weights is the first run's: task settings, tokenizer, longest sequence. There are no
-    scores with it, and mt_dnn.json says under ``averaged`` what it is the mean of.
+    mt_dnn.load and --model.init_from read the folder. Task settings, tokenizer and maximal sequence
+    length are those of the first run. The folder has no scores; its mt_dnn.json lists the averaged
+    folders under ``averaged``.
 
     Args:
         runs: run directories, or their ``best`` folders; with ``checkpoints`` one run directory.
         out: the folder to write.
-        checkpoints: the mean over the step checkpoints that the run has kept (train.keep of them).
-        overwrite: replace a model folder that is there.
+        checkpoints: average the step checkpoints that the run has kept (at most ``train.keep``).
+        overwrite: replace ``out`` if it is a model folder.
 
     Returns:
         The folders that were averaged.
 
     Raises:
-        UserError: no such runs, fewer than two models, models that differ in more than their weights
-            (says in what), or ``out`` is taken.
+        UserError: a run does not exist, there are fewer than two models, ``out`` is not free, or the
+            models differ in more than their weights; the message names the difference.
     """
     folder = check_out(out, overwrite=overwrite, runs=runs)
     if checkpoints and len(runs) != 1:
-        raise UserError("--checkpoints: averages those of one run; give --run one folder")
+        raise UserError("--checkpoints averages the checkpoints of one run; give --run one folder")
     if not checkpoints and len(runs) < 2:
-        raise UserError("--run: give two runs or more, or --checkpoints for those of one")
+        raise UserError(
+            "--run: give at least two runs, or add --checkpoints to average those of one run"
+        )
 
-    # After the mistakes that are quickly seen: these load torch.
+    # Imported after the arguments are checked, because these modules load torch.
     from mt_dnn.runs.model_card import model_card
     from mt_dnn.runs.run_dir import HOW_TO_LOAD, model_folder, read_model_facts, write_model_folder
     from mt_dnn.training.checkpoint import checkpoint_folders
@@ -69,8 +73,8 @@ def average(
         sources = checkpoint_folders(Path(runs[0]))
         if len(sources) < 2:
             raise UserError(
-                f"{runs[0]}: {len(sources)} checkpoints; two or more are needed: train with "
-                f"train.keep, and train.save_every"
+                f"{runs[0]} has {len(sources)} checkpoints, but at least two are needed; set "
+                f"train.save_every and train.keep when training"
             )
         states = _states_of_checkpoints(sources, model)
     else:
@@ -80,8 +84,8 @@ def average(
     facts = {"model": dataclasses.asdict(config), "max_seq_len": max_seq_len, "averaged": names}
     card = model_card(
         folder.name,
-        f"The mean of the weights of {len(names)} models, one shared encoder with a head for each of: "
-        f"{', '.join(model.tasks)}. Started from `{config.encoder}`. mt_dnn.json names them.",
+        f"The mean of the weights of {len(names)} models: one shared encoder with a head for each of: "
+        f"{', '.join(model.tasks)}. Started from `{config.encoder}`. mt_dnn.json lists the models.",
         use=HOW_TO_LOAD,
     )
     write_model_folder(folder, model=model, tokenizer=tokenizer, facts=facts, card=card)
@@ -89,14 +93,14 @@ def average(
 
 
 def mean(states: Iterable[tuple[str, State]]) -> State:
-    """The mean of each tensor, in its own type, summed in float64: equal tensors stay as they are.
+    """Mean of each tensor, in the tensor's own type. Sums are float64, so equal tensors are unchanged.
 
     Args:
-        states: (name for messages, tensors by name).
+        states: pairs of a name for messages and the tensors by name.
 
     Raises:
-        UserError: another set of tensors or another shape, or integers (which have no mean that is
-            one of them) that differ.
+        UserError: the states differ in their tensor names or shapes, or in an integer tensor, which
+            cannot be averaged.
     """
     import torch
 
@@ -130,17 +134,21 @@ def _check_tensors(total: State, state: State, first: str, name: str) -> None:
 
     if odd := sorted(total.keys() ^ state.keys()):
         where = first if odd[0] in total else name
-        raise UserError(f"{first} and {name} differ: {odd[0]} is in {where} alone")
+        raise UserError(f"{first} and {name} differ: only {where} has {odd[0]}")
     for key, tensor in state.items():
         shapes = tuple(total[key].shape), tuple(tensor.shape)
         if shapes[0] != shapes[1]:
-            raise UserError(f"{first} and {name} differ: {key} is {shapes[0]} and {shapes[1]}")
+            raise UserError(
+                f"{first} and {name} differ: {key} has shape {shapes[0]} and {shapes[1]}"
+            )
         if not tensor.is_floating_point() and not torch.equal(total[key], tensor):
-            raise UserError(f"{first} and {name} differ: {key}, which has no mean")
+            raise UserError(
+                f"{first} and {name} differ in {key}, which holds integers and cannot be averaged"
+            )
 
 
 def _states_of_runs(folders: Sequence[Path]) -> Iterator[State]:
-    """Their weights; raises UserError where they do not go together."""
+    """Yield the weights of each run; raise UserError if the runs cannot be averaged."""
     own: dict[str, Any] = {}
     for folder in folders:
         model, tokenizer = _load(folder)
@@ -149,13 +157,14 @@ def _states_of_runs(folders: Sequence[Path]) -> Iterator[State]:
         for key in own | facts:
             if (one := own.get(key)) != (other := facts.get(key)):
                 raise UserError(
-                    f"{folders[0]} and {folder} differ in more than weights: {key}: {one!r} and {other!r}"
+                    f"{folders[0]} and {folder} differ in more than their weights: {key}: "
+                    f"{one!r} and {other!r}"
                 )
         yield model.state_dict()
 
 
 def _states_of_checkpoints(folders: Sequence[Path], vessel: MTDNN) -> Iterator[State]:
-    """Their weights, loaded into ``vessel`` one after the other."""
+    """Yield the weights of each checkpoint, loaded into ``vessel``."""
     from safetensors.torch import load_model
 
     for folder in folders:
@@ -176,7 +185,7 @@ def _load(run: Path) -> tuple[MTDNN, PreTrainedTokenizerBase]:
 
 
 def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> dict[str, Any]:
-    """What a model computes but for its weights, in the order in which it is compared."""
+    """Everything but the weights that determines a model's outputs, in order of comparison."""
     from data_utils.manifest import tokenizer_hash
     from mt_dnn.runs.run_dir import read_model_facts
 
@@ -192,7 +201,7 @@ def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> di
         for key, value in model.encoder.config.to_dict().items()
         if key not in PROVENANCE and "drop" not in key
     }
-    # It is not trained: where it differs, the runs started from different encoders.
+    # The pretrained pooler is not trained: if it differs, the runs started from different encoders.
     pooler = model.encoder.pooler_weights()
     digest = pooler and hashlib.sha256(b"".join(part.numpy().tobytes() for part in pooler))
     facts["pretrained pooler"] = digest and digest.hexdigest()[:12]
@@ -212,9 +221,11 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn average") -> 
     add(
         "--checkpoints",
         action="store_true",
-        help="Average the step checkpoints that one run has kept (train.keep of them).",
+        help="Average the step checkpoints that one run has kept (at most train.keep).",
     )
-    add("--overwrite", action="store_true", help="Replace a model folder that is there.")
-    given = parser.parse_args(args)
-    names = average(given.run, given.out, checkpoints=given.checkpoints, overwrite=given.overwrite)
-    print("\n".join(["the mean of", *(f"  {name}" for name in names), f"written: {given.out}"]))
+    add("--overwrite", action="store_true", help="Replace --out if it is a model folder.")
+    options = parser.parse_args(args)
+    names = average(
+        options.run, options.out, checkpoints=options.checkpoints, overwrite=options.overwrite
+    )
+    print("\n".join(["averaged:", *(f"  {name}" for name in names), f"written: {options.out}"]))

@@ -1,6 +1,7 @@
 """Publish a finished run: ``mt-dnn export --run runs/glue --out published/glue``.
 
-Without ``--task`` it is the shared encoder alone; with it, that task's model as transformers has it.
+Without ``--task`` only the shared encoder is exported. With it, encoder and head of that task are
+exported as a model class of transformers.
 """
 
 from __future__ import annotations
@@ -16,23 +17,24 @@ if TYPE_CHECKING:  # --help needs no torch
 
 
 def export(run: str, out: str, *, task: str | None = None, overwrite: bool = False) -> str:
-    """Write configuration, weights, tokenizer and a model card; returns the class that loads them.
+    """Write configuration, weights, tokenizer and model card; return the name of the loading class.
 
-    What is written has been loaded and held against the run before it takes its place: embeddings
-    are equal to the last bit, logits up to float32 rounding.
+    The exported model is loaded and compared with the run before it is moved to ``out``: embeddings must
+    be bitwise equal, logits equal up to float32 rounding.
 
     Args:
         run: a run directory, or its ``best`` folder.
         out: the folder to write.
-        task: whose head to take along; None: the encoder alone.
-        overwrite: replace a model folder that is there.
+        task: the task whose head is exported too; None exports the encoder alone.
+        overwrite: replace ``out`` if it is a model folder.
 
     Raises:
-        UserError: no such run or task, ``out`` is taken, or transformers has no head like the task's.
+        UserError: the run or task does not exist, ``out`` is not free, or transformers has no head that
+            is equivalent to the task's.
     """
     folder = check_out(out, overwrite=overwrite, runs=[run])
 
-    # After the mistakes that are quickly seen: these load torch.
+    # Imported after the arguments are checked, because these modules load torch.
     from data_utils.task_def import dataset_name
     from mt_dnn.encoders.pretrained import quiet
     from mt_dnn.inference.predictor import load
@@ -83,7 +85,7 @@ def _how_to_load(name: str, folder: str, encoder: Encoder) -> str:
         f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
     ]
     module = type(encoder.config).__module__
-    if not module.startswith("transformers."):  # an architecture of ours registers itself
+    if not module.startswith("transformers."):  # importing our own architecture registers it
         lines.insert(0, f"import {module}")
     return "\n".join(["```python", *lines, "```"])
 
@@ -98,8 +100,8 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn export") -> N
     add = parser.add_argument
     add("--run", required=True, help="Run directory, or its best/ folder.")
     add("--out", required=True, help="Folder to write.")
-    add("--task", help="Whose head to take along; left out: the shared encoder alone.")
-    add("--overwrite", action="store_true", help="Replace a model folder that is there.")
-    given = parser.parse_args(args)
-    name = export(given.run, given.out, task=given.task, overwrite=given.overwrite)
-    print(f"written: {given.out}: {name}, the same function as the run's")
+    add("--task", help="Export this task's head too; default: the shared encoder alone.")
+    add("--overwrite", action="store_true", help="Replace --out if it is a model folder.")
+    options = parser.parse_args(args)
+    name = export(options.run, options.out, task=options.task, overwrite=options.overwrite)
+    print(f"written: {options.out}; load it with {name}; its outputs equal the run's")

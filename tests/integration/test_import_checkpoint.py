@@ -197,7 +197,7 @@ def test_the_settings_know_the_shared_poolers_activation(load, state, tmp_path):
     assert report.heads["pair"] == "scoring_list.0.* on pooler.dense.*, gelu"
     assert "--pooler_activation identity" in report.notes[-1]
     assert mt_dnn.load(tmp_path / "out").task("pair").activation == "gelu"
-    with pytest.raises(UserError, match=r"has 'swish'; .*--pooler_activation.* Choices: gelu, "):
+    with pytest.raises(UserError, match=r"has 'swish', .*--pooler_activation.* Choices: gelu, "):
         load(with_shared_pooler(state), {"pooler_actf": "swish"}, out=str(tmp_path / "other"))
     report = load(state, {"pooler_actf": "gelu"}, out=str(tmp_path / "third"))
     assert report.heads["pair"] == "scoring_list.0.* on bert.pooler.dense.*, tanh"
@@ -306,7 +306,7 @@ def test_the_checkpoint_remembers_its_tasks_and_use_overrules_it(load, state, tm
     )
     heads = load_file(tmp_path / "used" / "heads.safetensors")
     torch.testing.assert_close(heads["pick.scorer.output.weight"], linear(1, seed=30)["weight"])
-    assert "the checkpoint says that it was trained on pair, pick, score" in report.notes
+    assert "according to the checkpoint it was trained on pair, pick, score" in report.notes
 
 
 def san(n_out: int) -> State:
@@ -337,7 +337,7 @@ def test_what_has_no_place_here_is_named_and_its_head_is_left_out(load, state, t
     assert "scoring_list.0.alpha" in lines
     assert "missing     4  pair.pooler.0.weight, " in lines
     assert "used       43  bert.* 39, scoring_list.1.* 2, scoring_list.2.* 2" in lines
-    assert "note: beside the weights, not taken over: optimizer, config" in lines
+    assert "note: entries other than the weights, not imported: optimizer, config" in lines
     written = json.loads((tmp_path / "out" / "import_report.json").read_text())
     assert written["unused"] == report.unused
     assert written["used"] == report.used
@@ -392,7 +392,7 @@ def without(state: State, *keys: str) -> State:
 
 LOST = ("bert.encoder.layer.1.output.dense.weight", "bert.embeddings.LayerNorm.bias")
 MISTAKES: dict[str, tuple[Callable[[State], State], dict[str, Any]]] = {
-    r"task 'pair' has 2 outputs \(n_class: 2\), scoring_list\.0\.\* in the checkpoint has 3": (
+    r"task 'pair' has 2 outputs \(n_class: 2\), but scoring_list\.0\.\* in the checkpoint has 3": (
         lambda state: state | under("scoring_list.0", linear(3, seed=1)),
         {},
     ),
@@ -403,7 +403,7 @@ MISTAKES: dict[str, tuple[Callable[[State], State], dict[str, Any]]] = {
         ),
         {"use": "pair,pick"},
     ),
-    r"has 2 heads, and there are 3 tasks: pair, score, pick\. .* --use": (
+    r"has 2 heads, but there are 3 tasks: pair, score, pick\. .* --use": (
         lambda state: without(state, "scoring_list.2.weight", "scoring_list.2.bias"),
         {},
     ),
@@ -411,15 +411,15 @@ MISTAKES: dict[str, tuple[Callable[[State], State], dict[str, Any]]] = {
         lambda state: state,
         {"use": "pear,score,pick"},
     ),
-    "head 'pair' is that of several tasks": (lambda state: state, {"use": "pair,pair,pick"}),
+    "head 'pair' belongs to several tasks": (lambda state: state, {"use": "pair,pair,pick"}),
     r"lacks 2 of the 37 weights of encoder .*: bert\.embeddings\.LayerNorm\.bias, "
     r"bert\.encoder\.layer\.1\.output\.dense\.weight$": (lambda state: without(state, *LOST), {}),
-    "has another encoder than .*: "
+    "are not those of encoder .*: "
     r"bert\.embeddings\.word_embeddings\.weight \(7, 32\), not \(\d+, 32\)$": (
         lambda state: state | {"bert.embeddings.word_embeddings.weight": torch.ones(7, HIDDEN)},
         {},
     ),
-    "--max_seq_len: 512 is more than the 128 positions": (
+    "--max_seq_len: 512 exceeds the 128 positions": (
         lambda state: state,
         {"max_seq_len": 512},
     ),
@@ -428,7 +428,7 @@ MISTAKES: dict[str, tuple[Callable[[State], State], dict[str, Any]]] = {
         {"encoder": "no/such/folder"},
     ),
     r"task file .*missing\.yml": (lambda state: state, {"tasks": "missing.yml"}),
-    r"there is no file missing\.pt": (lambda state: state, {"checkpoint": "missing.pt"}),
+    r"file missing\.pt does not exist": (lambda state: state, {"checkpoint": "missing.pt"}),
 }
 
 
@@ -455,11 +455,11 @@ def test_a_folder_that_exists_stays_as_it_is(load, state, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"model": {}, "config": {}}, r"no `state` in it.* Found: model, config"),
-        ({"state": {"bert.x": "text"}}, "no `state` in it"),
-        (torch.ones(2), r"no `state` in it.* Found: Tensor"),
-        (b"not torch's", "is not a file of torch.save, or is damaged"),
-        (b"", "is not a file of torch.save, or is damaged"),
+        ({"model": {}, "config": {}}, r"has no entry `state`.* Found: model, config"),
+        ({"state": {"bert.x": "text"}}, "has no entry `state`"),
+        (torch.ones(2), r"has no entry `state`.* Found: Tensor"),
+        (b"not torch's", "was not written by torch.save, or is damaged"),
+        (b"", "was not written by torch.save, or is damaged"),
     ],
 )
 def test_other_files_are_told_apart(load, tmp_path, content, message):
@@ -490,7 +490,7 @@ def test_an_object_whose_code_would_run_is_refused(load, state, tmp_path, old_fo
     torch.save(entries, path, _use_new_zipfile_serialization=not old_form)
     with pytest.raises(AssertionError, match="code of the file ran"):
         torch.load(path, weights_only=False)
-    with pytest.raises(UserError, match=r"refused: to read the .*exploded in it would run code"):
+    with pytest.raises(UserError, match=r"refused, because reading its .*exploded would run code"):
         load(state, checkpoint=str(path))
     assert not (tmp_path / "out").exists()
 

@@ -68,7 +68,7 @@ def test_the_encoder_of_a_run(run: Run, predictor: Predictor, cli: Cli, tmp_path
     out = tmp_path / "new" / "encoder"
     code, said, err = cli(export, "--run", run.folder, "--out", out)
     assert (code, err) == (0, "")
-    assert said == f"written: {out}: AutoModel, the same function as the run's\n"
+    assert said == f"written: {out}; load it with AutoModel; its outputs equal the run's\n"
     tokenizer = hf.AutoTokenizer.from_pretrained(out)
     model = hf.AutoModel.from_pretrained(out).eval()
     for text in ("a dog", "the house of the king is old and the river is deep"):
@@ -85,7 +85,7 @@ def test_a_task_of_a_run(two_runs: list[Path], cli: Cli, tmp_path: Path) -> None
         out = tmp_path / task
         code, said, err = cli(export, "--run", two_runs[0], "--task", task, "--out", out)
         assert (code, err) == (0, "")
-        assert "AutoModelForSequenceClassification, the same function" in said
+        assert "load it with AutoModelForSequenceClassification;" in said
         tokenizer = hf.AutoTokenizer.from_pretrained(out)
         model = hf.AutoModelForSequenceClassification.from_pretrained(out).eval()
         with torch.inference_mode():
@@ -120,7 +120,7 @@ def test_mistakes_end_with_code_2_and_leave_nothing(run: Run, cli: Cli, tmp_path
         (
             ["--run", run.folder, "--task", "nli", "--out", out],
             "error: task 'nli' has no counterpart in transformers: pooling mean (or model.pooling of "
-            "the run); its heads read the first token, cls. mt_dnn.load serves it\n",
+            "the run); heads of transformers read the first token, cls. Load the run with mt_dnn.load instead\n",
         ),
         (["--run", run.folder, "--task", "nil", "--out", out], "has no task 'nil'. Did you mean"),
         (["--run", tmp_path, "--out", out], "is not a finished run"),
@@ -133,7 +133,7 @@ def test_mistakes_end_with_code_2_and_leave_nothing(run: Run, cli: Cli, tmp_path
         assert (code, said) == (2, ""), err
         assert message in err
     for args, message in (
-        (["--run", run.folder, "--out", out], "give two runs or more"),
+        (["--run", run.folder, "--out", out], "give at least two runs"),
         (["--run", run.folder, tmp_path, "--out", out], "is not a finished run"),
         (["--run", run.folder, "--checkpoints", "--out", out], "0 checkpoints; two or more"),
         (["--run", run.folder, run.folder, "--out", tmp_path / "full"], "is not empty"),
@@ -161,7 +161,7 @@ def test_two_runs_are_averaged_and_their_mean_is_a_model(
     code, said, err = cli(average, "--run", *two_runs, "--out", out)
     assert (code, err) == (0, "")
     assert said.splitlines() == [
-        "the mean of",
+        "averaged:",
         *(f"  {run}/best" for run in two_runs),
         f"written: {out}",
     ]

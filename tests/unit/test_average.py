@@ -69,25 +69,25 @@ def test_integers_must_agree():
     found = mean(named({"ids": ids, "flag": flag}, {"ids": ids.clone(), "flag": flag}))
     assert torch.equal(found["ids"], ids)
     assert found["ids"].dtype == ids.dtype
-    with pytest.raises(UserError, match="run0 and run2 differ: ids, which has no mean"):
+    with pytest.raises(UserError, match="run0 and run2 differ in ids, which holds integers"):
         mean(named({"ids": ids}, {"ids": ids}, {"ids": ids + 1}))
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"a": torch.zeros(2, 3)}, r"run0 and run1 differ: b is in run0 alone"),
+        ({"a": torch.zeros(2, 3)}, r"run0 and run1 differ: only run0 has b"),
         (
             {"a": torch.zeros(2, 3), "b": torch.zeros(1), "c": torch.zeros(1)},
-            r"run0 and run1 differ: c is in run1 alone",
+            r"run0 and run1 differ: only run1 has c",
         ),
         (
             {"a": torch.zeros(3, 2), "b": torch.zeros(1)},
-            r"run0 and run1 differ: a is \(2, 3\) and \(3, 2\)",
+            r"run0 and run1 differ: a has shape \(2, 3\) and \(3, 2\)",
         ),
         (  # which would broadcast
             {"a": torch.zeros(1, 3), "b": torch.zeros(1)},
-            r"run0 and run1 differ: a is \(2, 3\) and \(1, 3\)",
+            r"run0 and run1 differ: a has shape \(2, 3\) and \(1, 3\)",
         ),
     ],
 )
@@ -195,7 +195,7 @@ def test_how_they_were_trained_may_differ(make, tmp_path):
 def test_tasks_that_differ_are_named(make, tmp_path, changes, message):
     runs = [make("a"), make("b", **changes)]
     with pytest.raises(
-        UserError, match=rf"a/best and .*b/best differ in more than weights: {message}"
+        UserError, match=rf"a/best and .*b/best differ in more than their weights: {message}"
     ):
         average(runs, str(tmp_path / "soup"))
     assert not (tmp_path / "soup").exists()
@@ -213,7 +213,7 @@ def test_encoders_and_tokenizers_that_differ_are_named(make, tmp_path, file, cha
     runs = [make("a"), make("b")]
     path = Path(runs[1]) / "best" / file
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    with pytest.raises(UserError, match=f"differ in more than weights: {message}"):
+    with pytest.raises(UserError, match=f"differ in more than their weights: {message}"):
         average(runs, str(tmp_path / "soup"))
 
 
@@ -226,17 +226,17 @@ def test_runs_from_different_encoders_are_refused(make, tmp_path):
     elsewhere = tiny_encoder_folder(tmp_path / "elsewhere", seed=1)
     assert load_encoder(str(elsewhere)).pooler_weights() is not None
     runs = [make("a"), make("b", encoder=elsewhere)]
-    with pytest.raises(UserError, match="differ in more than weights: pretrained pooler"):
+    with pytest.raises(UserError, match="differ in more than their weights: pretrained pooler"):
         average(runs, str(tmp_path / "soup"))
 
 
 def test_how_many_runs(make, tmp_path):
     run = make("a")
-    with pytest.raises(UserError, match="give two runs or more, or --checkpoints"):
+    with pytest.raises(UserError, match="give at least two runs, or add --checkpoints"):
         average([run], str(tmp_path / "soup"))
-    with pytest.raises(UserError, match="those of one run; give --run one folder"):
+    with pytest.raises(UserError, match="the checkpoints of one run; give --run one folder"):
         average([run, run], str(tmp_path / "soup"), checkpoints=True)
-    with pytest.raises(UserError, match="0 checkpoints; two or more are needed"):
+    with pytest.raises(UserError, match="has 0 checkpoints, but at least two are needed"):
         average([run], str(tmp_path / "soup"), checkpoints=True)
     with pytest.raises(UserError, match="holds the model that is read"):
         average([run, make("b")], run, overwrite=True)

@@ -211,7 +211,9 @@ def test_a_head_that_transformers_lacks_is_refused_by_its_setting(
 ):
     model = model_of(architecture, tmp_path, text)
     (task,) = model.tasks
-    with pytest.raises(UserError, match=rf"task '{task}' .*{message}.*mt_dnn\.load serves it"):
+    with pytest.raises(
+        UserError, match=rf"task '{task}' .*{message}.*Load the run with mt_dnn\.load"
+    ):
         build_auto_model(model, task)
 
 
