@@ -1,1 +1,1 @@
-"""Speed and memory, each as a ratio measured in one run."""
+"""Benchmarks of speed and memory, each a ratio to a reference measured in the same run."""

@@ -1,4 +1,4 @@
-"""All of it, in one table: ``python -m benchmarks --data_dir data/glue``."""
+"""Run all benchmarks and print one table: ``python -m benchmarks --data_dir data/glue``."""
 
 from __future__ import annotations
 

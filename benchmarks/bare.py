@@ -1,4 +1,4 @@
-"""The reference: fine-tuning as one writes it by hand, with torch and transformers alone."""
+"""The reference: a hand-written fine-tuning loop that uses only torch and transformers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mt_dnn.encoders.pretrained import quiet, resolve_encoder
 
 
 class BareLoop:
-    """A classifier, AdamW, clipping and a schedule. Nothing is logged, checked or counted.
+    """Train a classifier with AdamW, gradient clipping and a schedule, without logging or checks.
 
     Args:
         encoder: as ``model.encoder`` of a run.
-        total: updates that the schedule spans.
-        compiled: torch.compile the model, with these options; None: run it as it is.
+        total: number of updates of the schedule.
+        compiled: options of torch.compile; None: do not compile.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class BareLoop:
         compiled: dict[str, Any] | None = None,
     ) -> None:
         self.device = device
-        with quiet():  # it would tell that the output layer is new
+        with quiet():  # suppress the warning that the output layer is newly initialized
             self.model = AutoModelForSequenceClassification.from_pretrained(
                 resolve_encoder(encoder), num_labels=n_class, dtype=torch.float32
             )
@@ -44,7 +44,7 @@ class BareLoop:
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, total // 10, total)
 
     def train(self, batches: Iterable[Batch], *, precision: str) -> None:
-        """One update per batch."""
+        """Do one update per batch."""
         kind, autocast = self.device.type, precision == "bf16"
         for batch in batches:
             batch = batch.to(self.device)

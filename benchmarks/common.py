@@ -1,4 +1,4 @@
-"""How everything here is measured, and shown: programs in turn, ratios round by round, one table."""
+"""Shared measurement code: run programs in turn, compare them per round, print one table."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from mt_dnn.config.run import (
 Result = TypeVar("Result")
 
 MALLOC = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
-"""Settings of glibc's allocator that change CPU speed; told with the table."""
+"""Settings of glibc's allocator that affect CPU speed; printed with the table."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured, and how long."""
+    """Data, model and length of the benchmarks."""
 
     data_dir: str = "data/glue"
     """Folder of the canonical {task}_{split}.tsv files."""
@@ -57,20 +57,20 @@ class Settings:
     max_seq_len: int = 512
     """Longest sequence in tokens."""
     precision: str = "fp32,bf16"
-    """Separated by commas; each is measured in a process of its own."""
+    """fp32, bf16 or both, separated by commas. Each is measured in a separate process."""
     device: str = "auto"
     """As system.device of a run."""
     compile: bool = False
-    """torch.compile both sides."""
+    """Compile both models with torch.compile."""
     rounds: int = 5
-    """Rounds counted; one more is run before them and thrown away."""
+    """Number of measured rounds. One warm-up round before them is not counted."""
     steps: int = 8
     """Updates of each program in one round."""
     out: str | None = None
     """Write the rows to this .json file, and the table to a .md file beside it."""
 
     def precisions(self) -> list[str]:
-        """Raises UserError for one that is not known."""
+        """Names in ``precision``; raises UserError for an unknown one."""
         names = [name.strip() for name in self.precision.split(",")]
         if wrong := [name for name in names if name not in ("fp32", "bf16")]:
             raise UserError(f"precision: {wrong[0]!r}. Choices: fp32, bf16")
@@ -79,15 +79,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """One line of the table: something of ours beside what it is held against."""
+    """One line of the table: a measurement of our program and of its reference."""
 
     what: str
-    """Ends in ``ours / reference``."""
+    """Description, ending in ``ours / reference``."""
     unit: str
     ours: float
     reference: float
     ratios: tuple[float, ...]
-    """Ours over the reference, round by round; one alone where nothing is repeated."""
+    """Ours divided by the reference, for each round; a single ratio if nothing is repeated."""
 
     @property
     def ratio(self) -> float:
@@ -97,7 +97,12 @@ class BenchmarkRow:
 def compare(
     what: str, unit: str, ours: list[float], reference: list[float], *, work: list[float]
 ) -> BenchmarkRow:
-    """Seconds per round of two programs -> their speeds, for ``work`` units done in each round."""
+    """Compare the speeds of two programs.
+
+    Args:
+        ours, reference: seconds of each round.
+        work: units of work done in each round, such as examples.
+    """
     speeds = [
         [done / took for done, took in zip(work, seconds, strict=True)]
         for seconds in (ours, reference)
@@ -107,14 +112,17 @@ def compare(
 
 
 def in_turn(programs: dict[str, Callable[[int], float]], rounds: int) -> dict[str, list[float]]:
-    """Run all programs in each round, every round from another one on.
+    """Measure all programs in every round, starting each round with another program.
 
-    A machine's speed drifts; programs that take turns drift together. Round 0 pays for warming up
-    and is left out.
+    The speed of a machine drifts over time; alternating the programs exposes all of them to the same
+    drift. Round 0 is a warm-up and is left out.
 
     Args:
-        programs: ``program(round)`` -> the seconds it took, with rounds from 0.
-        rounds: rounds counted.
+        programs: functions of the round, counted from 0, that return the seconds they took.
+        rounds: number of measured rounds.
+
+    Returns:
+        Seconds of each measured round, by program.
     """
     names = list(programs)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -126,20 +134,23 @@ def in_turn(programs: dict[str, Callable[[int], float]], rounds: int) -> dict[st
 
 
 def isolated(function: Callable[..., Result], *args: Any) -> Result:
-    """Call in a fresh process: memory peaks, and accelerate's one precision per process, stay there."""
+    """Call a function in a new process.
+
+    Peak memory is measured per process, and accelerate supports one precision per process.
+    """
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=fresh) as pool:
         return pool.submit(function, *args).result()
 
 
 def peak_memory() -> float:
-    """MB this process has held at most: on the host, libraries included."""
+    """Peak host memory of this process in MB, including libraries."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def run_config(settings: Settings, precision: str, scratch: Path, *, updates: int) -> RunConfig:
-    """A run of exactly so many updates that saves nothing; its stores and folder are in ``scratch``."""
+    """Configuration of a run with ``updates`` updates, with its stores and run folder in ``scratch``."""
     return RunConfig(
         name=f"benchmark-{precision}",
         output_dir=str(scratch / "runs"),
@@ -163,7 +174,7 @@ def run_config(settings: Settings, precision: str, scratch: Path, *, updates: in
 
 
 def machine() -> str:
-    """Versions, device, threads and allocator settings: what absolute figures depend on."""
+    """Describe what absolute numbers depend on: device, threads, versions, allocator settings."""
     import torch
 
     on = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
@@ -178,7 +189,7 @@ def run(
     prog: str,
     description: str | None,
 ) -> None:
-    """The command line of one or several benchmarks: settings in, one table out."""
+    """Command line of one or several benchmarks: parse the settings, measure, print one table."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog=f"python -m {prog}", description=description)
     parser.add_class_arguments(Settings)
@@ -206,7 +217,7 @@ def run(
 
 
 def show(rows: list[BenchmarkRow], settings: Settings, where: str, console: Console) -> None:
-    """The table in Markdown, with where and on what it was measured."""
+    """Print the table in Markdown, with the machine and the settings."""
     table = Table(box=MARKDOWN)
     table.add_column("ours / reference", no_wrap=True)
     table.add_column("unit", no_wrap=True)

@@ -1,4 +1,4 @@
-"""What a preset makes of one model's batches: delta, and the task's l_s there and beside it."""
+"""Measure a preset's perturbation delta on a model's batches, and the task's l_s at it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from mt_dnn.objective.smoothness import perturbation
 from mt_dnn.randomness import seeded_rng, step_seed
 
 NOISE, SIGNS = 0, 1
-"""Last part of a draw's seeds."""
+"""Last part of the seeds of a draw: starting noise, and signs of the baseline."""
 
 
 class Draw(NamedTuple):
-    """One draw on all rows; l_s are means over examples."""
+    """Measurements of one draw on all rows. Values of l_s are means over examples."""
 
     inf_norm: float
     relative: float
@@ -42,7 +42,7 @@ class Draw(NamedTuple):
 
 
 class Probe:
-    """A model in front of a batch, in the precision of its weights."""
+    """A model and a batch, evaluated in the precision of the model's weights."""
 
     def __init__(self, model: MTDNN, batch: Batch) -> None:
         self.model, self.batch = model, batch
@@ -55,17 +55,17 @@ class Probe:
         return self.model.logits(embeds.to(self.embeds.dtype), self.batch)
 
     def climb(self, config: SmoothnessConfig, seed: int, *, dropout: bool = False) -> Tensor:
-        """delta (N,T,E), float32 whatever the weights are, so that its noise is the same.
+        """Compute delta (N,T,E), in float32 for any weights, so that its starting noise is the same.
 
         Args:
-            dropout: in the ascent's passes, as ``config.dropout`` says.
+            dropout: use dropout in the passes of the ascent, in the mode of ``config.dropout``.
 
         Raises:
-            UserError: something was not finite.
+            UserError: the gradient of the ascent is not finite.
         """
         forward, clean = self.logits, self.clean
         if dropout and config.dropout != "off":
-            # The clean pass has the first seed, the others have it too or their own.
+            # With shared dropout, all passes use the seed of the clean pass; else each has its own.
             seeds = repeat(seed) if config.dropout == "shared" else count(seed)
             forward = partial(self.logits_with_dropout, seeds)
             with torch.no_grad():
@@ -99,7 +99,7 @@ class Probe:
 
     @torch.no_grad()
     def identity(self) -> float:
-        """max |f(x + 0) - f(ids)|, the latter by the encoder's own way from token ids."""
+        """max |f(x + 0) - f(ids)|, where f(ids) is the encoder's own forward pass on token ids."""
         encoder, batch = self.model.encoder, self.batch
         types = {"token_type_ids": batch.token_type_ids} if encoder.has_token_types else {}
         own = encoder.model(batch.input_ids, attention_mask=batch.attention_mask, **types)
@@ -110,9 +110,11 @@ class Probe:
 
 
 def draw(pairs: list[tuple[Probe, Probe]], config: SmoothnessConfig, seed: int) -> Draw:
-    """Args:
-    pairs: each batch before the float32 and the float64 model.
-    seed: the same one gives every preset the same noise and the same signs, scaled.
+    """Measure one draw of a preset.
+
+    Args:
+        pairs: for each batch, probes of the float32 and of the float64 model.
+        seed: the same seed gives every preset the same noise and the same signs, scaled.
     """
     examples = [len(probe.batch) for probe, _ in pairs]
     rows: list[tuple[float | None, ...]] = []
@@ -146,11 +148,11 @@ def draw(pairs: list[tuple[Probe, Probe]], config: SmoothnessConfig, seed: int) 
 
 
 def signs_like(delta: Tensor, seed: int) -> Tensor:
-    """The baseline: random signs of delta's l2 norm, token by token."""
+    """Random signs, scaled on each token to the l2 norm of delta; the baseline."""
     generator = torch.Generator(delta.device).manual_seed(seed)
     return random_signs_like(delta, norm="l2", generator=generator)
 
 
 def mean(values: Sequence[Any], weights: Sequence[int] | None = None) -> Any:
-    """None where the values are."""
+    """Weighted mean; None if a value is None."""
     return None if None in values else float(np.average(values, weights=weights))

@@ -1,4 +1,4 @@
-"""What the gain benchmark found on one data set, and its table."""
+"""Results of the gain benchmark on one data set, and their table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mt_dnn.config.smart import SmoothnessConfig
 
 @dataclass(frozen=True)
 class Line:
-    """One preset's line of the table: means over draws."""
+    """A line of the table: a preset's means over draws."""
 
     name: str
     config: SmoothnessConfig
@@ -24,7 +24,7 @@ class Line:
     random: float
     gain: float | None
     gains: list[float | None]
-    """Of each draw."""
+    """The gain of each draw."""
     over_noise: float | None
     gain_float32: float | None
     gain_float64: float | None
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class GainReport:
-    """One dev set of one run."""
+    """Results on one dev set of one run."""
 
     run: str
     dataset: str
@@ -60,9 +60,9 @@ class GainReport:
     metric: str
     score: float
     constant: float
-    """Score of always saying the most frequent label, or the mean."""
+    """Score of always predicting the most frequent label, or the mean."""
     shuffled: float
-    """What 99 of 100 shuffles of the labels stay below (above, where less is better)."""
+    """Score that 99 of 100 shuffles of the labels do not reach."""
     above_chance: bool
     identity: float
     """Largest difference of logits at delta = 0; must be 0."""
@@ -76,7 +76,7 @@ def _ratio(numerator: float, denominator: float | None) -> float | None:
 
 
 def show(report: GainReport, console: Console) -> None:
-    """The table in Markdown, below what it was measured on."""
+    """Print the model's scores and the table in Markdown."""
     verdict = "above chance" if report.above_chance else "NOT ABOVE CHANCE: its gains show nothing"
     console.print(
         f"### {report.dataset}, run {report.run}\n\n"
@@ -94,7 +94,7 @@ def show(report: GainReport, console: Console) -> None:
         *("from .. to", "over its own noise", "gain read in float32", "gain climbed in float64"),
         "gain climbed with dropout",
     ):
-        # a | of its own would end the cell
+        # an unescaped | would end the cell
         table.add_column(name.replace("|", "\\|"), justify="right", no_wrap=True)
     for line in report.lines:
         gains = [gain for gain in line.gains if gain is not None]

@@ -1,4 +1,4 @@
-"""Peak memory of training on the longest batches, each program alone in its process."""
+"""Peak memory of training on the longest batches, with each program in a separate process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ Peaks = dict[str, float]
 def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
     rows = []
     for precision in settings.precisions():
-        ours = isolated(of_trainer, settings, precision, scratch)  # first: it makes the store
+        ours = isolated(
+            of_trainer, settings, precision, scratch
+        )  # first, because it prepares the store
         reference = isolated(of_bare_loop, settings, precision, scratch)
         rows += [
             BenchmarkRow(
@@ -37,7 +39,7 @@ def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
 
 
 def of_trainer(settings: Settings, precision: str, scratch: Path) -> Peaks:
-    # Here, so that the bare loop's process does not hold it.
+    # Imported here, so that it does not add to the memory of the bare loop's process.
     from mt_dnn.training.trainer import Trainer
 
     trainer = Trainer(run_config(settings, precision, scratch, updates=UPDATES))

@@ -1,8 +1,8 @@
-"""Preparing a training split against only tokenizing its texts: same batches, same threads.
+"""Speed of preparing a training split, compared with only tokenizing its texts.
 
-Preparing reads the file, parses, tokenizes and writes the Arrow store. Tokenizing starts from the
-texts in memory and throws the result away: by ``tokenizer(...)``, or by its Rust core, which has not
-made lists of ids yet.
+Preparing reads and parses the file, tokenizes, and writes the Arrow store. The references tokenize
+texts that are in memory and discard the result: with ``tokenizer(...)``, or with its Rust core, which
+does not build Python lists of ids. Batches and threads are the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.task_types import load_tasks
 
 Chunks = list[list[list[str]]]
-"""Chunks of rows, each a column of texts, or two for pairs."""
+"""Chunks of rows; each chunk has one column of texts, or two for sentence pairs."""
 
 
 def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
@@ -67,7 +67,7 @@ def call_peak(settings: Settings) -> float:
 
 
 def build(settings: Settings, tokenizer: PreTrainedTokenizerBase, scratch: Path) -> None:
-    """What prepro.py does for one split."""
+    """Prepare one split as prepro.py does."""
     task, source = find_rows(settings)
     shutil.rmtree(scratch / "prepared", ignore_errors=True)
     ensure_store(
@@ -86,14 +86,14 @@ def call(settings: Settings, tokenizer: PreTrainedTokenizerBase, chunks: Chunks)
 
 
 def call_core(tokenizer: PreTrainedTokenizerBase, chunks: Chunks) -> None:
-    """Truncates as the last call of the tokenizer did."""
+    """Tokenize with the Rust core. Truncation stays as the last call of the tokenizer set it."""
     for columns in chunks:
         rows = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         tokenizer.backend_tokenizer.encode_batch(rows)
 
 
 def read_chunks(settings: Settings) -> Chunks:
-    """The texts of the split, cut where the store cuts them."""
+    """Read the texts of the split, in the chunks that the store uses."""
     task, source = find_rows(settings)
     data_format = FORMATS.get(task.data_format)
     texts = (data_format.parse(row, task).texts for row in source.rows())
@@ -107,7 +107,9 @@ def find_rows(settings: Settings) -> tuple[TaskDef, RowSource]:
     task = load_tasks(settings.tasks)[settings.prepare_task]
     source = find_source(task, "train", settings.data_dir)
     if source is None:
-        raise UserError(f"there is no {settings.data_dir}/{task.name}_train.tsv")
+        raise UserError(
+            f"{settings.data_dir}/{task.name}_train.tsv does not exist; check --data_dir"
+        )
     return task, source
 
 

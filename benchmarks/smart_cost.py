@@ -1,10 +1,10 @@
-"""What SMART costs: an update with it over a plain one, on the same batches.
+"""Cost of SMART: time of an update with SMART divided by a plain one, on the same batches.
 
-Counted in passes, a plain update is 3 units (forward, backward to activations, backward to weights).
-With one ascent step R_s adds a forward and a backward to the noise, and a forward and a backward to
-activations and weights: 8 units, so 2.67 is the least; the teacher's forward makes it 9, so 3.0.
-The pass by which a run measures its gain over random noise, once per log window, falls into the round
-that is not counted.
+Counted in passes, a plain update has 3 units: forward, backward to activations, backward to weights.
+With one ascent step, R_s adds a forward and a backward to the noise, then a forward and a backward to
+activations and weights. That is 8 units, so the ratio is at least 2.67. The teacher's forward makes 9
+units, a ratio of at least 3.0. The extra pass that measures the gain over random noise once per log
+interval falls into the warm-up round, which is not counted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
 
 
 def measure_precision(settings: Settings, precision: str, scratch: Path) -> list[BenchmarkRow]:
-    """One Trainer per variant; with one seed they have the same batches."""
+    """Measure one Trainer per variant. They share a seed and therefore train on the same batches."""
     total = (settings.rounds + 1) * settings.steps
     config = run_config(settings, precision, scratch, updates=total)
     programs: dict[str, Callable[[int], float]] = {}

@@ -1,55 +1,59 @@
-"""Does the perturbation climb? Every preset that perturbs, on models that have learned something.
+"""Measure whether the adversarial perturbation of every preset increases the loss, on trained models.
 
-For each run its best model, in eval mode (no dropout, so that the perturbation alone is seen), on the
-first rows of its dev sets. x are the word embeddings, delta what the preset makes of its noise. All
-presets are measured by the task type's own l_s, on the same rows, against the same baseline: random
-signs, scaled on every token to the l2 norm that delta has there. (Training logs its gain against
-signs of the preset's own norm; where that is linf they are longer in l2, and its gain is smaller.)
+For each run, the benchmark loads the best model in eval mode, without dropout, and uses the first rows
+of its dev sets. x are the word embeddings; delta is the perturbation that the preset computes from its
+starting noise. All presets are measured with the task type's own l_s, on the same rows, against the
+same baseline: random signs, scaled on every token to the l2 norm of delta. (Training logs its gain
+against signs of the preset's own norm. If that norm is linf, the signs are longer in l2, and the logged
+gain is smaller.)
 
-    column                     what it is, and what it allows to say
-    |delta|_inf                largest entry of a token's delta, mean over tokens: whether a radius is
-                               kept. What is declared and what is used may differ.
-    |delta|_2 / |x|_2          size beside what is perturbed, over all real tokens. Gains of two lines
-                               may be compared as methods only where this is alike: beyond a small
+    column                     definition and interpretation
+    |delta|_inf                Largest entry of a token's delta, mean over tokens. Shows whether the
+                               declared radius is kept.
+    |delta|_2 / |x|_2          Relative size of the perturbation, over all real tokens. Compare the gains
+                               of two lines as methods only if this size is similar: beyond a small
                                radius l_s saturates and every gain falls.
-    l_s at delta               what R_s is there, without dropout: weigh it against the supervised loss.
-                               Near 0 the term hardly acts, whatever its gain.
-    l_s at random signs        the baseline.
-    gain                       their ratio. Above 1: the direction matters, not the size alone. Where f
-                               is linear in delta its mean is at most about the number of perturbed
-                               coordinates, and 2/pi of that for the sign of a normal gradient.
-    from .. to                 the gain of each draw alone. One random direction has l_s ~ chi^2 of one
-                               degree, so the gain's relative error is at least sqrt(2 / (rows draws)).
-    over its own noise         l_s at delta over l_s at the starting noise, put on the ball alike but
-                               with the gradient left out: what the ascent itself adds. About 1:
-                               nothing, delta is noise. It includes any growth in size; - : no ascent.
-    gain read in float32       the same deltas, both l_s in float32, as training sees them. Far from
-                               ``gain``: rounding drowns l_s, and what training logs is not to be
-                               trusted; neither is its gradient.
-    gain climbed in float64    the same noise, but the ascent's gradient in float64. Above ``gain``:
-                               float32 costs the ascent something.
-    gain climbed with dropout  the same noise, but the ascent with dropout as the preset has it in
-                               training (shared masks, or new ones in every pass), delta then measured
-                               without, against signs of its size. At a noise of 1e-5 l_s without
-                               dropout is at its minimum and has next to no gradient. ``projected``
-                               rescales that; ``normalized`` takes it raw, and so lives on what new
-                               masks, and not delta, change.
+    l_s at delta               Value of R_s without dropout, to compare with the supervised loss. Near 0
+                               the term has hardly any effect, whatever its gain.
+    l_s at random signs        The baseline.
+    gain                       Ratio of the two. Above 1, the direction of delta matters, not only its
+                               size. If f is linear in delta, the mean gain is at most about the number
+                               of perturbed coordinates, and 2/pi of that for the sign of a normally
+                               distributed gradient.
+    from .. to                 Smallest and largest gain of a single draw. For one random direction, l_s
+                               follows chi^2 with one degree of freedom, so the relative error of the
+                               gain is at least sqrt(2 / (rows draws)).
+    over its own noise         l_s at delta divided by l_s at the starting noise, projected to the ball
+                               in the same way but without the gradient: the contribution of the ascent.
+                               About 1: no contribution, delta is noise. Growth in size is included.
+                               "-": the preset has no ascent.
+    gain read in float32       The same deltas, with both l_s computed in float32 as in training. If it
+                               differs much from ``gain``, rounding errors dominate l_s, and neither the
+                               gain that training logs nor the gradient is reliable.
+    gain climbed in float64    The same noise, with the gradient of the ascent in float64. If it is above
+                               ``gain``, float32 weakens the ascent.
+    gain climbed with dropout  The same noise, with dropout in the ascent as the preset uses it in
+                               training (shared masks, or new masks in every pass). delta is then
+                               measured without dropout, against signs of its size. At a noise of 1e-5,
+                               l_s without dropout is at its minimum and has almost no gradient.
+                               ``projected`` rescales this gradient. ``normalized`` uses it as it is, and
+                               therefore follows the change caused by new masks, not by delta.
 
-Apart from the columns that say otherwise, deltas are made in float32 without dropout, and l_s is read
-in float64 with the weights widened. pdr_* climb their own divergence; all near 0 are multiples of one
-another, and a regression task keeps its squared error, so there they are ``smart`` again.
-``smart, eps E`` keeps the paper's proportions: sigma = E, eta = 100 E; mtdnn_release at the same eps
-compares the two methods at one size. The released code perturbs what the whole embedding block gives,
-which LayerNorm makes larger (8 times in MiniLM): beside what it perturbs, its size there is that of an
-eps of about 0.1 here, and not of the preset's 1. freelb is measured at its last iterate. rdrop does
-not perturb.
+Unless the column states otherwise, deltas are computed in float32 without dropout, and l_s in float64
+with weights converted to float64. The pdr_* presets ascend their own divergence. Near 0 all divergences
+are multiples of each other, and a regression task keeps its squared error, so there these presets are
+equal to ``smart``. ``smart, eps E`` keeps the paper's proportions: sigma = E, eta = 100 E;
+mtdnn_release with the same eps compares the two methods at the same size. The released code perturbs
+the output of the whole embedding block, which LayerNorm makes larger (8 times in MiniLM). Relative to
+what it perturbs, its size corresponds to an eps of about 0.1 here, not to the preset's 1. freelb is
+measured at its last iterate. rdrop does not perturb.
 
-A model no better than chance shows nothing: its gradients are those of memorized noise. So its score
-stands above the table, and is said to be chance unless it beats the constant guess as well as 99 of
-100 shuffles of the labels.
+A model that is no better than chance shows nothing, because its gradients are those of memorized noise.
+The score is therefore printed above the table, and marked as chance unless it exceeds both the constant
+guess and 99 of 100 shuffles of the labels.
 
-The first line is the identity that all rests on: logits at delta = 0 against those of the encoder's
-own forward pass on the token ids, largest difference; it must be 0.
+The first line checks the identity that all measurements rely on: the largest difference between the
+logits at delta = 0 and those of the encoder's own forward pass on the token ids. It must be 0.
 """
 
 from __future__ import annotations
@@ -106,43 +110,47 @@ VARIANTS: dict[str, tuple[str, dict[str, float]]] = {
     "pdr_js": ("pdr_js", {}),
     "pdr_hellinger": ("pdr_hellinger", {}),
 }
-"""Line of the table -> preset, and what is changed in it."""
+"""Line of the table -> preset, and the settings that replace the preset's."""
 SHUFFLES = 200
 WIDTH = 260
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Which models, and on how much."""
+    """Models to measure, and the number of rows and draws."""
 
     runs: str
     """Run directories, separated by commas."""
     rows: int = 64
     """First rows of each dev set."""
     batch_size: int = 16
-    """Examples in a batch; the figures do not depend on it but for the draws."""
+    """Examples in a batch. It affects the numbers only through the random draws."""
     draws: int = 3
-    """Draws of noise and of random signs; the same ones for every preset."""
+    """Draws of noise and of random signs; every preset gets the same draws."""
     seed: int = 0
-    """Of the draws."""
+    """Seed of the draws."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where; MPS has no float64."""
+    """Device; MPS is not supported because it has no float64."""
     out: str | None = None
-    """Write the figures to this .json file, and the tables to a .md file beside it."""
+    """Write the numbers to this .json file, and the tables to a .md file beside it."""
 
 
 def configurations() -> Iterator[tuple[str, SmoothnessConfig]]:
-    """Every variant's settings, so that :func:`perturbation` ends at the last point that the term sees."""
+    """Settings of every variant, changed so that :func:`perturbation` ends at the term's last iterate."""
     for name, (preset, changes) in VARIANTS.items():
         config, _ = resolve(preset, SmoothnessConfig(**changes), ProximalConfig())  # type: ignore[arg-type]
-        if config.ascent == "accumulated":  # its iterates include the start
+        if config.ascent == "accumulated":  # its iterates include the starting point
             assert config.steps is not None
             config = replace(config, ascent="projected", steps=config.steps - 1)
         yield name, config
 
 
 def measure(model: MTDNN, batches: list[Batch], settings: Settings) -> tuple[list[Line], float]:
-    """The table of one data set, and the identity's largest violation; ``model`` in eval mode."""
+    """Measure one data set with ``model`` in eval mode.
+
+    Returns:
+        The lines of the table, and the largest difference of logits at delta = 0.
+    """
     exact = copy.deepcopy(model).double()
     pairs = [(Probe(model, batch), Probe(exact, batch)) for batch in batches]
     lines = []
@@ -153,7 +161,7 @@ def measure(model: MTDNN, batches: list[Batch], settings: Settings) -> tuple[lis
 
 
 def shuffled_score(evaluation: Evaluation, seed: int) -> float:
-    """The metric that 99 of 100 shuffles of the labels do not reach."""
+    """Score that 99 of 100 shuffles of the labels do not reach."""
     metric = METRICS.get(evaluation.task.metric_for_best)
     gold, values, scores = zip(
         *((p.gold, p.value, p.scores) for p in evaluation.predictions), strict=True
@@ -167,14 +175,19 @@ def shuffled_score(evaluation: Evaluation, seed: int) -> float:
 
 
 def report_run(run: str, settings: Settings) -> tuple[list[GainReport], list[Manifest], str]:
-    """Every dev set of a run; the manifests of their data; the device.
+    """Measure every dev set of a run.
+
+    Returns:
+        Reports, manifests of the data, and the name of the device.
 
     Raises:
-        UserError: no such run, or its data is gone or has changed.
+        UserError: the run does not exist, or its data is missing or has changed.
     """
     path = Path(run) / "config.yml"
     if not path.is_file():
-        raise UserError(f"{run} is not a run: it has no config.yml, which says where its data is")
+        raise UserError(
+            f"{run} is not a run directory: it has no config.yml with the paths of its data"
+        )
     config = parse_config(["--config", str(path)], prog="python -m benchmarks.smart_gain")
     accelerator = build_accelerator(SystemConfig(device=settings.device))
     predictor = load(run, settings.device)
@@ -215,7 +228,7 @@ def report_run(run: str, settings: Settings) -> tuple[list[GainReport], list[Man
 
 def main() -> None:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    summary, _, _ = str(__doc__).partition("\n")  # its tables do not survive being wrapped
+    summary, _, _ = str(__doc__).partition("\n")  # wrapping would break the table
     parser = ArgumentParser(prog="python -m benchmarks.smart_gain", description=summary)
     parser.add_class_arguments(Settings)
     settings = Settings(**parser.parse_args().as_dict())
@@ -243,7 +256,7 @@ def write(
     device: str,
     manifests: list[Manifest],
 ) -> None:
-    """Figures with their provenance to ``path``.json, tables to ``path``.md."""
+    """Write numbers and their provenance to ``path``.json, and the tables to ``path``.md."""
     path.parent.mkdir(parents=True, exist_ok=True)
     environment = describe_environment(device, torch.get_num_threads(), manifests)
     found: dict[str, Any] = {

@@ -1,7 +1,8 @@
-"""Training speed: the Trainer's updates against a bare torch loop on the same batches.
+"""Training speed: the Trainer's updates compared with a bare torch loop on the same batches.
 
-Both programs, and the bare loop on unsorted batches of the same examples, take turns in one process.
-The Trainer reads and pads its batches inside its time; the bare loop is given them ready-made.
+The Trainer, the bare loop, and the bare loop on unsorted batches of the same examples take turns in one
+process. The measured time of the Trainer includes reading and padding its batches. The bare loop
+receives finished batches.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
 
 
 def measure_precision(settings: Settings, precision: str, scratch: Path) -> list[BenchmarkRow]:
-    """All comparisons at one precision; of a 16-bit one also what it gains over fp32."""
+    """Make all comparisons at one precision; for a 16-bit one also its speed-up over fp32."""
     steps, task = settings.steps, settings.task
     total = (settings.rounds + 1) * steps
     trainer = Trainer(run_config(settings, precision, scratch, updates=total))
@@ -44,7 +45,7 @@ def measure_precision(settings: Settings, precision: str, scratch: Path) -> list
         compiled={} if settings.compile else None,
     )
 
-    # The sampler is a function of (seed, epoch): these are the batches the Trainer will train on.
+    # The sampler is a function of (seed, epoch), so these are the batches the Trainer will train on.
     sampler, dataset = trainer.loader.sampler, trainer.loader.dataset
     epochs = map(sampler.batches, count())
     order = [batch.indices for batch in islice(chain.from_iterable(epochs), total)]
@@ -87,13 +88,13 @@ def measure_precision(settings: Settings, precision: str, scratch: Path) -> list
 
 
 def train(trainer: Trainer, updates: Iterable[list[Batch]]) -> None:
-    """What Trainer.fit does between log points."""
+    """Train as Trainer.fit does between log points."""
     for batches in updates:
         trainer.update(batches)
 
 
 def seconds(device: torch.device, work: Callable[[], None]) -> float:
-    """How long it takes, until the device is done with it."""
+    """Seconds until the device has finished ``work``."""
     synchronize(device)
     start = time.perf_counter()
     work()
@@ -107,14 +108,14 @@ def synchronize(device: torch.device) -> None:
 
 
 def shuffle(batches: list[list[int]], rng: np.random.Generator) -> list[list[int]]:
-    """The same examples in batches of the same sizes, lengths mixed."""
+    """Redistribute the examples at random over batches of the same sizes."""
     sizes = [len(batch) for batch in batches]
     mixed = rng.permutation(np.concatenate(batches))
     return [part.tolist() for part in np.split(mixed, np.cumsum(sizes)[:-1])]
 
 
 def padding(batches: Iterable[Batch]) -> float:
-    """Percentage of the cells of input_ids."""
+    """Percentage of the cells of input_ids that are padding."""
     masks = [batch.attention_mask for batch in batches]
     return 100 * (1 - sum(int(m.sum()) for m in masks) / sum(m.numel() for m in masks))
 
