@@ -1,1 +1,1 @@
-"""One folder per suite: task file, preparation, run configs. Nothing imports this package."""
+"""One folder per suite: task file, preparation script, run configurations, table files."""

@@ -1,4 +1,4 @@
-"""What every suite's prepare.py does around reading its benchmark's own files: choose, write, count."""
+"""Functions shared by the prepare scripts: select tasks, read lines, check labels, write rows."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from data_utils.task_def import TaskDef
 SKIPS_SHOWN = 20
 
 Cells = Sequence[str]
-"""One row in the order of the task's canonical columns."""
+"""The cells of one row, in the order of the task's canonical columns."""
 Splits = dict[str, Iterable[Cells]]
 """Split -> its rows."""
 Skipped = list[str]
-"""A line for each row that was left out: its place, and why."""
+"""A line for each row that was left out, with its location and the reason."""
 
 
 def choose_tasks(task_file: Path, names: str) -> dict[str, TaskDef]:
-    """The tasks of a suite's file named in a comma list; all of them where it is empty.
+    """Select the tasks named in a comma-separated list from a task file; an empty list selects all.
 
     Raises:
-        UserError: an unknown name, or a fault in the file.
+        UserError: a name is unknown, or the file has an error.
     """
     from mt_dnn.task_types import load_tasks
 
@@ -47,32 +47,34 @@ def write_tasks(
     source: str,
     out: str,
 ) -> None:
-    """Write ``{out}/{task}_{split}.tsv`` for all that ``read`` finds, and print the counts.
+    """Write ``{out}/{task}_{split}.tsv`` for every split that ``read`` returns, and print the counts.
 
     Args:
-        read: (task, skipped) -> the rows of the splits whose files are there; it appends to ``skipped``
-            what it leaves out, and prints which files it misses.
-        source: for messages.
+        read: (task, skipped) -> rows by split, for the splits whose files exist. It appends rows that it
+            leaves out to ``skipped`` and prints which files are missing.
+        source: name of the source for messages.
 
     Raises:
-        UserError: nothing found, or a split without rows.
+        UserError: no split is found, or a split has no rows.
     """
     written = 0
     for name, task in tasks.items():
         skipped: Skipped = []
         for split, rows in read(task, skipped).items():
             path = Path(out) / f"{name}_{split}.tsv"
-            all_rows = list(rows)  # read to the end first: a bad file leaves no half-written one
+            all_rows = list(rows)  # read everything first, so that an error leaves no partial file
             if not all_rows:
-                raise UserError(f"{name} {split}: no rows in {source}; {len(skipped)} skipped")
+                raise UserError(
+                    f"{name} {split}: no rows in {source}; {len(skipped)} lines were skipped"
+                )
             print(f"{name} {split}: {write_rows(path, all_rows)} rows -> {path}")
             written += 1
-        _tell_skipped(name, skipped)
+        _print_skipped(name, skipped)
     if not written:
         raise UserError(f"nothing found in {source} for {', '.join(tasks)}")
 
 
-def _tell_skipped(name: str, skipped: Skipped) -> None:
+def _print_skipped(name: str, skipped: Skipped) -> None:
     if not skipped:
         return
     print(f"{name} skipped {len(skipped)} lines:")
@@ -83,36 +85,36 @@ def _tell_skipped(name: str, skipped: Skipped) -> None:
 
 
 def check_source(source: str) -> None:
-    """``source`` is a folder, or the word hub.
+    """Check that ``source`` is a folder, or the word ``hub`` for the Hugging Face hub.
 
     Raises:
-        UserError: neither.
+        UserError: it is neither.
     """
     if source != "hub" and not Path(source).is_dir():
-        raise UserError(f"--source {source}: no such folder (or give `hub`)")
+        raise UserError(f"--source {source}: no such folder; give a folder or `hub`")
 
 
 def load_hub(name: str, config: str | None = None, *, revision: str | None = None) -> Any:
-    """The Hugging Face hub's dataset: split -> rows by column name.
+    """Load a dataset from the Hugging Face hub: split -> rows by column name.
 
     Raises:
-        UserError: the hub cannot be reached or lacks the dataset.
+        UserError: the hub cannot be reached, or does not have the dataset.
     """
     from datasets import load_dataset
 
     where = f"{name} ({config})" if config else name
     try:
         return load_dataset(name, config, revision=revision)
-    except Exception as error:  # the library raises many kinds; all mean: not loadable
+    except Exception as error:  # the library raises many exception types
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise UserError(f"{where} cannot be loaded from the hub: {reason}") from None
 
 
 def checked_label(label: str, task: TaskDef, where: str) -> str:
-    """The label as it came, if it is one of the task's.
+    """Return the label unchanged if the task has it.
 
     Raises:
-        UserError: it is not; names the place and the choices.
+        UserError: the task does not have it; the message gives file, line and choices.
     """
     try:
         task.encode_label(label)
@@ -122,10 +124,10 @@ def checked_label(label: str, task: TaskDef, where: str) -> str:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """``file:line`` and text of every line; lines end at \\n alone, for a text may hold \\r.
+    """Yield ``file:line`` and text of every line. Only \\n ends a line, because a text may contain \\r.
 
     Raises:
-        UserError: not UTF-8.
+        UserError: the file is not UTF-8.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as stream:
@@ -136,9 +138,9 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_table(path: Path, skipped: Skipped) -> Iterator[Row]:
-    """The records of a tab-separated file whose header names the download's fields.
+    """Read the records of a tab-separated file with a header.
 
-    A line that cannot be a record is left out, and ``skipped`` gets its place and why.
+    Malformed lines are left out; their location and the reason are appended to ``skipped``.
     """
     lines = ((where, line.split("\t")) for where, line in numbered_lines(path))
     _, header = next(lines, ("", []))

@@ -1,1 +1,1 @@
-"""ANLI: adversarial inference in three rounds (arXiv 1910.14599), with the corpora it is trained beside."""
+"""ANLI: adversarial inference in three rounds (arXiv 1910.14599), and the corpora trained with it."""

@@ -1,4 +1,4 @@
-"""ANLI, SNLI, MNLI and FEVER as inference -> canonical rows, from their downloads or from the Hugging Face hub."""
+"""Prepare canonical rows of ANLI, SNLI, MNLI and FEVER-NLI, from their downloads or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ WORDS = {
     "SUPPORTS": "entailment",
     "NOT ENOUGH INFO": "neutral",
     "REFUTES": "contradiction",
-    "-": "",  # SNLI and MNLI: the annotators did not agree
+    "-": "",  # SNLI and MNLI: no majority among the annotators
 }
-"""ANLI's and FEVER's label -> the word that SNLI, MNLI and the hub write."""
+"""Label of ANLI or FEVER -> label word of SNLI, MNLI and the hub."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a corpus is. Columns go from ours to theirs, where the names differ."""
+    """Files, hub dataset and columns of a corpus. Columns map our names to theirs if they differ."""
 
     files: dict[str, tuple[str, ...]]
-    """Split -> files of the downloads, read one after the other."""
+    """Split -> files of the download, which are concatenated."""
     columns: dict[str, str]
     hub: str
     hub_splits: dict[str, tuple[str, ...]]
@@ -83,7 +83,7 @@ LAYOUTS = {
         },
         hub_columns={"uid": "pairID"},
     ),
-    # The claim is what is to follow from the evidence. The hub's copy calls the claim the premise.
+    # The claim is the hypothesis, the evidence the premise. The copy on the hub names them the other way.
     "fever": Layout(
         files={"train": ("nli_fever/train_fitems.jsonl",)},
         columns={"uid": "fid", "premise": "context", "hypothesis": "query"},
@@ -93,12 +93,12 @@ LAYOUTS = {
     ),
 }
 
-Row = tuple[str, str, str, str]
+InferenceRow = tuple[str, str, str, str]
 """uid, label (empty: none), premise, hypothesis."""
 
 
 def find_files(source: Path, task: str, split: str) -> list[RowSource]:
-    """The split's files that are there; says which are not."""
+    """Files of a split that exist; print which are missing."""
     layout = LAYOUTS[task]
     found: list[RowSource] = []
     for name in layout.files[split]:
@@ -111,7 +111,7 @@ def find_files(source: Path, task: str, split: str) -> list[RowSource]:
 
 
 def find_hub(task: str, split: str) -> list[RowSource]:
-    """The split's part of the hub's dataset, or parts."""
+    """Splits of the hub's dataset that make up our split."""
     layout = LAYOUTS[task]
     return [
         HubSource(layout.hub, None, None, theirs, layout.hub_columns, label_words=True)
@@ -121,13 +121,13 @@ def find_hub(task: str, split: str) -> list[RowSource]:
 
 def rows(
     sources: Iterable[RowSource], task: TaskDef, split: str, skipped: Skipped
-) -> Iterator[Row]:
-    """The canonical rows of the sources; only a test row may lack its label.
+) -> Iterator[InferenceRow]:
+    """Read canonical rows from the sources. Only rows of a test split may lack a label.
 
-    A row without one is left out, and ``skipped`` gets its place.
+    Other rows without a label are left out; their location is appended to ``skipped``.
 
     Raises:
-        UserError: a column is missing, a label is none that the corpora write, the hub cannot be reached.
+        UserError: a column is missing, a label is unknown, or the hub cannot be reached.
     """
     for row in chain.from_iterable(source.rows() for source in sources):
         label = row.text("label").strip()
@@ -144,12 +144,12 @@ def prepare(source: str, out: str = "data/anli", tasks: str = "") -> None:
     """Write {out}/{task}_{split}.tsv for every task found, and print the counts.
 
     Args:
-        source: Folder with anli_v1.0, snli_1.0, multinli_1.0 and nli_fever inside, or some of them, or the word hub.
+        source: Folder that contains anli_v1.0, snli_1.0, multinli_1.0 and nli_fever, or some of them, or the word `hub` for the Hugging Face hub.
         out: Folder for the canonical rows.
-        tasks: Names separated by commas, such as anli,mnli; all tasks unless given.
+        tasks: Names separated by commas, such as anli,mnli. Default: all tasks.
 
     Raises:
-        UserError: unknown task, nothing found, a file that is not as its corpus'.
+        UserError: a task is unknown, no data is found, or a file does not have the expected format.
     """
     task_defs = choose_tasks(TASK_FILE, tasks)
     check_source(source)

@@ -1,4 +1,4 @@
-"""CLUE and Qianyan -> canonical rows, from the folders of their downloads or from the Hugging Face hub."""
+"""Prepare canonical rows of CLUE and Qianyan, from their downloads or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -28,37 +28,38 @@ from experiments.suite import (
 
 TASK_FILE = Path(__file__).parent / "tasks.yml"
 NO_GOLD = "-"
-"""CMNLI's and OCNLI's mark for a pair whose annotators did not agree."""
+"""Label of CMNLI and OCNLI for a pair without a majority among the annotators."""
 STEMS = {
     "train": ("train", "train.50k", "train_few_all"),
     "dev": ("dev", "dev_few_all"),
     "test": ("test", "test_public"),
 }
-"""Names of a split's file, the suffix aside: CLUE's, OCNLI's own, FewCLUE's."""
+"""Split -> possible file names without suffix, of CLUE, OCNLI and FewCLUE."""
 PAIR_SEED = 2018
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a task's files are, on disk and on the hub, and which columns are its texts."""
+    """Folders, hub dataset and text columns of a task."""
 
     folders: tuple[str, ...]
-    """Names of its folder; ``{name}_public`` (CLUE) and ``few_{name}`` (FewCLUE) go as well."""
+    """Possible folder names; ``{name}_public`` (CLUE) and ``few_{name}`` (FewCLUE) are tried too."""
     texts: tuple[str, ...]
-    """A column that holds a list is joined by blanks."""
+    """Text columns. A list in a column is joined by spaces."""
     hub: tuple[str, str | None]
-    """Dataset, and its configuration."""
+    """Dataset on the hub, and its configuration."""
     hub_label: str = "label"
     records: Callable[[Records, str, Skipped], Records] | None = None
-    """What is done to the records first."""
+    """Transformation of the records before they become rows."""
     rows: Callable[[Iterable[Cells]], Iterator[Cells]] | None = None
-    """What is done to the rows last."""
+    """Transformation of the finished rows."""
 
 
 def pair_up(rows: Iterable[Cells]) -> Iterator[Cells]:
-    """Two texts in one, with the set of both labels: what makes tnews_multi of tnews.
+    """Join two rows into one text with the set of both labels; makes tnews_multi from tnews.
 
-    The pairs are drawn with a fixed seed, each row is in one of them, and an odd one is left over.
+    Pairs are drawn with a fixed seed. Each row belongs to one pair; the last row of an odd number is
+    dropped.
     """
     order = list(rows)
     random.Random(PAIR_SEED).shuffle(order)
@@ -76,7 +77,7 @@ LAYOUTS = {
     "afqmc": Layout(("afqmc",), PAIR, (CLUE, "afqmc")),
     "cmnli": Layout(("cmnli",), PAIR, (CLUE, "cmnli")),
     "ocnli": Layout(("ocnli",), PAIR, (CLUE, "ocnli")),
-    # The keywords first, as in CLUE's baseline.
+    # Keywords come first, as in CLUE's baseline.
     "csl": Layout(("csl",), ("keyword", "abst"), (CLUE, "csl")),
     "iflytek": Layout(("iflytek",), SENTENCE, (CLUE, "iflytek")),
     "tnews": TNEWS,
@@ -91,12 +92,13 @@ LAYOUTS = {
 
 
 def to_rows(records: Records, task: TaskDef, split: str, skipped: Skipped) -> Iterator[Cells]:
-    """uid (``id`` or ``idx``, else the number from 0), label (empty: none), and the texts.
+    """Convert records to rows of uid, label and texts.
 
-    A record without a gold label is left out unless in a test split, and ``skipped`` gets its place.
+    The uid is ``id`` or ``idx``, else the record's number from 0. Records without a gold label are left
+    out, except in a test split, where the label is empty; their location is appended to ``skipped``.
 
     Raises:
-        UserError: a column is missing, or a label is not one of the task's.
+        UserError: a column is missing, or the task does not have the label.
     """
     layout, is_test = LAYOUTS[task.name], split_role(split) == "test"
     if layout.records:
@@ -122,9 +124,9 @@ def _text(record: Record, column: str, where: str) -> str:
 
 
 def read_download(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
-    """The rows of every split whose file is there; says which file that is, or that there is none.
+    """Read the rows of every split whose file exists; print the file, or that it is missing.
 
-    The first folder that exists is taken, and in it the first file.
+    The first existing folder is used, and the first existing file in it.
     """
     names = LAYOUTS[task.name].folders
     names = tuple(n for name in names for n in (f"{name}_public", name, f"few_{name}"))
@@ -143,10 +145,10 @@ def read_download(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
 
 
 def read_hub(task: TaskDef, skipped: Skipped) -> Splits:
-    """The rows of every split of the hub's dataset.
+    """Read the rows of every split of the dataset on the Hugging Face hub.
 
     Raises:
-        UserError: the hub cannot be reached or lacks the dataset.
+        UserError: the hub cannot be reached, or does not have the dataset.
     """
     layout = LAYOUTS[task.name]
     dataset = load_hub(*layout.hub)
@@ -162,7 +164,7 @@ def read_hub(task: TaskDef, skipped: Skipped) -> Splits:
 
 
 def _hub_label(label: Any, names: list[str] | None) -> str:
-    """The label's word, where the hub stores its number in ``names``; empty for -1."""
+    """Label word of a hub label, which may be an index into ``names``; empty for -1."""
     if label is None or label == -1:
         return ""
     return names[label] if names else str(label)
@@ -172,12 +174,12 @@ def prepare(source: str, out: str = "data/clue", tasks: str = "") -> None:
     """Write {out}/{task}_{split}.tsv for every task found, and print the counts.
 
     Args:
-        source: Folder with the tasks' own folders inside (README.md lists their names), or the word hub.
+        source: Folder that contains the tasks' folders (README.md lists their names), or the word `hub` for the Hugging Face hub.
         out: Folder for the canonical rows.
-        tasks: Names separated by commas, such as afqmc,tnews; all tasks unless given.
+        tasks: Names separated by commas, such as afqmc,tnews. Default: all tasks.
 
     Raises:
-        UserError: unknown task, nothing found, a file that is not as the benchmark's.
+        UserError: a task is unknown, no data is found, or a file does not have the expected format.
     """
     task_defs = choose_tasks(TASK_FILE, tasks)
     check_source(source)

@@ -1,4 +1,4 @@
-"""The files that Chinese benchmarks come in -> records: column name -> value."""
+"""Read the file formats of the Chinese benchmarks as records: column name -> value."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from experiments.suite import Skipped, numbered_lines
 
 Record = dict[str, Any]
 Records = Iterator[tuple[str, Record]]
-"""Place (``file:line``) and record."""
+"""Pairs of location (``file:line``) and record."""
 
 NAMES = {
     **{name: name for name in ("id", "sentence1", "sentence2", "label")},
     "text_a": "sentence1",
     "text_b": "sentence2",
 }
-"""What a Qianyan file calls its columns, where it has a header -> what CLUE calls them."""
+"""Column name in the header of a Qianyan file -> column name of CLUE."""
 BY_WIDTH: dict[int, tuple[str, ...]] = {
     2: ("sentence1", "sentence2"),
     3: ("sentence1", "sentence2", "label"),
     4: ("id", "sentence1", "sentence2", "label"),
 }
-"""Number of columns of a TSV without a header -> what they are."""
+"""Number of columns of a TSV file without a header -> names of the columns."""
 
 
 def read_records(path: Path, skipped: Skipped) -> Records:
-    """The records of a file; its suffix says how they are written.
+    """Read the records of a file, in the format given by its suffix.
 
-    A line that cannot be a record is left out, and ``skipped`` gets its place and why.
+    Malformed lines are left out; their location and the reason are appended to ``skipped``.
 
     Raises:
-        UserError: not UTF-8, or not JSON.
+        UserError: the file is not UTF-8, or not valid JSON or CSV.
     """
     return READERS[path.suffix](path, skipped)
 
@@ -54,7 +54,7 @@ def _json_lines(path: Path, _: Skipped) -> Records:
 
 
 def _csv(path: Path, skipped: Skipped) -> Records:
-    """With a header; a text that holds a comma or a quotation mark is quoted."""
+    """Read CSV with a header. Texts that contain a comma or a quotation mark are quoted."""
     rows = csv.reader((line + "\n" for _, line in numbered_lines(path)), strict=True)
     try:
         header = next(rows, [])
@@ -67,7 +67,7 @@ def _csv(path: Path, skipped: Skipped) -> Records:
 
 
 def _tsv(path: Path, skipped: Skipped) -> Records:
-    """Quotation marks are text. A first line of nothing but column names is a header."""
+    """Read TSV without quoting. The first line is a header if it contains only column names."""
     header: list[str] = []
     for number, (where, line) in enumerate(numbered_lines(path)):
         cells = line.split("\t")
@@ -81,7 +81,7 @@ def _tsv(path: Path, skipped: Skipped) -> Records:
 
 
 def _fits(cells: list[str], columns: Sequence[str], where: str, skipped: Skipped) -> bool:
-    """Whether there is a cell for each column; an empty line is no mistake."""
+    """Whether there is a cell for each column. Empty lines are ignored without a message."""
     fits = len(cells) == len(columns) and any(cells)
     if not fits and any(cells):
         skipped.append(f"{where}: {len(cells)} columns instead of {len(columns) or '2, 3 or 4'}")

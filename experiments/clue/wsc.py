@@ -1,4 +1,4 @@
-"""CLUEWSC's spans, given as character offsets, marked in the text."""
+"""Mark the spans of CLUEWSC, which are given as character offsets, in the text."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from experiments.clue.records import Record, Records
 from experiments.suite import Skipped
 
 MARKS = {"span1": ("_", "_"), "span2": ("[", "]")}
-"""The noun between underscores and the pronoun in brackets, as CLUE's own baseline marks them."""
+"""The noun is put between underscores and the pronoun in brackets, as in CLUE's baseline."""
 
 
 def mark_records(records: Records, name: str, skipped: Skipped) -> Records:
-    """Records whose ``text`` has both spans of ``target`` marked.
+    """Mark both spans of ``target`` in the ``text`` of every record.
 
-    A span that does not stand at its index is looked for: where it occurs once in the text, that is
-    it, and it counts as moved; else the record is skipped. After the last one, prints the count.
+    If a span is not at its index but occurs exactly once in the text, that occurrence is marked and
+    counted as moved. Otherwise the record is skipped. The count is printed after the last record.
     """
     moved = 0
     for where, record in records:
@@ -24,7 +24,7 @@ def mark_records(records: Records, name: str, skipped: Skipped) -> Records:
             start = _find(text, words, index)
             if start is None:
                 skipped.append(
-                    f"{where}: {span} {words!r} is neither at {index} nor once elsewhere"
+                    f"{where}: {span} {words!r} is not at {index} and does not occur exactly once"
                 )
                 break
             moved += start != index
@@ -36,7 +36,9 @@ def mark_records(records: Records, name: str, skipped: Skipped) -> Records:
                 continue
             yield where, record | {"text": _mark(text, spans)}
     if moved:
-        print(f"{name}: {moved} spans stood elsewhere than their index says, and were found there")
+        print(
+            f"{name}: {moved} spans were not at their index, and were found elsewhere in the text"
+        )
 
 
 def _target(record: Record, span: str, where: str) -> tuple[str, int]:
@@ -57,6 +59,8 @@ def _find(text: str, words: str, index: int) -> int | None:
 
 
 def _mark(text: str, spans: list[tuple[int, int, tuple[str, str]]]) -> str:
-    for start, end, (opening, closing) in sorted(spans, reverse=True):  # offsets before stay right
+    for start, end, (opening, closing) in sorted(
+        spans, reverse=True
+    ):  # from the end, so that earlier offsets stay valid
         text = f"{text[:start]}{opening}{text[start:end]}{closing}{text[end:]}"
     return text

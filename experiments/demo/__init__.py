@@ -1,1 +1,1 @@
-"""Two small real tasks and an encoder, all from Python packages: runs without a model hub."""
+"""The demo: small real tasks and an encoder from Python packages, so that no model hub is needed."""

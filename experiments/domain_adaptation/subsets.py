@@ -1,4 +1,4 @@
-"""Parts of a training set that lie within one another and keep the shares of the classes."""
+"""Nested subsets of a training set that keep the class proportions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from hashlib import sha256
 PER_MILLE = (1, 10, 100, 1000)
 """The paper's 0.1, 1, 10 and 100%."""
 
-Row = Sequence[str]
-"""uid, label, and the texts."""
+LabelledRow = Sequence[str]
+"""uid, label, and texts."""
 
 
 def subset_size(total: int, per_mille: int) -> int:
-    """Rounded down, as the paper's sizes are: 549, 5493, 54936 of SNLI's 549367; 23, 235, 2359 of SciTail's 23596."""
+    """Size of a subset, rounded down.
+
+    This gives the paper's sizes: 549, 5493, 54936 of SNLI's 549367 and 23, 235, 2359 of SciTail's 23596.
+    """
     return total * per_mille // 1000
 
 
 def apportion(size: int, counts: Mapping[str, int]) -> dict[str, int]:
-    """``size`` in the proportions of ``counts``, by largest remainders; among equal ones the first.
+    """Distribute ``size`` in the proportions of ``counts``, with the largest remainder method.
 
-    A size ten times as large, or more, gives each of up to ten classes as much or more: a remainder
-    that is rounded up is at least 1/10, and ten times that is 1.
+    Among equal remainders the first label wins. With at most ten classes, a size at least ten times as
+    large gives no class less: a remainder that is rounded up is at least 1/10, and ten times that is 1.
     """
     total = sum(counts.values())
     quotas = {label: Fraction(size * count, total) for label, count in counts.items()}
@@ -34,11 +37,11 @@ def apportion(size: int, counts: Mapping[str, int]) -> dict[str, int]:
     return shares
 
 
-def nested_subset(rows: Sequence[Row], per_mille: int, *, seed: int) -> list[Row]:
-    """That part of the rows, in their order; part of every larger one of the same seed.
+def nested_subset(rows: Sequence[LabelledRow], per_mille: int, *, seed: int) -> list[LabelledRow]:
+    """Select a subset of the rows, in their order. It is contained in every larger one of the same seed.
 
-    Within its class, a row's rank is a hash of seed and texts: the same in any order of the rows, and
-    whichever source they are from.
+    Rows of a class are ranked by a hash of seed and texts, so the selection does not depend on the order
+    or the source of the rows.
     """
     by_label: dict[str, list[int]] = defaultdict(list)
     for index in sorted(range(len(rows)), key=lambda index: _rank(rows[index], seed)):
@@ -49,5 +52,5 @@ def nested_subset(rows: Sequence[Row], per_mille: int, *, seed: int) -> list[Row
     return [row for index, row in enumerate(rows) if index in chosen]
 
 
-def _rank(row: Row, seed: int) -> bytes:
+def _rank(row: LabelledRow, seed: int) -> bytes:
     return sha256("\t".join((str(seed), *row[2:])).encode()).digest()

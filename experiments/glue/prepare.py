@@ -1,4 +1,4 @@
-"""GLUE -> canonical rows, from the folder of the GLUE download or from the Hugging Face hub."""
+"""Prepare canonical rows of GLUE, from the GLUE download or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from experiments.suite import (
 TASK_FILE = Path(__file__).parent / "tasks.yml"
 HUB = "nyu-mll/glue"
 NO_GOLD = "-"
-"""MNLI's mark for a pair whose annotators did not agree."""
+"""Label of MNLI for a pair without a majority among the annotators."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a task's columns are. Columns are found by name: their order differs between splits."""
+    """Files and columns of a task. Columns are found by name, because their order differs by split."""
 
     folder: str
     texts: tuple[str, ...]
     hub_texts: tuple[str, ...]
     label: str = "label"
     index: str = "index"
-    """Column of the file's own row number, which GLUE submissions refer to; not every file has it."""
+    """Column of the row number that GLUE submissions refer to. Not every file has it."""
     files: dict[str, str] = field(default_factory=dict)
-    """Split -> file, where the name does not follow from the split."""
+    """Split -> file, if the name does not follow from the split."""
     headerless: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Split -> columns, for files without a header."""
     hub: str = ""
-    """Configuration of the hub's dataset, where it is not named like the task."""
+    """Configuration of the hub's dataset, if it differs from the task's name."""
     marked: bool = False
-    """Whether the pronoun and what it may refer to are marked in the texts (experiments/glue/wnli.py)."""
+    """Whether to mark the pronoun and its candidate in the texts (experiments/glue/wnli.py)."""
 
     def file(self, split: str) -> str:
-        """``matched_dev`` -> ``dev_matched.tsv``."""
+        """File of a split, such as ``dev_matched.tsv`` for ``matched_dev``."""
         name = self.files.get(split) or "_".join(reversed(split.split("_"))) + ".tsv"
         return f"{self.folder}/{name}"
 
@@ -86,21 +86,22 @@ STAND_INS = {
         },
     ),
 }
-"""Pairs of a task's dev sets, to train and to score on where there is no more: never a score of the task itself."""
+"""Layouts that split a task's dev pairs into train and dev, if the full data is missing. Scores on them
+are not scores of the task."""
 
-Row = tuple[str, ...]
+GlueRow = tuple[str, ...]
 """uid, label (empty: none), text, and a second text in a pair task."""
 
 
 def read_file(
     path: Path, task: TaskDef, split: str, skipped: Skipped, layout: Layout | None = None
-) -> Iterator[Row]:
-    """The rows of one file of the download; uid is its index column, else the row number from 0.
+) -> Iterator[GlueRow]:
+    """Read the rows of a file of the download. The uid is the index column, else the row number from 0.
 
-    A line that cannot be a row is left out, and ``skipped`` gets its place and why.
+    Malformed lines are left out; their location and the reason are appended to ``skipped``.
 
     Raises:
-        UserError: a column is missing, a label is not one of the task's, not UTF-8.
+        UserError: a column is missing, a label is unknown, or the file is not UTF-8.
     """
     layout, is_test = layout or LAYOUTS[task.name], split_role(split) == "test"
     lines = ((where, line.split("\t")) for where, line in numbered_lines(path))
@@ -121,8 +122,8 @@ def read_file(
         yield row.get(layout.index, str(row_number)), label, *(row[t] for t in layout.texts)
 
 
-def _check_columns(path: Path, header: Row, layout: Layout, *, is_test: bool) -> bool:
-    """Whether the file has labels; only test files may lack them."""
+def _check_columns(path: Path, header: GlueRow, layout: Layout, *, is_test: bool) -> bool:
+    """Check the columns; return whether the file has labels, which only test files may lack."""
     labelled = layout.label in header
     wanted = layout.texts if is_test else (*layout.texts, layout.label)
     missing = [column for column in wanted if column not in header]
@@ -135,15 +136,15 @@ def _check_columns(path: Path, header: Row, layout: Layout, *, is_test: bool) ->
 
 
 def read_hub(task: TaskDef) -> Splits:
-    """The rows of every split of the hub's dataset; uid is its idx.
+    """Read the rows of every split of the dataset on the hub; the uid is its column idx.
 
     Raises:
-        UserError: the hub cannot be reached or lacks the dataset.
+        UserError: the hub cannot be reached, or does not have the dataset.
     """
     layout = LAYOUTS[task.name]
     dataset, hub_texts = load_hub(HUB, layout.hub or task.name), layout.hub_texts
 
-    def rows(split: str) -> Iterator[Row]:
+    def rows(split: str) -> Iterator[GlueRow]:
         role, *kind = reversed(split.split("_"))
         for row in dataset["_".join(["validation" if role == "dev" else role, *kind])]:
             yield str(row["idx"]), hub_label(row["label"], task), *(row[t] for t in hub_texts)
@@ -152,14 +153,14 @@ def read_hub(task: TaskDef) -> Splits:
 
 
 def hub_label(label: float, task: TaskDef) -> str:
-    """The hub's label as the download writes it: a word, or three decimals; empty for -1."""
+    """Format a hub label as in the download: a word, or a number with three decimals; empty for -1."""
     if label == -1:
         return ""
     return f"{label:.3f}" if task.label_is_number else task.labels[int(label)]
 
 
 def read_download(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
-    """The rows of every split whose file is there; says which are not."""
+    """Read the rows of every split whose file exists; print which files are missing."""
     layout, stand_in = LAYOUTS[task.name], STAND_INS.get(task.name)
     if not (source / layout.folder).is_dir():
         if stand_in is None or not (source / stand_in.file("train")).is_file():
@@ -167,7 +168,7 @@ def read_download(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
             return {}
         layout = stand_in
         print(
-            f"{task.name}: dev pairs of the task stand in for it: no score on them is one of GLUE"
+            f"{task.name}: train and dev are made of the task's dev pairs; scores on them are not GLUE scores"
         )
     splits: Splits = {}
     for split in task.split_names:
@@ -183,12 +184,12 @@ def prepare(source: str, out: str = "data/glue", tasks: str = "") -> None:
     """Write {out}/{task}_{split}.tsv for every task found, and print the counts.
 
     Args:
-        source: Folder of the GLUE download (with CoLA, RTE, ... inside), or the word hub.
+        source: Folder of the GLUE download (it contains CoLA, RTE, ...), or the word `hub` for the Hugging Face hub.
         out: Folder for the canonical rows.
-        tasks: Names separated by commas, such as rte,mrpc; all tasks unless given.
+        tasks: Names separated by commas, such as rte,mrpc. Default: all tasks.
 
     Raises:
-        UserError: unknown task, nothing found, a file that is not as GLUE's.
+        UserError: a task is unknown, no data is found, or a file does not have the expected format.
     """
     task_defs = choose_tasks(TASK_FILE, tasks)
     check_source(source)

@@ -1,4 +1,4 @@
-"""Predictions on the test splits -> the zip file that gluebenchmark.com takes."""
+"""Convert predictions on the test splits to the zip file that gluebenchmark.com accepts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ FILES = {
 
 
 def read_predictions(path: Path, task: TaskDef) -> dict[int, str]:
-    """GLUE index -> what GLUE wants written, in the order of the index.
+    """Read predictions as GLUE index -> text for the submission, ordered by index.
 
     Raises:
-        UserError: a line is not a prediction, names a label the task lacks, or repeats a uid.
+        UserError: a line is not a prediction, its label is unknown, or a uid is repeated.
     """
     predictions: dict[int, str] = {}
     with path.open(encoding="utf-8") as stream:
@@ -49,13 +49,13 @@ def read_predictions(path: Path, task: TaskDef) -> dict[int, str]:
                     f'{where}: expected {{"uid": integer, "prediction": ...}}, found {line[:80]!r}'
                 ) from None
             if index in predictions:
-                raise UserError(f"{where}: uid {index} stands twice")
+                raise UserError(f"{where}: uid {index} occurs twice")
             predictions[index] = official(prediction, task, where)
     return dict(sorted(predictions.items()))
 
 
 def official(prediction: Any, task: TaskDef, where: str) -> str:
-    """A label word of the task, or its number within STS-B's scale with three decimals."""
+    """Format a prediction: a label word, or a number clipped to STS-B's scale with three decimals."""
     if task.label_is_number:
         try:
             return f"{min(5.0, max(0.0, float(prediction))):.3f}"
@@ -70,14 +70,14 @@ def official(prediction: Any, task: TaskDef, where: str) -> str:
 
 
 def submission(predictions: str, out: str = "submission.zip") -> None:
-    """Write the official files of every task that has predictions, and list those that lack them.
+    """Write the official files of all tasks that have predictions, and print which files are missing.
 
     Args:
         predictions: Folder of {dataset}.jsonl files, such as runs/glue-multitask/predictions.
         out: Zip file to write.
 
     Raises:
-        UserError: no predictions of a test split in the folder, or a file that is malformed.
+        UserError: the folder has no predictions of a test split, or a file is malformed.
     """
     from mt_dnn.task_types import load_tasks
 
@@ -101,12 +101,12 @@ def submission(predictions: str, out: str = "submission.zip") -> None:
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     with ZipFile(out, "w") as archive:
         for name, text in files.items():
-            # ZipInfo's fixed date: the same predictions make the same file, byte for byte.
+            # ZipInfo has a fixed date, so equal predictions give an identical file.
             archive.writestr(ZipInfo(name), text, compress_type=ZIP_DEFLATED)
     print(f"wrote {out}")
     missing = [name for _, name, _ in FILES.values() if name not in files]
     if missing:
-        print(f"missing: {', '.join(missing)} (the GLUE server wants all {len(FILES)} files)")
+        print(f"missing: {', '.join(missing)} (the GLUE server requires all {len(FILES)} files)")
 
 
 def main() -> None:

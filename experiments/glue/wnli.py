@@ -1,8 +1,8 @@
-"""WNLI with its spans marked: the pronoun of sentence1 that sentence2 fills in, and what it fills in.
+"""Mark the spans of WNLI: the pronoun in sentence1, and the candidate in sentence2 that replaces it.
 
 A WNLI pair comes from a Winograd schema: sentence2 is a clause of sentence1 with a pronoun replaced by
-one of the candidates. GLUE says neither which pronoun nor where the candidate is; both are found again
-by laying sentence2 over sentence1.
+one of the candidates. GLUE does not state which pronoun, nor where the candidate is. Both are recovered
+by aligning sentence2 with sentence1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ POSSESSIVE = re.compile(r"['’]s?$")
 
 
 class Word(NamedTuple):
-    """A word in lower case, and its characters in the text: text[start:end]."""
+    """A word in lower case, and its character range in the text: text[start:end]."""
 
     text: str
     start: int
@@ -33,26 +33,27 @@ class Word(NamedTuple):
 
 
 class Overlay(NamedTuple):
-    """How sentence2 lies over sentence1 with one of its pronouns taken for the replaced one."""
+    """Alignment of sentence2 with sentence1, under the assumption that one pronoun was replaced."""
 
     context: int
-    """Words around the pronoun that both sentences have."""
+    """Number of words around the pronoun that both sentences share."""
     pronoun: int
-    """Number of the pronoun's word in sentence1."""
+    """Index of the pronoun's word in sentence1."""
     first: int
-    """Of the candidate's words in sentence2; before it stands what precedes the pronoun."""
+    """Index of the candidate's first word in sentence2. The words before it precede the pronoun."""
     end: int
-    """After the candidate's last word in sentence2; from here on stands what follows the pronoun."""
+    """Index after the candidate's last word in sentence2. The words from here on follow the pronoun."""
 
 
 NOTHING = Overlay(context=0, pronoun=-1, first=0, end=0)
 
 
 def mark_spans(sentence1: str, sentence2: str) -> tuple[str, str] | None:
-    """``it`` -> ``[it]`` in sentence1 and ``the pot`` -> ``_the pot_`` in sentence2.
+    """Mark the pronoun in sentence1 (``[it]``) and the candidate in sentence2 (``_the pot_``).
 
-    None where the two cannot be told: no pronoun shares context with sentence2, two share equally much,
-    or what remains of sentence2 is not a phrase of sentence1 (its article and a possessive's ``'s`` aside).
+    Returns None if they cannot be determined: no pronoun shares context with sentence2, two pronouns
+    share equally much, or the rest of sentence2 is not a phrase of sentence1 (ignoring its article and
+    a possessive ``'s``).
     """
     words1, words2 = _words(sentence1), _words(sentence2)
     best, second = sorted([*_overlays(words1, words2), NOTHING, NOTHING], reverse=True)[:2]
@@ -67,16 +68,16 @@ def mark_spans(sentence1: str, sentence2: str) -> tuple[str, str] | None:
 
 
 def mark_rows(rows: Iterable[Cells], name: str) -> Iterator[Cells]:
-    """Rows (uid, label, sentence1, sentence2) with their spans marked where they can be told.
+    """Mark the spans in rows (uid, label, sentence1, sentence2) if they can be determined.
 
-    The others stay as they are; after the last row, prints how many were marked.
+    Other rows are unchanged. The number of marked rows is printed after the last row.
     """
     total = marked = 0
     for uid, label, *sentences in rows:
         spans = mark_spans(*sentences)
         total, marked = total + 1, marked + (spans is not None)
         yield uid, label, *(spans or sentences)
-    print(f"{name}: spans marked in {marked} of {total} pairs, the others stay as they are")
+    print(f"{name}: spans marked in {marked} of {total} pairs; the others are unchanged")
 
 
 def _words(text: str) -> list[Word]:
@@ -84,8 +85,11 @@ def _words(text: str) -> list[Word]:
 
 
 def _overlays(words1: list[Word], words2: list[Word]) -> Iterator[Overlay]:
-    """One for each pronoun: the longest run of words after it that ends sentence2, the longest run
-    before it that begins sentence2, and at least one word between them for the candidate."""
+    """Align sentence2 for each pronoun of sentence1.
+
+    An alignment matches the longest run of words after the pronoun that ends sentence2, and the longest
+    run before it that begins sentence2. At least one word between them is left for the candidate.
+    """
     one, two = [word.text for word in words1], [word.text for word in words2]
     for place, word in enumerate(one):
         if word not in PRONOUNS:

@@ -1,1 +1,1 @@
-"""Masked language modelling (arXiv 1810.04805) as a task beside others, plain or with smoothness (ALUM)."""
+"""Masked language modelling (arXiv 1810.04805), alone or with other tasks, plain or with ALUM."""

@@ -1,4 +1,4 @@
-"""Texts -> rows for masked language modelling: paragraphs, without repetitions, split into train and dev."""
+"""Prepare rows for masked language modelling: unique paragraphs of texts, split into train and dev."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from data_utils.task_def import TaskDef
 from experiments.suite import numbered_lines
 
 TEXTS = ("text", "premise", "hypothesis", "document", "question")
-"""Columns of canonical rows that hold a text, or a list of texts."""
+"""Columns of canonical rows that contain a text or a list of texts."""
 WORDS = "tokens"
-"""The column that holds the words of one text."""
+"""Column that contains the words of a text."""
 
 
 def text_paragraphs(path: Path) -> Iterator[str]:
-    """The paragraphs of a plain text, which blank lines part; the lines of one are joined by a space.
+    """Read the paragraphs of a plain text, separated by blank lines. Lines are joined by a space.
 
     Raises:
-        UserError: not UTF-8.
+        UserError: the file is not UTF-8.
     """
     paragraph: list[str] = []
     for _, line in numbered_lines(path):
@@ -42,13 +42,13 @@ def text_paragraphs(path: Path) -> Iterator[str]:
 
 
 def row_paragraphs(path: Path, columns: tuple[str, ...]) -> Iterator[str]:
-    """Every text of the canonical rows in a file, each a paragraph of its own.
+    """Read every text of the canonical rows in a file as a separate paragraph.
 
     Args:
-        columns: of a TSV, in order; JSON lines name theirs.
+        columns: columns of a TSV file, in order; not needed for JSON lines.
 
     Raises:
-        UserError: a malformed row, or one without any text column.
+        UserError: a row is malformed, or has no text column.
     """
     for row in FileSource(path, columns, {}).rows():
         found = [row.values[name] for name in TEXTS if row.values.get(name) is not None]
@@ -61,10 +61,13 @@ def row_paragraphs(path: Path, columns: tuple[str, ...]) -> Iterator[str]:
 
 
 def read(path: Path, tasks: dict[str, TaskDef]) -> Iterator[str]:
-    """The paragraphs of a .txt, .jsonl or .tsv; a TSV is named {task}_{split}.tsv by one of ``tasks``.
+    """Read the paragraphs of a .txt, .jsonl or .tsv file.
+
+    Args:
+        tasks: tasks whose rows may be read; a TSV file must have the name {task}_{split}.tsv of one.
 
     Raises:
-        UserError: no such file, another suffix, a TSV that no task owns, or a malformed row.
+        UserError: the file does not exist, has another suffix, belongs to no task, or a row is malformed.
     """
     if not path.is_file():
         raise UserError(f"--source {path}: no such file")
@@ -77,8 +80,9 @@ def read(path: Path, tasks: dict[str, TaskDef]) -> Iterator[str]:
     owners = {f"{task.name}_{split}": task for task in tasks.values() for split in task.split_names}
     if path.stem not in owners:
         raise UserError(
-            f"--source {path}: a TSV does not name its columns; --task_file must have a task and a split "
-            f"of this name.{choices_hint(path.stem, owners) if owners else ' None is given.'}"
+            f"--source {path}: a TSV has no column names; --task_file must contain a task with this split, "
+            f"so that its columns are known."
+            f"{choices_hint(path.stem, owners) if owners else ' No --task_file is given.'}"
         )
     return row_paragraphs(path, FORMATS.get(owners[path.stem].data_format).columns)
 
@@ -86,9 +90,12 @@ def read(path: Path, tasks: dict[str, TaskDef]) -> Iterator[str]:
 def split_paragraphs(
     paragraphs: Iterable[str], *, dev_share: float, seed: int
 ) -> dict[str, list[tuple[str, str]]]:
-    """Split -> (uid, paragraph) in the order of the texts; uid is its number among all of them.
+    """Split paragraphs into train and dev.
 
-    A paragraph that was there before is left out, so that dev holds none that train has.
+    Repeated paragraphs are left out, so that dev and train share none.
+
+    Returns:
+        Split -> (uid, paragraph), in the order of the texts. The uid is the paragraph's number.
     """
     unique = list(dict.fromkeys(filter(None, map(clean_text, paragraphs))))
     dev = set(random.Random(seed).sample(range(len(unique)), round(dev_share * len(unique))))
@@ -114,10 +121,11 @@ def prepare(
         task: Name of the task that the rows are for.
         task_file: Task file of the suite that the .tsv files are from.
         dev_share: Share of the paragraphs that becomes dev.
-        seed: Of the draw of dev.
+        seed: Seed of the random split.
 
     Raises:
-        UserError: a file that is missing or malformed, too few paragraphs, or a share outside (0, 1).
+        UserError: a file is missing or malformed, there are too few paragraphs, or ``dev_share`` is not
+            in (0, 1).
     """
     if not 0 < dev_share < 1:
         raise UserError(f"--dev_share {dev_share}: must be between 0 and 1")

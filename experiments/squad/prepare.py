@@ -1,4 +1,4 @@
-"""SQuAD and TyDi QA -> canonical rows, from their JSON files or from the Hugging Face hub."""
+"""Prepare canonical rows of SQuAD and TyDi QA, from their JSON files or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data_utils.task_def import TaskDef
 from experiments.squad.questions import (
     Articles,
     Question,
-    Row,
+    QuestionRow,
     has_labels,
     locate_answers,
     questions,
@@ -32,19 +32,19 @@ from experiments.suite import (
 
 TASK_FILE = Path(__file__).parent / "tasks.yml"
 DEV_SHARE = 4
-"""With ``split_dev``: one article in so many is dev."""
+"""With ``split_dev``, one article in DEV_SHARE is in dev."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a task's questions are."""
+    """Files and hub dataset of a task."""
 
     files: dict[str, tuple[str, ...]]
-    """Split -> names of its file; the first that is there is taken."""
+    """Split -> possible file names; the first existing file is used."""
     hub: str
     config: str | None = None
     uid_prefix: str = ""
-    """Of the hub's questions to take."""
+    """Only hub questions whose id has this prefix are used."""
     unanswerable: bool = False
     """Whether a question may have no answer."""
 
@@ -73,30 +73,32 @@ LAYOUTS = {
 
 def to_rows(
     found: Iterable[Question], task: TaskDef, split: str, skipped: Skipped
-) -> Iterator[Row]:
-    """The questions as rows; says which answers' offsets were mended, and which answers are lost."""
+) -> Iterator[QuestionRow]:
+    """Convert questions to rows; print which answer offsets were corrected and which answers dropped."""
     all_found = list(found)
     if len({question.uid for question in all_found}) < len(all_found):
-        print(f"{task.name} {split}: question ids repeat, so a row's uid is its number")
+        print(f"{task.name} {split}: question ids repeat; row numbers are used as uids")
         all_found = [q._replace(uid=str(number)) for number, q in enumerate(all_found)]
     moved: list[str] = []
     lost: list[str] = []
     for question in all_found:
         if question.impossible and not LAYOUTS[task.name].unanswerable:
-            skipped.append(f"{question.where}: is_impossible, which is for task squad2")
+            skipped.append(f"{question.where}: is_impossible, which only task squad2 supports")
             continue
         located = locate_answers(question)
         moved += located.moved
         lost += located.lost
         if located.row is None:
-            skipped.append(f"{question.where}: no answer that is in the document")
+            skipped.append(f"{question.where}: no answer occurs in the document")
         else:
             yield located.row
-    _tell(f"{task.name} {split}: {len(moved)} answers taken where they stand nearest", moved)
-    _tell(f"{task.name} {split}: {len(lost)} answers left out", lost)
+    _print_lines(
+        f"{task.name} {split}: {len(moved)} answers moved to the nearest occurrence", moved
+    )
+    _print_lines(f"{task.name} {split}: {len(lost)} answers left out", lost)
 
 
-def _tell(title: str, lines: list[str]) -> None:
+def _print_lines(title: str, lines: list[str]) -> None:
     if lines:
         shown = [f"        {line}" for line in lines[:SKIPS_SHOWN]]
         more = len(lines) - len(shown)
@@ -104,7 +106,7 @@ def _tell(title: str, lines: list[str]) -> None:
 
 
 def read_folder(source: Path, task: TaskDef, skipped: Skipped, *, split_dev: bool) -> Splits:
-    """The rows of every split whose file is there and has answers; says which do not."""
+    """Read the rows of every split whose file exists and has answers; print which do not."""
     parts: dict[str, tuple[Path, Articles]] = {}
     for split, names in LAYOUTS[task.name].files.items():
         path = next((source / name for name in names if (source / name).is_file()), None)
@@ -119,7 +121,7 @@ def read_folder(source: Path, task: TaskDef, skipped: Skipped, *, split_dev: boo
         ((path, articles),) = parts.values()
         train, dev = split_articles(articles, share=DEV_SHARE)
         parts = {"train": (path, train), "dev": (path, dev)}
-        print(f"{task.name}: train and dev are our own split, by article, of {path}")
+        print(f"{task.name}: {path} is split into train and dev by article; not an official split")
     return {
         split: to_rows(questions(articles, path), task, split, skipped)
         for split, (path, articles) in parts.items()
@@ -127,10 +129,10 @@ def read_folder(source: Path, task: TaskDef, skipped: Skipped, *, split_dev: boo
 
 
 def read_hub(task: TaskDef, skipped: Skipped) -> Splits:
-    """The rows of every split of the hub's dataset; there, no answers means that there is none.
+    """Read the rows of every split of the dataset on the hub; no answers there means unanswerable.
 
     Raises:
-        UserError: the hub cannot be reached or lacks the dataset.
+        UserError: the hub cannot be reached, or does not have the dataset.
     """
     layout = LAYOUTS[task.name]
     dataset = load_hub(layout.hub, layout.config)
@@ -156,14 +158,14 @@ def prepare(source: str, out: str = "data/squad", tasks: str = "", split_dev: bo
     """Write {out}/{task}_{split}.tsv for every task found, and print the counts.
 
     Args:
-        source: Folder with train-v1.1.json, dev-v1.1.json, train-v2.0.json, ... inside, or the word hub.
+        source: Folder that contains train-v1.1.json, dev-v1.1.json, train-v2.0.json, ..., or the word `hub` for the Hugging Face hub.
         out: Folder for the canonical rows.
-        tasks: Names separated by commas, such as squad,squad2; all tasks unless given.
-        split_dev: Where only one of a task's files is there and has answers, make train and dev of
-            it, by article: for trying things, not for reporting.
+        tasks: Names separated by commas, such as squad,squad2. Default: all tasks.
+        split_dev: If only one file of a task exists and has answers, split it into train and dev by
+            article. For experiments only; do not report scores on this split.
 
     Raises:
-        UserError: unknown task, nothing found, a file that is not SQuAD's JSON.
+        UserError: a task is unknown, no data is found, or a file does not have the expected format.
     """
     task_defs = choose_tasks(TASK_FILE, tasks)
     check_source(source)

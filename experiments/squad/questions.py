@@ -1,4 +1,4 @@
-"""Questions in SQuAD's JSON, and the MRC row of each, whose offsets hold in the cleaned document."""
+"""Read questions from SQuAD's JSON and convert them to MRC rows with offsets in the cleaned document."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ NO_ANSWER = SEPARATOR.join(("-1", "-1", "1", ""))
 
 
 Articles = list[dict[str, Any]]
-"""As the JSON has them."""
-Row = tuple[str, str, str, str]
+"""Articles as in the JSON file."""
+QuestionRow = tuple[str, str, str, str]
 """uid, label, document, question."""
 
 
 class Question(NamedTuple):
-    """As the benchmark has it: nothing is cleaned."""
+    """A question of the benchmark, with uncleaned texts."""
 
     where: str
-    """For messages."""
+    """Location for messages."""
     uid: str
     text: str
     document: str
     answers: list[tuple[str, int]]
-    """Text, and its first character's place in the document."""
+    """Pairs of text and character offset in the document."""
     impossible: bool
 
 
 class Located(NamedTuple):
-    """An MRC row, and what became of the answers' offsets."""
+    """An MRC row, and messages on answers whose offset was wrong."""
 
-    row: Row | None
-    """None where the question has an answer, and none of them is in the document."""
+    row: QuestionRow | None
+    """None if the question has answers, but none of them occurs in the document."""
     moved: list[str]
-    """A line for each answer that stands elsewhere than the file says."""
+    """A line for each answer that is not at the offset in the file."""
     lost: list[str]
     """A line for each answer that was left out."""
 
 
 def read_articles(path: Path) -> Articles:
-    """The articles of a SQuAD JSON file, version 1.1 or 2.0.
+    """Read the articles of a SQuAD JSON file, version 1.1 or 2.0.
 
     Raises:
-        UserError: not JSON, or without articles.
+        UserError: the file is not JSON, or has no articles.
     """
     try:
         articles = json.loads(path.read_text(encoding="utf-8"))["data"]
@@ -62,7 +62,10 @@ def read_articles(path: Path) -> Articles:
 
 
 def questions(articles: Articles, path: Path) -> Iterator[Question]:
-    """The questions of some articles of the file.
+    """Yield the questions of articles.
+
+    Args:
+        path: file of the articles, for messages.
 
     Raises:
         UserError: an entry lacks a key.
@@ -84,7 +87,7 @@ def questions(articles: Articles, path: Path) -> Iterator[Question]:
 
 
 def has_labels(articles: Articles, path: Path) -> bool:
-    """Whether any question has an answer or says that it has none; errors as :func:`questions`."""
+    """Whether any question has an answer or is marked as unanswerable; raises as :func:`questions`."""
     return any(
         question.impossible or any(text.strip() for text, _ in question.answers)
         for question in questions(articles, path)
@@ -92,7 +95,10 @@ def has_labels(articles: Articles, path: Path) -> bool:
 
 
 def split_articles(articles: Articles, *, share: int) -> tuple[Articles, Articles]:
-    """All others, and one article in ``share``; those that begin with the same document go together."""
+    """Split articles into train and dev, with one article in ``share`` in dev.
+
+    Articles that begin with the same document are in the same split.
+    """
     groups: dict[str, Articles] = defaultdict(list)
     for article in articles:
         first = next((paragraph["context"] for paragraph in article["paragraphs"]), "")
@@ -104,7 +110,10 @@ def split_articles(articles: Articles, *, share: int) -> tuple[Articles, Article
 
 
 def locate_answers(question: Question) -> Located:
-    """The question as a row: the first answer gives the offsets, each other text stands there once."""
+    """Convert a question to a row.
+
+    The label contains the offsets of the first answer, and every distinct answer text once.
+    """
     document = clean_text(question.document)
     found: dict[str, int] = {}
     moved, lost = [], []
@@ -116,11 +125,11 @@ def locate_answers(question: Question) -> Located:
         if start is None:
             lost.append(f"{where} is not in the document")
         elif SEPARATOR in answer:
-            lost.append(f"{where} has {SEPARATOR!r} in it, which separates answers")
+            lost.append(f"{where} contains {SEPARATOR!r}, which separates answers")
         else:
             found.setdefault(answer, start)
             if start != near:
-                moved.append(f"{where} stands {start - near:+} characters from its offset")
+                moved.append(f"{where} is {start - near:+} characters away from its offset")
     if question.impossible:
         label = NO_ANSWER
     elif found:
@@ -132,12 +141,12 @@ def locate_answers(question: Question) -> Located:
 
 
 def cleaned_offset(text: str, offset: int) -> int:
-    """Where the character at ``offset``, which is no white space, stands in ``clean_text(text)``."""
+    """Offset in ``clean_text(text)`` of the character at ``offset``, which must not be white space."""
     return len(clean_text(text[:offset] + "x")) - 1
 
 
 def nearest(part: str, text: str, place: int) -> int | None:
-    """The start of the occurrence nearest to ``place``, which may overlap others; None: none."""
+    """Start of the occurrence of ``part`` nearest to ``place``; occurrences may overlap. None if absent."""
     if not part or text.startswith(part, place):
         return place if part else None
     starts = (match.start() for match in re.finditer(f"(?={re.escape(part)})", text))

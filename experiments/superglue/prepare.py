@@ -1,4 +1,4 @@
-"""SuperGLUE -> canonical rows, from the folder of its download, from tables, or from the Hugging Face hub."""
+"""Prepare canonical rows of SuperGLUE, from its download, from TSV tables or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -35,14 +35,17 @@ FOLDERS = {
     "wic": "WiC",
     "wsc": "WSC",
 }
-"""Task -> folder of the download."""
+"""Task -> folder in the download."""
 FILES = {"train": "train", "dev": "val", "test": "test"}
-"""Split -> file of the download."""
+"""Split -> file name in the download."""
 HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
 
 def find_records(source: str, task: TaskDef, split: str, skipped: Skipped) -> Iterator[Row] | None:
-    """The split's records, from the hub, the download or a table; None, and says so, where there are none."""
+    """Find a split's records on the hub, in the download or in a table.
+
+    Prints a message and returns None if there are none.
+    """
     if source == "hub":
         hub = HubSource(HUB, task.name, None, HUB_SPLITS[split], {}, label_words=False)
         return hub.rows()
@@ -50,16 +53,16 @@ def find_records(source: str, task: TaskDef, split: str, skipped: Skipped) -> It
     table = Path(source) / task.name / f"{split}.tsv"
     if download.is_file():
         return read_download(download, task.name)
-    if table.is_file() and task.name not in UNFOLD:  # a table has room for flat records alone
+    if table.is_file() and task.name not in UNFOLD:  # a table contains only flat records
         return read_table(table, skipped)
     print(f"{task.name} {split}: no file {download}")
     return None
 
 
 def rows(records: Iterable[Row], task: TaskDef, split: str, skipped: Skipped) -> Iterator[Cells]:
-    """The canonical rows of the records; only a test row may lack its label.
+    """Convert records to canonical rows. Only rows of a test split may lack a label.
 
-    A record that makes no row is left out, and ``skipped`` gets its place and why.
+    Records that give no row are left out; their location and the reason are appended to ``skipped``.
     """
     label = FORMATS.get(task.data_format).columns.index("label")
     for record in records:
@@ -77,12 +80,12 @@ def prepare(source: str, out: str = "data/superglue", tasks: str = "") -> None:
     """Write {out}/{task}_{split}.tsv for every task found, and print the counts.
 
     Args:
-        source: Folder of the SuperGLUE download (with BoolQ, CB, ... inside), or of tables boolq/train.tsv, or the word hub.
+        source: Folder of the SuperGLUE download (it contains BoolQ, CB, ...), or of tables boolq/train.tsv, or the word `hub` for the Hugging Face hub.
         out: Folder for the canonical rows.
-        tasks: Names separated by commas, such as boolq,copa; all tasks unless given.
+        tasks: Names separated by commas, such as boolq,copa. Default: all tasks.
 
     Raises:
-        UserError: unknown task, nothing found, a file that is not as SuperGLUE's.
+        UserError: a task is unknown, no data is found, or a file does not have the expected format.
     """
     task_defs = choose_tasks(TASK_FILE, tasks)
     check_source(source)

@@ -1,4 +1,4 @@
-"""SuperGLUE's records in one form, the Hugging Face hub's flat columns, from each of its layouts."""
+"""Read SuperGLUE's records in the flat columns of the Hugging Face hub, from each of its layouts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Values = dict[str, Any]
 
 
 def read_download(path: Path, task: str) -> Iterator[Row]:
-    """The records of one JSON-lines file of the download.
+    """Read the records of a JSON-lines file of the download.
 
     Raises:
-        UserError: a line that is not JSON, or lacks what its task's records have.
+        UserError: a line is not JSON, or lacks a key of the task's records.
     """
-    unfold = UNFOLD.get(task, _as_it_is)
+    unfold = UNFOLD.get(task, _unchanged)
     for row in FileSource(path, (), {}).rows():
         try:
             yield from (Row(values, row.where) for values in unfold(row.values))
@@ -29,12 +29,12 @@ def read_download(path: Path, task: str) -> Iterator[Row]:
             ) from None
 
 
-def _as_it_is(values: Values) -> Iterator[Values]:
+def _unchanged(values: Values) -> Iterator[Values]:
     yield values
 
 
 def _multirc(values: Values) -> Iterator[Values]:
-    """A paragraph has questions, and each of them answers; a record for every answer."""
+    """Yield a record for every answer to every question of a paragraph."""
     passage = values["passage"]
     for question in passage["questions"]:
         for answer in question["answers"]:
@@ -52,9 +52,9 @@ def _multirc(values: Values) -> Iterator[Values]:
 
 
 def _record(values: Values) -> Iterator[Values]:
-    """A passage has several queries; a record for each."""
+    """Yield a record for every query of a passage."""
     text = values["passage"]["text"]
-    # `end` is the place of an entity's last character, not the one after it.
+    # `end` is the index of an entity's last character, not the index after it.
     entities = [text[e["start"] : e["end"] + 1] for e in values["passage"]["entities"]]
     for query in values["qas"]:
         yield {
@@ -75,4 +75,4 @@ UNFOLD: dict[str, Callable[[Values], Iterator[Values]]] = {
     "record": _record,
     "wsc": _wsc,
 }
-"""Task -> what makes flat records of one line of its file, where a line is not one already."""
+"""Task -> function that converts a line of its file to flat records; only tasks with nested lines."""

@@ -1,4 +1,4 @@
-"""SuperGLUE's records -> canonical rows, one function per shape of task."""
+"""Convert SuperGLUE's records to canonical rows, with one function per kind of task."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ COPA_QUESTIONS = {
     "effect": "What happened as a result?",
 }
 COPA_LABELS = {"0": "1,0", "1": "0,1", "-1": "", "": ""}
-"""Place of the right alternative -> a mark for each."""
+"""Index of the correct alternative -> label (1 or 0) of each alternative."""
 PLACEHOLDER = "@placeholder"
 HIGHLIGHT = "@highlight"
-"""Stands between a ReCoRD text and the bullet points of its summary."""
+"""Separates a ReCoRD text from the bullet points of its summary."""
 
 Shape = Callable[[Row, TaskDef], Cells]
 
 
 def label_word(row: Row, task: TaskDef) -> str:
-    """The task's word for a record's label: JSON's true and false, an id (-1: none), or the word itself.
+    """Label word for a record's label: true or false in JSON, an id (-1: no label), or the word itself.
 
     Raises:
-        UserError: none of these.
+        UserError: the label is none of these.
     """
     text = row.text("label").strip().lower()
     if text in ("", "-1"):
@@ -40,7 +40,7 @@ def label_word(row: Row, task: TaskDef) -> str:
 
 
 def pair(premise: str, hypothesis: str) -> Shape:
-    """The shape of records that are two texts and a label."""
+    """Conversion of records with two texts and a label."""
 
     def cells(row: Row, task: TaskDef) -> Cells:
         return row.text("uid"), label_word(row, task), row.text(premise), row.text(hypothesis)
@@ -49,7 +49,7 @@ def pair(premise: str, hypothesis: str) -> Shape:
 
 
 def copa(row: Row, task: TaskDef) -> Cells:
-    """The question follows the premise, in words; the alternatives are the candidates."""
+    """COPA: the premise followed by the question in words; the alternatives are the candidates."""
     asked, label = row.text("question"), row.text("label").strip()
     if asked not in COPA_QUESTIONS:
         raise UserError(f"{row.where}: question {asked!r}.{choices_hint(asked, COPA_QUESTIONS)}")
@@ -61,24 +61,24 @@ def copa(row: Row, task: TaskDef) -> Cells:
 
 
 def wic(row: Row, task: TaskDef) -> Cells:
-    """``word: first sentence`` and the second one."""
-    word = row.text("word").removeprefix("word: ")  # as the tables write it
+    """WiC: ``word: first sentence``, and the second sentence."""
+    word = row.text("word").removeprefix("word: ")  # a prefix in the TSV tables
     premise = f"{word}: {row.text('sentence1')}"
     return row.text("uid"), label_word(row, task), premise, row.text("sentence2")
 
 
 def multirc(row: Row, task: TaskDef) -> Cells:
-    """The paragraph; question and answer. The uid tells which answers are one question's."""
+    """MultiRC: the paragraph, and question with answer. The uid identifies the answers of a question."""
     uid = _uid(row, ("paragraph", "question", "answer"))
     answered = f"{row.text('question')} {row.text('answer')}"
     return uid, label_word(row, task), row.text("paragraph"), answered
 
 
 def record(row: Row, task: TaskDef) -> Cells:
-    """The passage; the query with its gap filled by each of the passage's entities in turn.
+    """ReCoRD: the passage, and the query with the placeholder replaced by each entity of the passage.
 
     Raises:
-        DroppedRow: the record has answers, and none of them is an entity of the passage.
+        DroppedRow: the record has answers, but none of them is an entity of the passage.
     """
     query = row.text("query")
     if PLACEHOLDER not in query:
@@ -98,7 +98,7 @@ def record(row: Row, task: TaskDef) -> Cells:
 
 
 def wsc(row: Row, task: TaskDef) -> Cells:
-    """The text, the noun phrase in it as ``[ Mark ]`` and the pronoun as ``* he *``."""
+    """WSC: the text, with the noun phrase marked as ``[ Mark ]`` and the pronoun as ``* he *``."""
     words = row.text("text").split()
     _mark(row, words, "span1", "[", "]")
     _mark(row, words, "span2", "*", "*")
@@ -106,9 +106,9 @@ def wsc(row: Row, task: TaskDef) -> Cells:
 
 
 def _mark(row: Row, words: list[str], span: str, left: str, right: str) -> None:
-    """Put marks around a span: as many words as it has, from its index on.
+    """Put marks around a span, which begins at its index and has as many words as its text.
 
-    The index is to be relied on; the span's text may differ from the words in case and punctuation.
+    The index is reliable. The span's text may differ from the words in case and punctuation.
     """
     first = int(row.text(f"{span}_index"))
     last = first + len(row.text(f"{span}_text").split()) - 1
@@ -123,7 +123,7 @@ def _uid(row: Row, parts: tuple[str, ...]) -> str:
 
 
 def _texts(values: Iterable[str]) -> list[str]:
-    """Each text once, in an order that depends on nothing but them."""
+    """Sorted unique texts, so that their order is reproducible."""
     return sorted({clean_text(value) for value in values})
 
 

@@ -1,1 +1,1 @@
-"""XNLI: inference in fifteen languages, trained on English (arXiv 1809.05053)."""
+"""XNLI: inference in fifteen languages, with English training data (arXiv 1809.05053)."""

@@ -1,4 +1,4 @@
-"""XNLI -> canonical rows, from the folders of its two downloads or from the Hugging Face hub."""
+"""Prepare canonical rows of XNLI, from its two downloads or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TRAIN_FILE = "XNLI-MT-1.0/multinli/multinli.train.en.tsv"
 TRAIN_LANGUAGE = "en"
 
 Columns = dict[str, str]
-"""Our column -> theirs."""
+"""Our column name -> column name in the source."""
 OURS: Columns = {"uid": "uid", "label": "label", "premise": "premise", "hypothesis": "hypothesis"}
 TRAIN_COLUMNS = OURS | {"hypothesis": "hypo"}
 EVAL_COLUMNS: Columns = {
@@ -39,16 +39,16 @@ EVAL_COLUMNS: Columns = {
     "hypothesis": "sentence2",
 }
 WORDS = {"contradictory": "contradiction", "-": ""}
-"""What the training file writes for the label, and MNLI where there is none."""
+"""Label in the training file -> label word; ``-`` is MNLI's mark for no gold label."""
 
 
 def language_of(split: str) -> str:
-    """``ar_dev`` -> ``ar``; the training rows are English."""
+    """Language of a split: ``ar`` for ``ar_dev``, English for the training split."""
     return split.rpartition("_")[0] or TRAIN_LANGUAGE
 
 
 def read_folder(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
-    """The rows of every split whose file is there and has its language; says which are not."""
+    """Read the rows of every split whose file contains its language; print which are missing."""
     splits: Splits = {}
     train = source / TRAIN_FILE
     if train.is_file():
@@ -72,7 +72,7 @@ def read_folder(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
 
 
 def read_hub(task: TaskDef, skipped: Skipped) -> Splits:
-    """The rows of every split; the hub has a configuration for each language."""
+    """Read the rows of every split; the hub has a configuration for each language."""
     return {
         split: rows(
             HubSource(
@@ -90,12 +90,12 @@ def read_hub(task: TaskDef, skipped: Skipped) -> Splits:
 def rows(
     records: Iterable[Row], columns: Columns, task: TaskDef, split: str, skipped: Skipped
 ) -> Iterator[tuple[str, ...]]:
-    """The canonical rows of the records; only a test row may lack its label.
+    """Convert records to canonical rows. Only rows of a test split may lack a label.
 
-    A record without one is left out, and ``skipped`` gets its place.
+    Other records without a label are left out; their location is appended to ``skipped``.
 
     Raises:
-        UserError: a column is missing, or a label is none of the task's.
+        UserError: a column is missing, or a label is unknown.
     """
     for record in records:
         label = record.text(columns["label"]).strip()
@@ -113,12 +113,12 @@ def prepare(source: str, out: str = "data/xnli", tasks: str = "") -> None:
     """Write {out}/xnli_{split}.tsv for the training rows and every language found, and print the counts.
 
     Args:
-        source: Folder with XNLI-1.0 and XNLI-MT-1.0 inside, or the word hub.
+        source: Folder that contains XNLI-1.0 and XNLI-MT-1.0, or the word `hub` for the Hugging Face hub.
         out: Folder for the canonical rows.
-        tasks: Names separated by commas; there is one, xnli.
+        tasks: Names separated by commas; the only task is xnli.
 
     Raises:
-        UserError: unknown task, nothing found, a file that is not as XNLI's.
+        UserError: a task is unknown, no data is found, or a file does not have the expected format.
     """
     task_defs = choose_tasks(TASK_FILE, tasks)
     check_source(source)

@@ -343,14 +343,14 @@ def test_submission_round_trip_of_prepared_rows(raw, out, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "warning" not in printed
     assert "missing: CoLA.tsv, SST-2.tsv, MRPC.tsv" in printed
-    assert "wants all 11 files" in printed
+    assert "requires all 11 files" in printed
 
 
 @pytest.mark.parametrize(
     ("predictions", "uids", "message"),
     [
         (["entailment", "neutral"], None, r"rte_test.jsonl:2: 'neutral' is not a label of rte"),
-        (["entailment", "entailment"], ["0", "0"], r":2: uid 0 stands twice"),
+        (["entailment", "entailment"], ["0", "0"], r":2: uid 0 occurs twice"),
         (["entailment"], ["first"], r':1: expected {"uid": integer'),
     ],
 )

@@ -139,9 +139,9 @@ def test_wsc_spans_that_stand_elsewhere_are_found_or_left_out(raw, out, capsys):
         "[它]跳，_舌头_",
     ]
     printed = capsys.readouterr().out
-    assert "wsc train: 2 spans stood elsewhere than their index says" in printed
+    assert "wsc train: 2 spans were not at their index" in printed
     assert "skipped 3 lines" in printed
-    assert "jsonl:2: span2 '它' is neither at 1 nor once elsewhere" in printed
+    assert "jsonl:2: span2 '它' is not at 1 and does not occur exactly once" in printed
     assert "jsonl:3: span1 '手' is neither" in printed
     assert "jsonl:4: the spans overlap" in printed
 
@@ -198,7 +198,11 @@ def test_csv_with_quoted_commas(raw, out, capsys):
         ("tnews/dev.json", '{"label": "105", "sentence": "x"}', r"dev.json:1: label '105' is not"),
         ("tnews/dev.json", '{"label": "100", "text": "x"}', r"dev.json:1: no column 'sentence'"),
         ("tnews/dev.json", '{"sentence": "x"}', r"dev.json:1: no column 'label'; found 'sentence'"),
-        ("tnews/dev.json", '{"label": null, "sentence": "x"}', r"no rows in .*; 1 skipped"),
+        (
+            "tnews/dev.json",
+            '{"label": null, "sentence": "x"}',
+            r"no rows in .*; 1 lines were skipped",
+        ),
         ("tnews/dev.json", "100 x", r"dev.json:1: not JSON"),
         ("tnews/dev.json", "[1]", r"dev.json:1: expected a JSON object"),
         ("lcqmc/train.tsv", "q1\tq2\tlabel", r"train.tsv:1: label 'label' is not a label of"),

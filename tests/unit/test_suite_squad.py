@@ -121,8 +121,8 @@ def test_an_offset_that_is_off_is_mended_and_named(raw, out, capsys):
     labels = [row[1] for row in rows(out / "squad_train.tsv")]
     assert labels == ["12:::15:::0:::two", "8:::11:::0:::one"]
     printed = capsys.readouterr().out
-    assert "squad train: 2 answers taken where they stand nearest" in printed
-    assert f"{path}: question q1: answer 'two' stands +1 characters from its offset" in printed
+    assert "squad train: 2 answers moved to the nearest occurrence" in printed
+    assert f"{path}: question q1: answer 'two' is +1 characters away from its offset" in printed
 
 
 def test_answers_that_cannot_be_are_left_out_and_named(raw, out, capsys):
@@ -142,10 +142,10 @@ def test_answers_that_cannot_be_are_left_out_and_named(raw, out, capsys):
     ]
     printed = capsys.readouterr().out
     assert "squad skipped 3 lines" in printed
-    assert "question empty: no answer that is in the document" in printed
+    assert "question empty: no answer occurs in the document" in printed
     assert "squad dev: 3 answers left out" in printed
     assert "question some: answer 'zebra' is not in the document" in printed
-    assert "answer 'a ::: b' has ':::' in it" in printed
+    assert "answer 'a ::: b' contains ':::'" in printed
 
 
 def test_unanswerable_questions(raw, out, capsys):
@@ -158,7 +158,7 @@ def test_unanswerable_questions(raw, out, capsys):
     assert labels == ["-1:::-1:::1:::", "2:::3:::0:::b"]
     assert [row[0] for row in rows(out / "squad_dev.tsv")] == ["yes"]
     printed = capsys.readouterr().out
-    assert "question no: is_impossible, which is for task squad2" in printed
+    assert "question no: is_impossible, which only task squad2 supports" in printed
     assert f"squad2 dev: no file dev-v2.0.json or squad2_dev_half.json in {raw}" in printed
 
 
@@ -309,7 +309,7 @@ def test_evaluation_counts_every_question_of_the_file(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("answers", "message"),
-    [({"other": "a"}, "'other' is no question of"), ({"q": None}, r"p\.jsonl:1: expected")],
+    [({"other": "a"}, "'other' is not a question id in"), ({"q": None}, r"p\.jsonl:1: expected")],
 )
 def test_evaluation_refuses(tmp_path, answers, message):
     data = write(tmp_path / "dev.json", article("a", entry("q", ("a", 0))))
