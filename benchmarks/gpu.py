@@ -29,7 +29,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-# This file imports nothing that the wheels may have to bring.
+# The wheels are not installed yet when this file is imported: the standard library alone, and what needs no more.
+from data_utils.files import written_file
+
 STAGES = {
     "cuda_tests": 60,
     "throughput": 150,
@@ -149,9 +151,8 @@ def load(out: Path) -> dict[str, Any]:
 
 
 def save(out: Path, results: dict[str, Any]) -> None:
-    aside = out / "results.json.partial"
-    aside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    aside.replace(out / "results.json")
+    with written_file(out / "results.json") as stream:
+        stream.write(json.dumps(results, indent=1) + "\n")
 
 
 def summarize(results: dict[str, Any]) -> str:

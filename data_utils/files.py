@@ -1,4 +1,4 @@
-"""Folders that commands write: whole or not at all, and over nothing by accident."""
+"""Files and folders that are written whole or not at all, and never over something else by accident."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from data_utils.errors import UserError
 
@@ -38,11 +39,11 @@ def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the name ``folder`` and its place once all went well.
+def written_folder(folder: Path) -> Iterator[Path]:
+    """Write a folder aside: it takes the name ``folder`` when the block ends without an error.
 
     Raises:
-        UserError: there cannot be a folder there.
+        UserError: the folder cannot be created.
     """
     aside = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
@@ -56,3 +57,28 @@ def written_whole(folder: Path) -> Iterator[Path]:
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def written_file(path: Path, *, setting: str = "") -> Iterator[IO[str]]:
+    """Write a UTF-8 file aside: it takes the name ``path`` when the block ends without an error.
+
+    Args:
+        setting: the flag that named the file, for the message.
+
+    Raises:
+        UserError: the file cannot be created.
+    """
+    aside = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = aside.open("w", encoding="utf-8")
+    except OSError as error:
+        place = f"{setting}: {path}" if setting else str(path)
+        raise UserError(f"{place} cannot be written: {error.strerror}") from None
+    try:
+        with stream:
+            yield stream
+        aside.rename(path)
+    finally:
+        aside.unlink(missing_ok=True)

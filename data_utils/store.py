@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -15,6 +14,7 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
+from data_utils.files import written_folder
 from data_utils.formats import FORMATS, DroppedRow, Example, Row
 from data_utils.manifest import Manifest as Manifest
 from data_utils.manifest import describe as describe
@@ -107,18 +107,10 @@ def build_store(
     Raises:
         UserError: malformed rows, none at all, or labels (soft ones too) that are missing.
     """
-    aside = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with written_folder(folder) as aside:
         manifest = _write_rows(aside / "data.arrow", manifest, task, source, tokenizer, soft)
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
         (aside / "manifest.json").write_text(text + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
     return manifest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,3 +150,21 @@ def split_role(split: str) -> str:
 def dataset_name(task: str, split: str) -> str:
     """The name of a split in scores: ``rte`` for its dev split, ``mnli_matched``, ``rte_test``."""
     return f"{task}_{split}".removesuffix("_dev")
+
+
+def pick_tasks(
+    tasks: Mapping[str, TaskDef], names: Iterable[str], *, where: str
+) -> dict[str, TaskDef]:
+    """Select tasks by name, in the order of ``names``; no names select all tasks.
+
+    Args:
+        where: the setting and the task file, for the message.
+
+    Raises:
+        UserError: there is no task of a name.
+    """
+    names = list(names)
+    for name in names:
+        if name not in tasks:
+            raise UserError(f"{where} has no task {name!r}.{choices_hint(name, tasks)}")
+    return {name: tasks[name] for name in names or tasks}

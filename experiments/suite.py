@@ -10,9 +10,8 @@ from typing import Any
 from data_utils.canonical import write_rows
 from data_utils.errors import UserError
 from data_utils.formats import Row
-from data_utils.registry import choices_hint
 from data_utils.sources import complete
-from data_utils.task_def import TaskDef
+from data_utils.task_def import TaskDef, pick_tasks
 
 SKIPS_SHOWN = 20
 
@@ -32,12 +31,8 @@ def choose_tasks(task_file: Path, names: str) -> dict[str, TaskDef]:
     """
     from mt_dnn.task_types import load_tasks
 
-    tasks = load_tasks(task_file)
-    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(tasks)
-    for name in chosen:
-        if name not in tasks:
-            raise UserError(f"unknown task {name!r}.{choices_hint(name, tasks)}")
-    return {name: tasks[name] for name in chosen}
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    return pick_tasks(load_tasks(task_file), chosen, where=f"--tasks: {task_file}")
 
 
 def write_tasks(

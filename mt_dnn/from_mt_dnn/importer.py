@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
-from data_utils.task_def import TaskDef
+from data_utils.task_def import TaskDef, pick_tasks
 from mt_dnn.from_mt_dnn.import_report import ImportReport, shortened
 
 if TYPE_CHECKING:  # --help needs no torch
@@ -147,10 +147,8 @@ def choose_tasks(
     datasets = datasets.split(",") if isinstance(datasets, str) else datasets
     trained = list(dict.fromkeys(name.split("_")[0] for name in datasets))
     names = [name.strip() for name in use.split(",")] if use else trained or list(tasks)
-    for name in names:
-        if name not in tasks:
-            where = "--use" if use else "the checkpoint was trained on it (set others with --use)"
-            raise UserError(f"{where}: --tasks has no task {name!r}.{choices_hint(name, tasks)}")
+    where = "--use" if use else "the checkpoint was trained on it (set others with --use)"
+    chosen = pick_tasks(tasks, names, where=f"{where}: --tasks")
     heads = [tasks[name].head_name for name in names]
     if len(set(heads)) < len(heads):
         twice = max(heads, key=heads.count)
@@ -160,7 +158,7 @@ def choose_tasks(
         )
     if trained and names != trained:
         report.notes.append(f"according to the checkpoint it was trained on {', '.join(trained)}")
-    return {name: tasks[name] for name in names}
+    return chosen
 
 
 def head_sources(

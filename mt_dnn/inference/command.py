@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from jsonargparse import ArgumentParser
 
 from data_utils.errors import UserError
+from data_utils.files import written_file
 
 
 def predict(
@@ -53,7 +54,9 @@ def predict(
     definition = choose_task(predictor, task, what, tasks)
     with (
         open_lines(sys.stdin.fileno() if input == "-" else path) as lines,
-        nullcontext(sys.stdout) if output is None else _written_whole(Path(output)) as stream,
+        nullcontext(sys.stdout)
+        if output is None
+        else written_file(Path(output), setting="--output") as stream,
     ):
 
         def write(text: str) -> None:
@@ -73,23 +76,6 @@ def predict(
     if scored:
         kind = predictor.model.task_types[definition.name]
         print(metrics_line(kind, scored), file=sys.stderr)
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[IO[str]]:
-    """A file that takes its name once all of it is written."""
-    aside = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = aside.open("w", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--output: {path} cannot be written: {error.strerror}") from None
-    try:
-        with stream:
-            yield stream
-        aside.rename(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn predict") -> None:

@@ -13,7 +13,7 @@ from data_utils.errors import UserError
 from data_utils.formats import Row
 from data_utils.inputs import read_rows
 from data_utils.registry import choices_hint
-from data_utils.task_def import TaskDef
+from data_utils.task_def import TaskDef, pick_tasks
 from mt_dnn.inference.evaluate import prediction_record, score
 from mt_dnn.inference.predictor import TEXT, Predictor
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
@@ -41,10 +41,13 @@ def choose_task(
             )
         return TEXT
     if task_file is not None:
-        tasks = load_tasks(task_file)
-        if name not in tasks:
-            raise UserError(f"--task: {task_file} has no task {name!r}.{choices_hint(name, tasks)}")
-        predictor.add_task(tasks[name])
+        names = [] if name is None else [name]
+        tasks = pick_tasks(load_tasks(task_file), names, where=f"--task: {task_file}")
+        if len(tasks) > 1:
+            raise UserError(f"--task: name a task of {task_file}.{choices_hint('', tasks)}")
+        (task,) = tasks.values()
+        predictor.add_task(task)
+        return task
     if name is None and len(predictor.tasks) > 1:
         raise UserError(f"--task: name a task.{choices_hint('', predictor.tasks)}")
     return predictor.task(name or next(iter(predictor.tasks)))

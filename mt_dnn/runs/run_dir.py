@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.files import written_whole
+from data_utils.files import written_folder
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
@@ -78,7 +78,9 @@ def write_setup(
 
 def config_yaml(config: RunConfig) -> str:
     """The resolved configuration as YAML, every field included; ``train.py --config`` reads it."""
-    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(
+        _yaml_value(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True
+    )
 
 
 def tasks_yaml(tasks: dict[str, TaskDef]) -> str:
@@ -89,14 +91,14 @@ def tasks_yaml(tasks: dict[str, TaskDef]) -> str:
         entry = {key: values[name] for key, name in KEYS.items()}
         entry["n_class"] = task.n_class or None  # 0: not set in the task file
         entries[task.name] = {k: v for k, v in entry.items() if v not in (None, (), [], {})}
-    return yaml.safe_dump(_plain(entries), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_yaml_value(entries), sort_keys=False, allow_unicode=True)
 
 
-def _plain(value: Any) -> Any:
+def _yaml_value(value: Any) -> Any:
     """Convert tuples to lists: plain YAML has no tuples."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+        return {key: _yaml_value(entry) for key, entry in value.items()}
+    return [_yaml_value(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def describe_environment(device: str, threads: int, manifests: list[Manifest]) -> dict[str, Any]:
@@ -186,7 +188,7 @@ def write_model_folder(
         facts: content of mt_dnn.json; :func:`read_model_facts` needs ``model`` and ``max_seq_len``.
         card: content of README.md.
     """
-    with written_whole(folder) as aside:
+    with written_folder(folder) as aside:
         model.encoder.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
         heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}

@@ -9,10 +9,9 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.registry import choices_hint
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store, store_folder
-from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
+from data_utils.task_def import ROLES, TaskDef, dataset_name, pick_tasks, split_role
 from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DataConfig, DistillConfig, RunConfig
 from mt_dnn.encoders.pretrained import load_tokenizer
@@ -26,13 +25,8 @@ def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
         UserError: the task file lacks a name, or is malformed.
     """
     tasks = load_tasks(config.tasks)
-    for key, names in (("use", config.use), ("train_limits", config.train_limits)):
-        for name in names:
-            if name not in tasks:
-                raise UserError(
-                    f"data.{key}: {config.tasks} has no task {name!r}.{choices_hint(name, tasks)}"
-                )
-    return {name: tasks[name] for name in config.use or tasks}
+    pick_tasks(tasks, config.train_limits, where=f"data.train_limits: {config.tasks}")
+    return pick_tasks(tasks, config.use, where=f"data.use: {config.tasks}")
 
 
 def soft_label_files(tasks: dict[str, TaskDef], config: DistillConfig) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
 from mt_dnn.config.parser import settings
 from mt_dnn.tables.definition import Column, Table, TableRow
-from mt_dnn.tables.settings import Settings, flatten
+from mt_dnn.tables.settings import Settings, flat_settings
 
 KEYS = (
     *("title", "base", "sizes", "seeds", "stages", "rows", "columns", "curves"),
@@ -195,7 +195,7 @@ def _curves(entry: Any, columns: Sequence[str], where: str) -> dict[str, tuple[s
 def _settings(entry: Any, where: str, *, refuse: Sequence[str] = ()) -> Settings:
     """Settings by dotted name, from a mapping with dotted or nested keys or both."""
     known = [name for name, _ in settings()]
-    values = dict(flatten(_mapping(entry or {}, where)))
+    values = flat_settings(_mapping(entry or {}, where))
     for name in values:
         if name in refuse:
             raise UserError(f"{where}: {name} is set by the table runner; remove it")

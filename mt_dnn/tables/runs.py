@@ -19,10 +19,11 @@ from typing import IO
 import yaml
 
 from data_utils.errors import UserError
+from mt_dnn.config.dotted import nest
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import FILE as RESULTS
 from mt_dnn.tables.results import append_line, read_results, read_run
-from mt_dnn.tables.settings import config_hash, nest
+from mt_dnn.tables.settings import config_hash
 from mt_dnn.training.signals import GracefulShutdown
 
 MT_DNN = [sys.executable, "-P", "-m", "mt_dnn.cli"]

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.strict_yaml import read_mapping
+from mt_dnn.config.dotted import flatten, nest
 from mt_dnn.config.parser import settings
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import resolve
@@ -77,7 +78,7 @@ def config_hash(path: Path) -> str | None:
     the hash does not depend on where the folder is.
     """
     try:
-        values = dict(flatten(read_mapping(path)[0]))
+        values = flat_settings(read_mapping(path)[0])
         config = parse_settings(values, str(path))
     except UserError:
         return None
@@ -97,34 +98,15 @@ def settings_hash(values: Settings) -> str:
 def _resolved(config: RunConfig) -> Iterator[tuple[str, Any]]:
     smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
     config = dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
-    for name, value in flatten(dataclasses.asdict(config)):
+    for name, value in flat_settings(dataclasses.asdict(config)).items():
         yield name, list(value) if isinstance(value, tuple) else value
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield ``("data.use", 1)`` for ``{"data": {"use": 1}}``.
-
-    A setting whose own value is a mapping is not flattened.
-    """
-    for key, value in values.items():
-        if isinstance(value, dict) and f"{prefix}{key}" not in _names():
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def flat_settings(values: Mapping[str, Any]) -> Settings:
+    """Settings by dotted name. A setting whose own value is a mapping is not flattened."""
+    return flatten(values, leaves=_names())
 
 
 @cache
 def _names() -> frozenset[str]:
     return frozenset(name for name, _ in settings())
-
-
-def nest(values: Settings) -> dict[str, Any]:
-    """Inverse of :func:`flatten`."""
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        *sections, key = name.split(".")
-        place = nested
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[key] = value
-    return nested

@@ -23,11 +23,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from data_utils.files import written_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,7 +106,7 @@ class Tracker:
         differ between runs first.
 
         Args:
-            config: settings by dotted name, as :func:`flatten` returns them; None values are left out.
+            config: settings by dotted name, as :func:`mt_dnn.config.dotted.flatten` returns them; None values are left out.
         """
         if self.enabled:
             from tensorboard.plugins.hparams.summary_v2 import hparams_pb
@@ -130,9 +131,8 @@ class Tracker:
             path = self.run_dir / name
             if path.exists():
                 kept = [line for line in path.read_text().splitlines() if _step(line) <= step]
-                aside = path.with_suffix(".tmp")
-                aside.write_text("".join(f"{line}\n" for line in kept))
-                os.replace(aside, path)
+                with written_file(path) as stream:
+                    stream.writelines(f"{line}\n" for line in kept)
 
     def close(self) -> None:
         """Flush TensorBoard's queue and close the event file. Logging again opens a new one."""
@@ -143,7 +143,7 @@ class Tracker:
     def _log(self, file: str, step: int, values: Mapping[str, Any]) -> None:
         if not self.enabled:
             return
-        plain = {name: _plain(value) for name, value in values.items()}
+        plain = {name: _python_value(value) for name, value in values.items()}
         line = json.dumps({"step": step, **_jsonable(plain)}, allow_nan=False)
         self.run_dir.mkdir(parents=True, exist_ok=True)
         with (self.run_dir / file).open("a") as stream:
@@ -166,17 +166,6 @@ class Tracker:
         file_writer = self._writer().file_writer
         assert file_writer is not None
         file_writer.add_summary(summary, 0)
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested sections to dotted names: ``{optim: {lr: 1}}`` -> ``{"optim.lr": 1}``."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -208,13 +197,13 @@ def _hparam(value: Any) -> bool | int | float | str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def _python_value(value: Any) -> Any:
     """Convert arrays, tensors and their scalars to Python numbers and lists."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _jsonable(value: Any) -> Any:
-    value = _plain(value)
+    value = _python_value(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):

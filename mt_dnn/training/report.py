@@ -10,6 +10,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from data_utils.metrics import METRICS
+from mt_dnn.config.dotted import flatten
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
 from mt_dnn.inference.evaluate import Evaluation
@@ -18,7 +19,7 @@ from mt_dnn.task_types import TaskType
 from mt_dnn.tracking import console
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.smart_health import SmartHealth
-from mt_dnn.tracking.tracker import Tracker, fenced, flatten, markdown_table
+from mt_dnn.tracking.tracker import Tracker, fenced, markdown_table
 from mt_dnn.training.assemble import Parts
 
 

@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from data_utils.errors import UserError
+from mt_dnn.config.dotted import nest
 from mt_dnn.tables import command
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
-from mt_dnn.tables.settings import config_hash, flatten, nest
+from mt_dnn.tables.settings import config_hash, flat_settings
 
 
 def test_a_run_for_every_row_use_and_seed(make):
@@ -61,8 +62,8 @@ def test_the_config_that_a_run_leaves_has_the_hash_of_the_plan(make, tmp_path):
 
 def test_settings_may_be_dotted_or_nested():
     nested = {"a": {"b": 1, "c": {"d": [2]}}, "e": None}
-    assert dict(flatten(nested)) == {"a.b": 1, "a.c.d": [2], "e": None}
-    assert nest(dict(flatten(nested))) == nested
+    assert flat_settings(nested) == {"a.b": 1, "a.c.d": [2], "e": None}
+    assert nest(flat_settings(nested)) == nested
 
 
 def test_set_overrides_base_and_sizes_and_rows_override_it(make):

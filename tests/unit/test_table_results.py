@@ -10,12 +10,12 @@ import yaml
 from scipy import stats
 
 from data_utils.errors import UserError
+from mt_dnn.config.dotted import nest
 from mt_dnn.tables.aggregate import compare, summarize
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import footer, grids, table_csv
 from mt_dnn.tables.results import append_line, read_results, read_run
-from mt_dnn.tables.settings import nest
 from mt_dnn.tables.table_plots import plot_table
 from tests.unit.tables import results
 

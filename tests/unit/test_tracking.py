@@ -12,9 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mt_dnn.config.dotted import flatten
 from mt_dnn.tracking.console import Progress, ScoreRow, print_next, print_scores_table, summary
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
-from mt_dnn.tracking.tracker import Tracker, fenced, flatten, markdown_table
+from mt_dnn.tracking.tracker import Tracker, fenced, markdown_table
 
 
 def lines(run_dir, name="metrics.jsonl"):
