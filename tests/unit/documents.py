@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 import jsonargparse
 import pytest
 
+from mt_dnn import cli
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -27,12 +29,7 @@ DOCUMENTS = [
 ]
 SCRIPTS = {"train": "train", "prepare": "prepro", "predict": "predict"}
 """Command -> the script at the top of a checkout that does the same."""
-COMMANDS = SCRIPTS | {
-    "table": "mt_dnn.tables.command",
-    "export": "mt_dnn.publish.export",
-    "average": "mt_dnn.publish.average",
-    "import": "mt_dnn.from_mt_dnn.importer",
-}
+COMMANDS = {name: command.module for name, command in cli.COMMANDS.items()}
 """Subcommand of mt-dnn -> the module whose ``main`` it calls."""
 
 
