@@ -18,23 +18,33 @@ from mt_dnn.tables.results import FILE
 from mt_dnn.tables.settings import parse_settings
 
 EPILOG = """\
-A table file names base (a run config, as a path or inline), rows (name -> settings that the row
-changes), columns (dataset.metric -> use: the tasks that its runs train), seeds; and may name title,
-sizes (settings cut to fit the machine, printed under the table), aggregate (median, mean, best),
-test (paired_t, wilcoxon), paper (source, scores: row -> column -> number), curves (panel -> columns
-drawn over their number of training examples) and keep_models.
+Required keys of a table file:
+  base         a run config, as a path or inline
+  rows         name -> settings that the row changes
+  columns      dataset.metric -> use: the tasks that its runs train
+  seeds        a list of numbers
+Optional keys:
+  title
+  sizes        settings reduced to fit the machine; printed under the table
+  aggregate    median (default), mean or best
+  test         paired_t (default) or wilcoxon
+  paper        source, and scores: row -> column -> number
+  stages       runs that rows start from, but that are not rows of the table
+  curves       panel -> columns to plot over their number of training examples
+  keep_models  false deletes the models of finished runs
 
-A row may also say `use: [tasks]`, so that ONE run trains them together and every column reads it,
-and `start: NAME`, so that its runs go on from the encoder of that row's or stage's run of the same
-seed. stages are such runs that are no rows of the table.
+Besides settings, a row or stage may have two keys. With `use: [tasks]`, one run trains these tasks
+together and every column reads it. With `start: NAME`, its runs start from the encoder of the run
+with the same seed of that stage or earlier row.
 
-An override file (--override) fits a table to another encoder, its data and its machine: settings
-and sizes, which go over every row; rows and stages (name -> settings), which go over that one;
-seeds, use (the tasks there are) and columns to keep; title; extends (another such file).
+An override file (--override) adapts a table to another encoder, data and machine. Its settings and
+sizes apply to every row, and its rows and stages (name -> settings) to single ones. It may select
+seeds, use (tasks) and columns, add a title, and extend another override file (extends).
 
-Every (row, use, seed) is one training run under OUT/runs. Finished runs stand in
-OUT/results.jsonl and are never run again; a stopped one goes on from its checkpoint. A run is known
-by its resolved settings, so a changed row is run again and no other; tables may share one OUT.
+Every (row, use, seed) is one training run under OUT/runs. Finished runs are recorded in
+OUT/results.jsonl and are not repeated. A stopped run resumes from its checkpoint. A run is
+identified by its resolved settings: when a row changes, only that row is run again, and several
+tables may share one OUT.
 """
 
 
@@ -42,7 +52,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
     """Run and render a table; ``args`` defaults to those of the process.
 
     Returns:
-        Exit code: 0, or 1 where a run failed.
+        Exit code: 0, or 1 if a run failed.
     """
     options = _parse(args, prog)
     table = _load(options)
@@ -55,7 +65,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
     if not failed or (out / FILE).exists():
         _render(options, table, runs, out)
     if failed:
-        print(f"{len(failed)} runs failed; the same command tries them again.")
+        print(f"{len(failed)} runs failed; run the same command again to retry them.")
     return 1 if failed else 0
 
 
@@ -71,32 +81,32 @@ def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
     )
     add = parser.add_argument
     add("table", help="table file")
-    add("--out", help="folder of the table; default results/NAME")
-    add("--jobs", type=_positive, default=1, help="runs at once; default 1")
-    add("--threads", type=_positive, help="CPU threads of each run; default cores / jobs")
-    add("--gpus", nargs="+", default=[], help="CUDA devices to deal the runs to, such as 0 1 2")
-    add("--render_only", action="store_true", help="render what there is; run nothing")
+    add("--out", help="output folder; default: results/NAME")
+    add("--jobs", type=_positive, default=1, help="number of parallel runs; default: 1")
+    add("--threads", type=_positive, help="CPU threads of each run; default: cores / jobs")
+    add("--gpus", nargs="+", default=[], help="CUDA devices for the runs, such as 0 1 2")
+    add("--render_only", action="store_true", help="render existing results; run nothing")
     add(
         "--only",
         nargs="+",
         metavar="ROW",
-        help="run these rows (or stages) only, and what they start from; all are rendered",
+        help="run only these rows or stages, and the runs they start from; renders all rows",
     )
-    add("--override", metavar="FILE", help="another encoder's settings, sizes, tasks and seeds")
+    add("--override", metavar="FILE", help="override file, for another encoder or machine")
     add(
         *("--use",),
         nargs="+",
         default=(),
         metavar="TASK",
-        help="train these tasks alone: columns of others are left out, mixtures get smaller",
+        help="train only these tasks; removes columns and parts of mixtures that need others",
     )
-    add("--seeds", nargs="+", type=int, help="instead of the file's")
+    add("--seeds", nargs="+", type=int, help="seeds, instead of those in the table file")
     add(
         *("--set",),
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="settings of every run, such as train.epochs=1; what a row sets itself stays",
+        help="settings of all runs, such as train.epochs=1; settings of a row take precedence",
     )
     return parser.parse_args(args)
 
@@ -119,10 +129,10 @@ def _positive(text: str) -> int:
 
 
 def _check_columns(table: Table) -> None:
-    """Find a misspelt column before the first run, not after the last.
+    """Check before the first run that the runs will produce every column.
 
     Raises:
-        UserError: a task or score that the runs will not have.
+        UserError: a column needs a task or a score that does not exist.
     """
     from data_utils.metrics import METRICS
     from mt_dnn.task_types import load_tasks
@@ -132,7 +142,9 @@ def _check_columns(table: Table) -> None:
         tasks = load_tasks(config.data.tasks)
         columns = [] if name in table.stages else table.columns
         if columns and not any(table.trained(name, column) for column in columns):
-            raise UserError(f"{table.path}: row {name!r}: use: it trains no column's tasks")
+            raise UserError(
+                f"{table.path}: row {name!r}: use: no column has all of its tasks in this list"
+            )
         for column in columns:
             where = f"{table.path}: column {column.name!r}"
             METRICS.get(column.metric, where)
@@ -167,15 +179,17 @@ def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) ->
     chosen = [run for run in runs if not options.only or run.row in options.only]
     threads = options.threads or max(1, _cores() // options.jobs)
     machine = Machine(jobs=options.jobs, threads=threads, gpus=tuple(options.gpus))
-    return TableRuns(out, machine, keep_models=table.keep_models, say=_say).run_missing(chosen)
+    return TableRuns(
+        out, machine, keep_models=table.keep_models, print_line=_print_line
+    ).run_missing(chosen)
 
 
 def _cores() -> int:
-    """Those that this process may use, where the system can tell."""
+    """Number of CPU cores that this process may use, if known, else of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)
 
 
@@ -200,7 +214,7 @@ def _render(options: Namespace, table: Table, runs: list[PlannedRun], out: Path)
 
 
 def _command(options: Namespace) -> str:
-    """What computes and renders the table again, without what only says how fast."""
+    """The command that reproduces the table, without options that affect only its speed."""
     words = ["mt-dnn", "table", options.table]
     for name in ("override", "out", "use", "seeds", "set"):
         value = getattr(options, name)

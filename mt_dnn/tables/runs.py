@@ -1,4 +1,4 @@
-"""Run what a table still lacks: ``mt-dnn train`` in processes of its own, several at once."""
+"""Execute the missing runs of a table, each as an ``mt-dnn train`` process, several in parallel."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from mt_dnn.tables.settings import config_hash
 from mt_dnn.training.signals import GracefulShutdown
 
 MT_DNN = [sys.executable, "-P", "-m", "mt_dnn.cli"]
-"""The ``mt-dnn`` command of this interpreter. -P: the current folder may hold an mt_dnn or data_utils of its own."""
+"""The ``mt-dnn`` command of this interpreter. -P ignores an mt_dnn or data_utils in the current folder."""
 POLL_SECONDS = 0.2
 STORE_SETTINGS = ("data.tasks", "data.data_dir", "data.store_dir", "data.max_seq_len")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """How much at once."""
+    """Resources: number of parallel runs, their threads and GPUs."""
 
     jobs: int = 1
     threads: int = 1
     """CPU threads of each run."""
     gpus: tuple[str, ...] = ()
-    """CUDA devices, dealt to the runs in turn; empty: every run sees all of them."""
+    """CUDA devices, assigned to the runs in turn. Empty: every run sees all devices."""
 
 
 @dataclass
 class Child:
-    """A run that is going on."""
+    """The process of a run in progress."""
 
     run: PlannedRun
     process: subprocess.Popen
@@ -55,15 +55,15 @@ class Child:
 
 
 class TableRuns:
-    """The runs of a table in one folder.
+    """Executes the runs of a table in one folder.
 
-    ``configs/``, ``logs/`` and ``runs/`` hold what belongs to each run; ``attempts.jsonl`` the time
-    that went into each, stopped ones too; ``results.jsonl`` the finished ones.
+    ``configs/``, ``logs/`` and ``runs/`` contain the files of each run, ``attempts.jsonl`` the time of
+    every attempt including stopped ones, and ``results.jsonl`` the results of finished runs.
 
     Args:
         out: the table's folder.
         keep_models: keep each run's best model.
-        say: takes the lines for the user.
+        print_line: called with each line of output.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class TableRuns:
         machine: Machine,
         *,
         keep_models: bool = True,
-        say: Callable[[str], None] = print,
+        print_line: Callable[[str], None] = print,
     ) -> None:
         self.out = out
         self.machine = machine
         self.keep_models = keep_models
-        self.say = say
+        self.print_line = print_line
         self.failed: list[PlannedRun] = []
         self.done: set[str] = set()
         self.starts: set[str] = set()
@@ -85,26 +85,27 @@ class TableRuns:
         self.began = time.monotonic()
 
     def run_missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-        """Run those without a result, one at a time or several; the ones that failed are returned.
+        """Execute the runs without a result, and return the ones that failed.
 
-        What they start from is run before them, and again where its result is there but its model is not.
+        The runs that they start from are executed first. Such a run is repeated if it has a result but
+        its model has been deleted.
 
         Raises:
-            UserError: another process is at work on a run.
+            UserError: another process is executing a run.
             KeyboardInterrupt: stopped by a signal, after the runs have saved a checkpoint.
         """
         for folder in ("configs", "logs", "runs"):
             (self.out / folder).mkdir(parents=True, exist_ok=True)
         unique: dict[str, PlannedRun] = {}
         for run in runs:
-            unique.setdefault(run.hash, run)  # rows that come to the same share their runs
+            unique.setdefault(run.hash, run)  # rows with equal settings share their runs
         self.done = set(read_results(self.out))
         self.starts = {run.start.hash for run in runs if run.start is not None}
         missing = [r for r in unique.values() if r.hash not in self.done and not self._record(r)]
         waiting = deque(self._with_starts(missing))
         self.total = len(waiting)
         machine = self.machine
-        self.say(
+        self.print_line(
             f"{len(unique)} runs: {len(unique) - len(missing)} finished, {len(missing)} to run"
             f"{f' after {extra} that they start from' if (extra := len(waiting) - len(missing)) else ''}, "
             f"{machine.jobs} at once with {machine.threads} CPU threads each; in {self.out}"
@@ -119,7 +120,7 @@ class TableRuns:
         return self.failed
 
     def _with_starts(self, missing: Sequence[PlannedRun]) -> list[PlannedRun]:
-        """These runs and, before them, those that they start from and whose models are not there."""
+        """The runs, each preceded by the run that it starts from if that run's model is missing."""
         found: dict[str, PlannedRun] = {}
 
         def add(run: PlannedRun) -> None:
@@ -138,7 +139,7 @@ class TableRuns:
     def _run_all(self, waiting: deque[PlannedRun]) -> None:
         running: list[Child] = []
         slots = deque(range(self.machine.jobs))
-        told = False
+        forwarded = False
         with GracefulShutdown() as shutdown:
             try:
                 while running or (waiting and not shutdown.signal_number):
@@ -148,25 +149,25 @@ class TableRuns:
                         and (run := self._next(waiting, running))
                     ):
                         running.append(self._start(run, slots.popleft()))
-                    if shutdown.signal_number and not told:
-                        told = True
-                        self.say(f"stopping: {len(running)} runs save a checkpoint")
+                    if shutdown.signal_number and not forwarded:
+                        forwarded = True
+                        self.print_line(f"stopping: {len(running)} runs save a checkpoint")
                         for child in running:
                             child.process.send_signal(signal.SIGINT)
                     time.sleep(POLL_SECONDS)
                     for child in [c for c in running if c.process.poll() is not None]:
                         running.remove(child)
                         slots.append(child.slot)
-                        self._end(child, stopping=told)
-            finally:  # a second Ctrl-C, or a fault here: leave no process behind
+                        self._end(child, stopping=forwarded)
+            finally:  # after a second Ctrl-C or an error, leave no process behind
                 for child in running:
                     child.process.kill()
                     child.process.wait()
         if shutdown.signal_number:
-            raise KeyboardInterrupt("stopped; go on by the same command")
+            raise KeyboardInterrupt("stopped; run the same command again to continue")
 
     def _next(self, waiting: deque[PlannedRun], running: Sequence[Child]) -> PlannedRun | None:
-        """Take the first run whose start is not still to come; those whose start failed fail with it."""
+        """Take the first run whose start is not pending; runs whose start failed are marked as failed."""
         ahead = {run.hash for run in (*waiting, *(child.run for child in running))}
         for run in list(waiting):
             if run.start is None or run.start.hash not in ahead:
@@ -174,17 +175,19 @@ class TableRuns:
                 if run.start is None or self._has_model(run.start):
                     return run
                 self.failed.append(run)
-                self.say(f"FAILED {run.name}: it starts from {run.start.name}, which failed")
+                self.print_line(f"FAILED {run.name}: it starts from {run.start.name}, which failed")
         return None
 
     def _start(self, run: PlannedRun, slot: int) -> Child:
         run_dir = self.out / "runs" / run.name
         log = (self.out / "logs" / f"{run.name}.log").open("ab")
         try:
-            # The run inherits the lock with the file, so that it outlives a table that was killed.
+            # The run inherits the lock with the file, so the lock remains if the table is killed.
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{run.name} is being run by another process: see {log.name}") from None
+            raise UserError(
+                f"{run.name} is being executed by another process; see {log.name}"
+            ) from None
         has_checkpoint = any(run_dir.glob("checkpoints/step-????????"))
         resume = has_checkpoint and config_hash(run_dir / "config.yml") == run.hash
         config = self._write_config(run)
@@ -219,32 +222,36 @@ class TableRuns:
         append_line(self.out / "attempts.jsonl", attempt)
         if code == 0 and self._record(run):
             self.finished += 1
-            self.say(self._progress(run, seconds))
+            self.print_line(self._progress(run, seconds))
         elif not stopping:
             self.failed.append(run)
-            self.say(f"FAILED {run.name} (exit code {code}): {_last_line(Path(child.log.name))}")
-            self.say(f"       its log: {child.log.name}")
+            self.print_line(
+                f"FAILED {run.name} (exit code {code}): {_last_line(Path(child.log.name))}"
+            )
+            self.print_line(f"       its log: {child.log.name}")
 
     def _record(self, run: PlannedRun) -> bool:
-        """Append the result that the run's folder holds, if it does; free the disk of the rest.
+        """Append the result of a finished run, and delete files that are no longer needed.
 
         Returns:
-            Whether the run has a result, now or already.
+            Whether the run has a result.
         """
         run_dir = self.out / "runs" / run.name
         result = read_run(run, run_dir)
         if result is None:
             return False
-        if run.hash not in self.done:  # one that ran again for its model alone has its line
+        if run.hash not in self.done:  # a run repeated only for its model is already in the file
             append_line(self.out / RESULTS, result | {"wall_seconds": self._seconds(run)})
             self.done.add(run.hash)
-        shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)  # it will never be resumed
+        shutil.rmtree(
+            run_dir / "checkpoints", ignore_errors=True
+        )  # a finished run is never resumed
         if not self.keep_models and run.hash not in self.starts:
             shutil.rmtree(run_dir / "best", ignore_errors=True)
         return True
 
     def _seconds(self, run: PlannedRun) -> float:
-        """Wall time of all attempts at the run."""
+        """Wall time of all attempts at the run, in seconds."""
         path = self.out / "attempts.jsonl"
         if not path.exists():
             return 0.0
@@ -258,7 +265,7 @@ class TableRuns:
         return f"[{ended}/{self.total}] {run.name}: {seconds:.0f} s; about {left / 60:.0f} min left"
 
     def _prepare_stores(self, runs: list[PlannedRun]) -> None:
-        """Tokenize before runs start side by side, which would write the same stores."""
+        """Tokenize before parallel runs start, because they would write the same stores."""
         groups: dict[tuple, list[PlannedRun]] = {}
         for run in runs:
             key = [run.config.get(name) for name in (*STORE_SETTINGS, "model.encoder")]
@@ -274,9 +281,9 @@ class TableRuns:
                     code = process.wait()
                 finally:
                     process.kill()
-            if code != 0:  # the runs that need these data fail by themselves, the others go on
-                self.say(f"preparing the data failed: {_last_line(log_path)}")
-                self.say(f"       its log: {log_path}")
+            if code != 0:  # runs that need this data will fail; the others continue
+                self.print_line(f"preparing the data failed: {_last_line(log_path)}")
+                self.print_line(f"       its log: {log_path}")
 
 
 def _environment() -> dict[str, str]:
@@ -288,7 +295,10 @@ def _environment() -> dict[str, str]:
 def start_process(
     command: list[str], log: IO[bytes], environment: dict[str, str]
 ) -> subprocess.Popen:
-    """In a session of its own: a Ctrl-C in the terminal reaches the table alone, which passes it on."""
+    """Start a process in a new session.
+
+    Ctrl-C in the terminal then reaches only the table, which forwards the signal to its runs.
+    """
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

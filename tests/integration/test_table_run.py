@@ -141,5 +141,5 @@ def test_a_run_that_another_process_is_at_is_left_to_it(file: Path, tmp_path: Pa
     (out / "logs").mkdir(parents=True)
     with (out / "logs" / "baseline-pair+score-1.log").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(table.UserError, match=r"baseline-pair\+score-1 is being run"):
+        with pytest.raises(table.UserError, match=r"baseline-pair\+score-1 is being executed"):
             table.main([str(file), "--out", str(out)])
