@@ -142,7 +142,7 @@ def test_wsc_spans_that_stand_elsewhere_are_found_or_left_out(raw, out, capsys):
     assert "wsc train: 2 spans were not at their index" in printed
     assert "skipped 3 lines" in printed
     assert "jsonl:2: span2 '它' is not at 1 and does not occur exactly once" in printed
-    assert "jsonl:3: span1 '手' is neither" in printed
+    assert "jsonl:3: span1 '手' is not at" in printed
     assert "jsonl:4: the spans overlap" in printed
 
 
