@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 # The wheels are not installed yet when this file is imported: the standard library alone, and what needs no more.
-from data_utils.files import written_file
+from data_utils.files import atomic_file
 
 STAGES = {
     "cuda_tests": 60,
@@ -151,7 +151,7 @@ def load(out: Path) -> dict[str, Any]:
 
 
 def save(out: Path, results: dict[str, Any]) -> None:
-    with written_file(out / "results.json") as stream:
+    with atomic_file(out / "results.json") as stream:
         stream.write(json.dumps(results, indent=1) + "\n")
 
 

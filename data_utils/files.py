@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and never over something else by accident."""
+"""Write files and folders atomically, and check the output folders of commands."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from data_utils.errors import UserError
 
 
 def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:
-    """The folder that ``--out`` names, absolute; nothing is written yet.
+    """Check the folder of ``--out`` and return its absolute path, without writing anything.
 
     Args:
         overwrite: whether a model folder (one with a config.json) may be replaced.
-        runs: what the command reads, which is never replaced.
+        runs: run directories that the command reads, which must not be replaced.
 
     Raises:
-        UserError: it is a file, holds something that may not go, or holds one of ``runs``.
+        UserError: ``out`` is a file, contains other files than a model, or contains one of ``runs``.
     """
     folder = Path(out).resolve()
     for run in runs:
@@ -39,46 +39,54 @@ def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:
 
 
 @contextmanager
-def written_folder(folder: Path) -> Iterator[Path]:
-    """Write a folder aside: it takes the name ``folder`` when the block ends without an error.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that replaces ``folder`` if the block succeeds.
+
+    If the block fails, the temporary folder is deleted and ``folder`` is unchanged.
 
     Raises:
         UserError: the folder cannot be created.
     """
-    aside = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
+    partial = _partial(folder)
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
+        partial.mkdir(parents=True)
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror}") from None
     try:
-        yield aside
+        yield partial
         shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
+        partial.rename(folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
-def written_file(path: Path, *, setting: str = "") -> Iterator[IO[str]]:
-    """Write a UTF-8 file aside: it takes the name ``path`` when the block ends without an error.
+def atomic_file(path: Path, *, setting: str = "") -> Iterator[IO[str]]:
+    """Yield a UTF-8 text stream whose content replaces the file ``path`` if the block succeeds.
+
+    If the block fails, the written content is deleted and ``path`` is unchanged. Lines end in \\n.
 
     Args:
-        setting: the flag that named the file, for the message.
+        setting: the option that names the file, such as ``--output``, for the message.
 
     Raises:
         UserError: the file cannot be created.
     """
-    aside = path.with_name(f"{path.name}.partial")
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = aside.open("w", encoding="utf-8")
+        stream = partial.open("w", encoding="utf-8", newline="\n")
     except OSError as error:
-        place = f"{setting}: {path}" if setting else str(path)
-        raise UserError(f"{place} cannot be written: {error.strerror}") from None
+        prefix = f"{setting}: " if setting else ""
+        raise UserError(f"{prefix}{path} cannot be written: {error.strerror}") from None
     try:
         with stream:
             yield stream
-        aside.rename(path)
+        partial.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")

@@ -14,7 +14,7 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.files import written_folder
+from data_utils.files import atomic_folder
 from data_utils.formats import FORMATS, DroppedRow, Example, Row
 from data_utils.manifest import Manifest as Manifest
 from data_utils.manifest import describe as describe
@@ -107,7 +107,7 @@ def build_store(
     Raises:
         UserError: malformed rows, none at all, or labels (soft ones too) that are missing.
     """
-    with written_folder(folder) as aside:
+    with atomic_folder(folder) as aside:
         manifest = _write_rows(aside / "data.arrow", manifest, task, source, tokenizer, soft)
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
         (aside / "manifest.json").write_text(text + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from data_utils.errors import UserError
-from data_utils.files import written_file
+from data_utils.files import atomic_file
 
 
 def predict(
@@ -56,7 +56,7 @@ def predict(
         open_lines(sys.stdin.fileno() if input == "-" else path) as lines,
         nullcontext(sys.stdout)
         if output is None
-        else written_file(Path(output), setting="--output") as stream,
+        else atomic_file(Path(output), setting="--output") as stream,
     ):
 
         def write(text: str) -> None:

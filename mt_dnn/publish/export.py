@@ -10,7 +10,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from data_utils.files import check_out, written_folder
+from data_utils.files import atomic_folder, check_out
 
 if TYPE_CHECKING:  # --help needs no torch
     from mt_dnn.encoders.encoder import Encoder
@@ -47,7 +47,7 @@ def export(run: str, out: str, *, task: str | None = None, overwrite: bool = Fal
     model = predictor.model
     assert isinstance(model, MTDNN)  # of one run
     encoder = model.encoder
-    with written_folder(folder) as aside:
+    with atomic_folder(folder) as aside:
         predictor.tokenizer.save_pretrained(aside)
         if task is None:
             name = encoder_class(encoder)

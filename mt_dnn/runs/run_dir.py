@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.files import written_folder
+from data_utils.files import atomic_folder
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
@@ -188,7 +188,7 @@ def write_model_folder(
         facts: content of mt_dnn.json; :func:`read_model_facts` needs ``model`` and ``max_seq_len``.
         card: content of README.md.
     """
-    with written_folder(folder) as aside:
+    with atomic_folder(folder) as aside:
         model.encoder.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
         heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}

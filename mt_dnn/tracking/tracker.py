@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from data_utils.files import written_file
+from data_utils.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,7 +131,7 @@ class Tracker:
             path = self.run_dir / name
             if path.exists():
                 kept = [line for line in path.read_text().splitlines() if _step(line) <= step]
-                with written_file(path) as stream:
+                with atomic_file(path) as stream:
                     stream.writelines(f"{line}\n" for line in kept)
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from data_utils.errors import UserError
-from data_utils.files import written_folder
+from data_utils.files import atomic_folder
 from mt_dnn.config.run_format import FORMAT, read_versioned
 
 
@@ -43,7 +43,7 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint atomically, then delete all but the newest ``keep``."""
     folder = run_dir / "checkpoints" / f"step-{step:08d}"
-    with written_folder(folder) as aside:
+    with atomic_folder(folder) as aside:
         save_model(model, str(aside / "model.safetensors"))
         entries = optimizer.state_dict()
         save_file(_flatten(entries["state"]), aside / "optimizer.safetensors")
