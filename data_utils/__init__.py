@@ -1,1 +1,1 @@
-"""From text to batches. Never imports ``mt_dnn`` or ``experiments``."""
+"""Reading, tokenizing, mixing and batching rows. Must not import ``mt_dnn``."""

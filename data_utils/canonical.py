@@ -1,4 +1,7 @@
-"""Writing the canonical rows: ``{task}_{split}.tsv``, UTF-8, tab-separated, no header, no quoting."""
+"""Write rows as canonical TSV files, ``{task}_{split}.tsv``.
+
+The files are UTF-8 and tab-separated, without a header and without quoting.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,22 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-# Everything that any reader may take for the end of a column or of a line (str.splitlines' list).
+# Characters that a reader may treat as the end of a column or line (those of str.splitlines).
 _SEPARATORS = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def clean_text(text: str) -> str:
-    """The text on one line, fit for one cell: separators become a space, the ends are stripped."""
+    """Make a text fit into one cell: replace separators by spaces and strip both ends."""
     return _SEPARATORS.sub(" ", text).strip()
 
 
 def write_rows(path: str | Path, rows: Iterable[Iterable[str]]) -> int:
-    """Write the rows, each cell through :func:`clean_text`; the folder is made.
+    """Write rows to a TSV file; create its folder if needed.
+
+    Every cell is cleaned with :func:`clean_text`.
 
     Returns:
-        The number of rows.
+        The number of rows written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

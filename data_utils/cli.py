@@ -1,4 +1,4 @@
-"""What the command lines share: how an error reaches the user."""
+"""Error handling and exit codes of the command lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from data_utils.errors import UserError
 
 
 def run_cli(main: Callable[[], object]) -> None:
-    """Call ``main``; a mistake of the user's is printed and ends with code 2, without a traceback."""
+    """Call ``main`` and exit the process with its return code.
+
+    Exit codes: the integer that ``main`` returns, else 0; 2 after a UserError, which is printed
+    without a traceback; 130 after Ctrl-C.
+    """
     try:
         code = main()
     except UserError as error:
@@ -18,7 +22,7 @@ def run_cli(main: Callable[[], object]) -> None:
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
         code = 130
-    except BrokenPipeError:  # the reader, such as head, has gone
+    except BrokenPipeError:  # the reader of our output, such as head, has exited
         sys.stderr.close()
         code = 0
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""Examples of one task -> one padded Batch."""
+"""Collate examples of one task into a padded Batch."""
 
 from __future__ import annotations
 
@@ -17,30 +17,39 @@ from data_utils.store import TaskStore
 
 @dataclass
 class Batch:
-    """Examples of ONE task. N sequences make B examples: N = B unless examples have candidates."""
+    """A padded batch of examples, all of the same task.
+
+    B is the number of examples and N the number of sequences. An example with candidates has one
+    sequence for each candidate; otherwise N = B.
+    """
 
     task: str
     uids: list[str]  # B
     input_ids: Tensor  # (N, T) int64
     attention_mask: Tensor  # (N, T) int64, 1 on real tokens
     token_type_ids: Tensor | None = None  # (N, T), None where the encoder has no token types
-    labels: Tensor | None = None  # (B,) or (B, L) padded with IGNORE; None: unlabelled
-    candidate_mask: Tensor | None = None  # (B, K) bool; True cells, row by row, are the N sequences
+    labels: Tensor | None = None  # (B,), or (B, L) padded with IGNORE; None if unlabelled
+    candidate_mask: Tensor | None = (
+        None  # (B, K) bool; the True cells in row-major order are the N sequences
+    )
     soft_labels: Tensor | None = None
-    """A teacher's logits, float32: (B, C), (B, K) or by token (B, L, C), padded with 0; None: no teacher."""
+    """Logits of a teacher, float32, padded with 0: (B, C), (B, K), or (B, L, C) per token. None if the
+    task is not distilled."""
     is_padded: bool = True
-    """False: ``attention_mask`` is 1 everywhere, known here so that no device need be asked."""
+    """False if ``attention_mask`` is 1 everywhere. Stored on the host, because reading it from the mask
+    would wait for the device."""
     extras: dict[str, list[Any]] = field(default_factory=dict)
-    """Any other stored column, one entry per example, left on the host for decoding."""
+    """All other columns of the store, one entry per example. They stay on the host."""
 
     def __len__(self) -> int:
         return len(self.uids)
 
     def to(self, device: torch.device | str) -> Batch:
-        """A copy with every tensor on ``device``; asynchronous from pinned memory."""
+        """Return a copy with every tensor on ``device``; asynchronous if the memory is pinned."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
+        """Return a copy with every tensor in page-locked memory."""
         return self._map(Tensor.pin_memory)
 
     def _map(self, function: Any) -> Batch:
@@ -53,7 +62,7 @@ class Batch:
 
 
 def collate(store: TaskStore, indices: Sequence[int], *, pad_multiple: int = 1) -> Batch:
-    """The examples of ``store`` at ``indices``, as :func:`make_batch` makes them."""
+    """Make a batch of the examples of ``store`` at ``indices``; see :func:`make_batch`."""
     manifest = store.manifest
     return make_batch(
         store.take(indices),
@@ -66,9 +75,15 @@ def collate(store: TaskStore, indices: Sequence[int], *, pad_multiple: int = 1) 
 def make_batch(
     rows: dict[str, list], *, task: str, pad_token_id: int, pad_multiple: int = 1
 ) -> Batch:
-    """The examples of ``TokenTable.take``, padded to the longest of them.
+    """Pad the examples of ``TokenTable.take`` to the longest and make them a batch.
 
-    Candidates of all examples are laid flat, so that no absent candidate is computed.
+    The candidates of all examples are concatenated, so that padding candidates cost no computation.
+
+    Args:
+        rows: the columns, one entry per example. This function removes and changes entries.
+        task: name of the task.
+        pad_token_id: id that fills ``input_ids``.
+        pad_multiple: the padded length T is a multiple of this.
     """
     masks = None
     if isinstance(rows["input_ids"][0], list):  # candidates
@@ -97,7 +112,7 @@ def make_batch(
 
 
 def _stack(labels: list[Any]) -> Tensor:
-    """Scalars -> (B,); lists -> (B, L) padded with IGNORE. float64 becomes float32."""
+    """Stack scalars to (B,) or arrays to (B, L) padded with IGNORE; float32 or int64."""
     if isinstance(labels[0], np.ndarray):
         stacked = pad(labels, IGNORE)
     else:
@@ -106,14 +121,17 @@ def _stack(labels: list[Any]) -> Tensor:
 
 
 def _stack_soft(rows: list[Any]) -> Tensor:
-    """(n,) each -> (B, n); a list of (C,) for each token -> (B, L, C); padded with 0."""
+    """Stack arrays (n,) to (B, n), or lists of (C,) per token to (B, L, C), padded with 0."""
     if isinstance(rows[0], list):
         rows = [np.stack(row) for row in rows]
     return pad(rows, 0)
 
 
 def pad(rows: list[np.ndarray], value: int | float, multiple: int = 1) -> Tensor:
-    """Rows (length, ...) of unequal length -> (len(rows), T, ...), T rounded up to ``multiple``."""
+    """Pad arrays (length, ...) to one array (len(rows), T, ...).
+
+    T is the greatest length, rounded up to a multiple of ``multiple``.
+    """
     width = max(len(row) for row in rows)
     width = -(-width // multiple) * multiple
     out = np.full((len(rows), width, *rows[0].shape[1:]), value, dtype=rows[0].dtype)

@@ -1,10 +1,11 @@
-"""The exception for a mistake of the user's: in a file, a setting or a flag."""
+"""UserError, the exception for errors in files, settings and flags of the user."""
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Something the user wrote is wrong, and the message says what and where.
+    """An error that the user can correct, in a file, a setting or a flag.
 
-    The command lines print it without a traceback and exit with code 2.
+    The message states the error and its place. The command lines print it without a traceback and
+    exit with code 2.
     """

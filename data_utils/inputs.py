@@ -1,4 +1,4 @@
-"""Rows as a user has them, labelled or not: Python values, or the lines of a file or a pipe."""
+"""Rows to predict, from Python values or from lines of a file or a pipe."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from typing import Any
 
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS, DroppedRow, Example, Row
-from data_utils.sources import FileSource, by_position, complete, spelled
+from data_utils.sources import FileSource, by_position, complete, join_names
 from data_utils.task_def import TaskDef
 
 
 def text_columns(task: TaskDef) -> tuple[str, ...]:
-    """The columns of the task's format that the model reads."""
+    """Return the columns of the task's data format that the model reads."""
     return FORMATS.get(task.data_format).text_columns
 
 
 def as_row(item: Any, task: TaskDef, index: int) -> Row:
-    """A text, a sequence of texts, or a mapping by column name, as a row; a row as it is.
+    """Convert a Python value to a row.
+
+    Args:
+        item: a text, a list or tuple of texts, a mapping from column name to value, or a Row.
+        task: the task whose columns the texts fill.
+        index: number of the row, for its uid and for error messages.
 
     Raises:
-        UserError: anything else, or not as many texts as the task takes.
+        UserError: ``item`` has another type or the wrong number of texts.
     """
     if isinstance(item, Row):
         return item
@@ -35,21 +40,23 @@ def as_row(item: Any, task: TaskDef, index: int) -> Row:
     if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
         raise UserError(
             f"{where}: {item!r:.80} is not a text, a tuple of texts, or a dict by column name; "
-            f"task {task.name!r} takes: {spelled(columns)}"
+            f"task {task.name!r} takes: {join_names(columns)}"
         )
     values = by_position(texts, columns)
     if values is None:
         raise UserError(
-            f"{where}: {len(texts)} texts; task {task.name!r} takes: {spelled(columns)}"
+            f"{where}: {len(texts)} texts; task {task.name!r} takes: {join_names(columns)}"
         )
     return Row(complete(values, index), where)
 
 
 def parse_row(row: Row, task: TaskDef) -> Example:
-    """The example; where the label says to leave the row out of training, without label.
+    """Parse a row for prediction.
+
+    A row that training drops because of its label is parsed without a label.
 
     Raises:
-        UserError: a malformed row.
+        UserError: the row is malformed.
     """
     data_format = FORMATS.get(task.data_format)
     try:
@@ -59,28 +66,34 @@ def parse_row(row: Row, task: TaskDef) -> Example:
 
 
 def without_label(row: Row) -> Row:
+    """Return the row with an empty label."""
     return Row({**row.values, "label": ""}, row.where)
 
 
 def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row]:
-    """The rows in a file's lines, each as soon as its line is there.
+    """Yield the rows of a TSV or JSON-lines file, each one as soon as its line is read.
 
-    TSV holds the canonical columns of the task's format, or its text columns alone; the first
-    line shows which. Where the last column repeats (candidates), the number of columns cannot
-    tell, so those are canonical. Lines of JSON objects, by column name, are known by the suffix
-    ``.jsonl`` or by the first of them.
+    Lines are JSON if ``name`` ends in ``.jsonl`` or the first row is a JSON object. Otherwise they
+    are TSV with either all canonical columns of the task's format or its text columns only. The
+    number of columns of the first row decides which. Formats with candidates have a variable
+    number of columns, so their TSV must have all canonical columns.
+
+    Args:
+        lines: the lines of the file.
+        name: name of the file, for its suffix and for error messages.
+        task: the task that the rows belong to.
 
     Raises:
-        UserError: no rows, or a malformed one; names its line.
+        UserError: there are no rows, or a row is malformed; the message has file and line.
     """
     lines = iter(lines)
-    skipped = []  # empty lines above the first row; kept, for they count as lines
+    skipped = []  # empty lines before the first row; kept so that line numbers stay right
     for first in lines:
         if first.strip():
             break
         skipped.append(first)
     else:
-        raise UserError(f"{name}: no rows in it")
+        raise UserError(f"{name}: the file has no rows")
     json_lines = Path(name).suffix == ".jsonl" or _is_object(first)
     columns = FORMATS.get(task.data_format).columns
     if not json_lines:
@@ -97,7 +110,7 @@ def _is_object(line: str) -> bool:
 
 
 def _layout(line: str, task: TaskDef, where: str) -> tuple[str, ...]:
-    """The columns of a TSV by its first line."""
+    """Choose the columns of a TSV file by the number of cells in its first row."""
     cells = line.rstrip("\r\n").split("\t")
     canonical, bare = FORMATS.get(task.data_format).columns, text_columns(task)
     layouts = [canonical] if canonical[-1].endswith("*") else [canonical, bare]
@@ -106,6 +119,6 @@ def _layout(line: str, task: TaskDef, where: str) -> tuple[str, ...]:
             return columns
     raise UserError(
         f"{where}: {len(cells)} columns; task {task.name!r} takes, tab-separated: "
-        f"{'; or '.join(spelled(columns) for columns in layouts)}. "
-        f"Or give JSON lines with {spelled(bare)}."
+        f"{'; or '.join(join_names(columns) for columns in layouts)}. "
+        f"Or give JSON lines with {join_names(bare)}."
     )

@@ -1,4 +1,4 @@
-"""What a label is and what carries it: data formats and task types agree on it."""
+"""Label specifications, which connect data formats and task types."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from enum import Enum
 
 
 class LabelKind(Enum):
-    """What one label is."""
+    """The type of one label."""
 
     CLASS = "class"
-    """A label word of the task, or its id."""
+    """One of the task's classes, as a label word or an id."""
     NUMBER = "number"
     SET = "set of classes"
     RELEVANCE = "relevance"
-    """How well a candidate answers: 0 or 1, or a number."""
+    """Relevance of a candidate: 0 or 1, or a graded number."""
     TEXT = "text"
-    """A text to write."""
+    """A text that the model generates."""
     ANSWER = "answer"
-    """A text to find in the input; several may be accepted."""
+    """A text that occurs in the input. Several answers may be accepted."""
     TOKEN = "token"
-    """A token of the input itself, which the model does not see."""
+    """A masked token of the input."""
 
 
 class LabelUnit(Enum):
-    """The part of the data that carries one label."""
+    """The part of the data that has one label."""
 
     EXAMPLE = "example"
     CANDIDATE = "candidate"
     WORD = "word"
     WINDOW = "window"
-    """Of a text that is longer than the model's input."""
+    """One part of a text; a text longer than the model's input is split into windows."""
 
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """A kind of label and the unit that carries it.
+    """The kind of a label and the unit that has it, such as "class per example".
 
-    A data format lists the specifications that its rows can hold, a task type names the one that it
-    needs. :func:`mt_dnn.task_types.load_tasks` checks that a task's format and type agree.
+    A data format lists the specifications that its rows support. A task type requires exactly one.
+    :func:`mt_dnn.task_types.load_tasks` checks that the format and the type of a task agree.
     """
 
     kind: LabelKind

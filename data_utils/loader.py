@@ -1,4 +1,4 @@
-"""Batches of the training mixture, made ahead by worker processes, from a place that can be saved."""
+"""A resumable loader of training batches with worker processes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from data_utils.errors import UserError
 from data_utils.sampler import MultiTaskSampler, TaskBatch
 
 Store = TypeVar("Store")
-"""Whatever holds the examples of one (task, split); only the collate function looks into it."""
+"""Type of the object with the examples of a task. Only the collate function accesses it."""
 
 Collate = Callable[[Store, list[int]], Batch]
-"""``collate(store, indices) -> Batch``; deterministic."""
+"""``collate(store, indices) -> Batch``; must be deterministic."""
 
 
 class _Collated(Dataset, Generic[Store]):
-    """A dataset whose keys are whole batches, so that a worker reads and pads in one go."""
+    """A dataset indexed by batch, so that a worker reads and pads a whole batch at once."""
 
     def __init__(self, datasets: Mapping[str, Store], collate: Collate[Store]) -> None:
         self.datasets = datasets
@@ -31,13 +31,14 @@ class _Collated(Dataset, Generic[Store]):
 
 
 class TrainLoader(Generic[Store]):
-    """Hands out the sampler's batches and knows how many it has handed out.
+    """Yields the batches of a sampler and keeps its position, which can be saved.
 
     Args:
-        sampler: the order.
-        datasets: task -> its training examples.
-        collate: makes the batch; must be picklable where processes are not forked.
-        workers: processes that make batches ahead; 0 makes them here. Does not change the batches.
+        sampler: determines the batches and their order.
+        datasets: task -> training examples of the task.
+        collate: makes a batch; must be picklable if processes are spawned and not forked.
+        workers: number of processes that prepare batches; 0 prepares them in this process. The
+            batches do not depend on it.
         pin_memory: copy batches into page-locked memory, for asynchronous copies to CUDA.
 
     Example:
@@ -62,12 +63,12 @@ class TrainLoader(Generic[Store]):
         self.pin_memory = pin_memory
         self.epoch = 0
         self.consumed = 0
-        """Batches of this epoch handed out; those that workers hold ready do not count."""
+        """Number of batches yielded in this epoch; batches prefetched by workers do not count."""
 
     def epoch_batches(self) -> Generator[Batch, None, None]:
-        """What is left of the current epoch; once exhausted, ``epoch`` is the next one.
+        """Yield the remaining batches of the current epoch, then advance ``epoch``.
 
-        Leaving the loop early keeps the place: the next call goes on behind the last batch.
+        After an early exit from the loop, the next call continues after the last yielded batch.
         """
         loader: DataLoader[Batch] = DataLoader(
             self.dataset,
@@ -75,7 +76,7 @@ class TrainLoader(Generic[Store]):
             sampler=self.sampler.batches(self.epoch)[self.consumed :],
             num_workers=self.workers,
             pin_memory=self.pin_memory,
-            # Without its own generator a DataLoader draws its workers' seed from the global one.
+            # By default a DataLoader draws the seed of its workers from the global generator.
             generator=torch.Generator(),
         )
         for batch in loader:
@@ -85,19 +86,22 @@ class TrainLoader(Generic[Store]):
         self.consumed = 0
 
     def state_dict(self) -> dict[str, int]:
+        """Return the position: the epoch, and the batches consumed in it."""
         return {"epoch": self.epoch, "consumed": self.consumed}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go to a saved place.
+        """Continue from a saved position.
 
         Raises:
-            UserError: the epoch is shorter than that, so data, batch size or mixing have changed.
+            UserError: the epoch has fewer batches than were consumed, which means that data, batch
+                size or mixing have changed.
         """
         available = self.sampler.num_batches(state["epoch"])
         if state["consumed"] > available:
             raise UserError(
                 f"the checkpoint has seen {state['consumed']} batches of epoch {state['epoch']}, "
-                f"which now has {available}: data, batch.size or mixing differ from the saved run"
+                f"which now has {available}: data, batch.size or mixing differ from the saved run; "
+                f"restore them, or start a new run"
             )
         self.epoch = state["epoch"]
         self.consumed = state["consumed"]

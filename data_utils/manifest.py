@@ -1,4 +1,4 @@
-"""The manifest of a store: how it was made and what it holds, beside its Arrow file."""
+"""The manifest of a store: its inputs, settings and counts, in ``manifest.json``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from data_utils.task_def import TaskDef
 
 VERSION = 3
 LABEL_FORMS = {LabelKind.SET: "set", LabelKind.TEXT: "text"}
-"""Of a store, by the kind of label; all others are ``single``. Written to disk: stores depend on it."""
+"""Kind of label -> ``label_form`` of the store; ``single`` for all others. Written to disk, so a change
+of these words makes existing stores stale."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """How a store was made and what it holds."""
+    """The inputs and settings that a store was made from, and counts of its content."""
 
-    # What must agree for a store to be used.
+    # Identity: a run can use a store only if these fields agree.
     version: int
     task: str
     split: str
@@ -33,9 +34,9 @@ class Manifest:
     labels: list[str]
     n_class: int
     label_form: str
-    """How a row's cell is read: ``single`` (one value, or one per unit), ``set`` or ``text``."""
+    """How the label cell is parsed: ``single`` (one value, or one per unit), ``set`` or ``text``."""
     options: dict[str, Any]
-    """Of the data format."""
+    """Options of the data format."""
     max_seq_len: int
     tokenizer_hash: str
     source_hash: str
@@ -44,21 +45,24 @@ class Manifest:
     source: str
     pad_token_id: int
     rows: int = 0
-    """As read."""
+    """Rows read from the source."""
     examples: int = 0
-    """Kept of them."""
+    """Rows kept."""
     sequences: int = 0
-    """Stored: as many as examples, unless long texts were cut into windows."""
+    """Entries stored: more than ``examples`` if long texts were split into windows."""
     truncated: int = 0
+    """Examples that were truncated."""
     tokens: int = 0
+    """Sum of the lengths of all entries."""
     longest: int = 0
+    """Length of the longest entry, in tokens."""
     labelled: bool = True
     dropped: dict[str, int] = dataclasses.field(default_factory=dict)
-    """Reason -> rows read but not stored."""
+    """Reason -> number of rows dropped for it."""
     soft_labels: str = ""
-    """Hash of the file of a teacher's logits that is joined to the rows; it must agree too."""
+    """SHA-256 of the file of soft labels, empty without one. Part of the identity."""
     soft_labels_unused: int = 0
-    """Logits in it that are of no example."""
+    """Lines of that file whose uid is not in the store."""
 
 
 IDENTITY = (
@@ -68,7 +72,10 @@ IDENTITY = (
 
 
 def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Hash of what turns text into ids; not of the padding state, which calls change."""
+    """Hash the part of a tokenizer that maps text to ids.
+
+    Padding and truncation settings are excluded, because calls of the tokenizer change them.
+    """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state.pop("truncation", None)
     state.pop("padding", None)
@@ -86,7 +93,7 @@ def expected_manifest(
     max_seq_len: int,
     soft_labels: str = "",
 ) -> Manifest:
-    """The manifest of a new store, before its rows are counted."""
+    """Return the manifest of a new store, with all counts still 0."""
     own = FORMATS.get(task.data_format).options
     return Manifest(
         version=VERSION,
@@ -108,7 +115,7 @@ def expected_manifest(
 
 
 def describe(manifest: Manifest) -> str:
-    """One line: rows read, examples kept, truncated and dropped, soft labels."""
+    """Summarize a manifest in one line: examples, rows, lengths, truncated, dropped, soft labels."""
     windows = ""
     if manifest.sequences != manifest.examples:
         windows = f"in {manifest.sequences} windows, "
@@ -121,12 +128,12 @@ def describe(manifest: Manifest) -> str:
     if dropped:
         line += f", dropped: {dropped}"
     if manifest.soft_labels:
-        line += f", with soft labels ({manifest.soft_labels_unused} more in their file)"
+        line += f", with soft labels ({manifest.soft_labels_unused} lines of their file unused)"
     return line
 
 
 def differences(found: Manifest, wanted: Manifest) -> list[str]:
-    """One line for each field in which a store does not fit the run."""
+    """Return one line for each identity field in which two manifests differ."""
     return [
         f"{key}: the store has {_short(getattr(found, key))}, "
         f"this run has {_short(getattr(wanted, key))}"
@@ -141,10 +148,14 @@ def _short(value: Any) -> str:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises UserError where the file is missing or is not a manifest."""
+    """Read the manifest of the store in ``folder``.
+
+    Raises:
+        UserError: the file is missing or is not a valid manifest.
+    """
     try:
         return Manifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as error:
         raise UserError(
-            f"{folder}/manifest.json cannot be read ({error}); delete {folder}"
+            f"{folder}/manifest.json cannot be read ({error}); delete {folder} to rebuild the store"
         ) from None

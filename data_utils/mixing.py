@@ -1,4 +1,4 @@
-"""How much of each task goes into an epoch."""
+"""Mixing strategies: the number of batches of each task in an epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_utils.registry import Registry
 
 
 class MixingSettings(Protocol):
-    """What a strategy may be told; the user's spelling is ``mixing.{attribute}``."""
+    """Settings of a mixing strategy; users set them as ``mixing.{attribute}``."""
 
     @property
     def name(self) -> str: ...
@@ -30,17 +30,22 @@ class MixingSettings(Protocol):
 
 @dataclass(frozen=True)
 class Supply:
-    """What there is to mix, and in which epoch. The dicts share one order; its first task is the main one."""
+    """The input of a mixing strategy.
+
+    Both dicts have the same order of tasks. The first task is the main task.
+    """
 
     batches: dict[str, int]
-    """Batches that one pass over each task makes, at least 1."""
+    """Task -> number of batches in one pass over its examples, at least 1."""
     examples: dict[str, int]
+    """Task -> number of its training examples."""
     epoch: int
-    """From 0."""
+    """Number of the epoch, from 0."""
     epochs: int
+    """Number of epochs of the run."""
     settings: MixingSettings
     rng: np.random.Generator
-    """Of this epoch; only ``ratio`` draws from it."""
+    """Generator of this epoch. Only ``ratio`` uses it."""
 
 
 Mixing = Callable[[Supply], dict[str, int]]
@@ -48,11 +53,13 @@ MIXINGS: Registry[Mixing] = Registry("mixing strategy")
 
 
 def check_settings(settings: MixingSettings) -> None:
-    """Raises:
-    UserError: an unknown strategy (lists them), or a number outside its range.
+    """Check the name of the strategy and the range of each setting.
+
+    Raises:
+        UserError: the strategy is unknown (the message lists all), or a number is out of range.
     """
     MIXINGS.canonical(settings.name, "mixing.name")
-    # Written as "not >=" so that NaN is refused too.
+    # "not >=" also rejects NaN.
     if not settings.ratio >= 0:
         raise UserError(f"mixing.ratio: {settings.ratio} is negative; choices: 0 or more.")
     if not settings.temperature > 0:
@@ -61,13 +68,14 @@ def check_settings(settings: MixingSettings) -> None:
             "(1 is in proportion to size, large is uniform)."
         )
     if not settings.cap >= 1:
-        raise UserError(f"mixing.cap: {settings.cap} is no number of examples; choices: 1 or more.")
+        raise UserError(f"mixing.cap: {settings.cap} examples; choices: 1 or more.")
 
 
 def mix(supply: Supply) -> dict[str, int]:
-    """Task -> number of its batches in this epoch, by the strategy that the settings name.
+    """Compute the number of batches of each task in this epoch.
 
-    More than ``supply.batches`` means further passes over the task, fewer a subset of it.
+    A task with more batches than ``supply.batches`` is passed over more than once. A task with fewer
+    contributes a random subset.
 
     Raises:
         UserError: as :func:`check_settings`.
@@ -78,17 +86,17 @@ def mix(supply: Supply) -> dict[str, int]:
 
 @MIXINGS.register("proportional")
 def proportional(supply: Supply) -> dict[str, int]:
-    """Every batch of every task once (MT-DNN, arXiv 1901.11504, algorithm 1)."""
+    """Use every batch of every task once (MT-DNN, arXiv 1901.11504, algorithm 1)."""
     return dict(supply.batches)
 
 
 @MIXINGS.register("ratio")
 def ratio(supply: Supply) -> dict[str, int]:
-    """All M batches of the main task, and min(ratio * M, all) batches of the others together.
+    """Use all M batches of the main task and min(ratio * M, all) batches of the other tasks.
 
-    The latter are a sample without replacement from the others' batches, a new one each epoch, so
-    that each task's share is proportional to its size on average and a small task may get none
-    (MT-DNN's multi-task fine-tuning). As there, ratio 0 means that nothing is limited.
+    The batches of the other tasks are sampled without replacement, anew in each epoch. On average a
+    task's share is proportional to its size; a small task may have no batch in an epoch. This is
+    MT-DNN's multi-task fine-tuning. As in MT-DNN, ratio 0 uses all batches of all tasks.
     """
     if supply.settings.ratio == 0:
         return proportional(supply)
@@ -105,21 +113,22 @@ def ratio(supply: Supply) -> dict[str, int]:
 
 @MIXINGS.register("temperature")
 def temperature(supply: Supply) -> dict[str, int]:
-    """p ~ N^(1/T) (multilingual BERT's and T5's temperature; arXiv 1910.10683, section 3.5.2)."""
+    """Sample with p ~ N^(1/T), as multilingual BERT and T5 (arXiv 1910.10683, section 3.5.2)."""
     return _by_size(supply, exponent=1 / supply.settings.temperature)
 
 
 @MIXINGS.register("sqrt")
 def sqrt(supply: Supply) -> dict[str, int]:
-    """p ~ N^(1/2) (Stickland & Murray, PALs, arXiv 1902.02671)."""
+    """Sample with p ~ N^(1/2) (Stickland & Murray, PALs, arXiv 1902.02671)."""
     return _by_size(supply, exponent=0.5)
 
 
 @MIXINGS.register("annealed")
 def annealed(supply: Supply) -> dict[str, int]:
-    """p ~ N^alpha, alpha = 1 - 0.8 (e-1)/(E-1) in epoch e = 1..E (PALs, arXiv 1902.02671); E = 1: 1.
+    """Sample with p ~ N^alpha, where alpha falls over the epochs (PALs, arXiv 1902.02671).
 
-    From in proportion to size to nearly uniform, so that small tasks are not forgotten at the end.
+    alpha = 1 - 0.8 (e-1)/(E-1) in epoch e = 1..E, and 1 if E = 1. The mixture changes from
+    proportional to nearly uniform, so that the model does not forget small tasks at the end.
     """
     progress = min(supply.epoch / max(supply.epochs - 1, 1), 1)
     return _by_size(supply, exponent=1 - 0.8 * progress)
@@ -127,14 +136,14 @@ def annealed(supply: Supply) -> dict[str, int]:
 
 @MIXINGS.register("capped")
 def capped(supply: Supply) -> dict[str, int]:
-    """p ~ min(N, K): a task counts as at most K = cap examples (T5, arXiv 1910.10683, 3.5.2)."""
+    """Sample with p ~ min(N, K), where K is ``cap`` (T5, arXiv 1910.10683, section 3.5.2)."""
     sizes = np.array(list(supply.examples.values()))
     return _apportion(supply, np.log(np.minimum(sizes, supply.settings.cap)))
 
 
 @MIXINGS.register("uniform")
 def uniform(supply: Supply) -> dict[str, int]:
-    """The same number of batches of every task, whatever its size."""
+    """Use the same number of batches of every task."""
     return _by_size(supply, exponent=0)
 
 
@@ -143,14 +152,15 @@ def _by_size(supply: Supply, exponent: float) -> dict[str, int]:
 
 
 def _apportion(supply: Supply, log_weights: np.ndarray) -> dict[str, int]:
-    """As many batches as ``proportional`` has, shared out by weight; no task goes without.
+    """Distribute as many batches as ``proportional`` uses over the tasks, by weight.
 
-    Hamilton's method: whole quotas first, what is left to the largest remainders, ties to the
-    earlier task. Weights are logarithms so that a small temperature does not overflow.
+    This is Hamilton's method: each task gets the integer part of its quota, and the remaining batches
+    go to the largest remainders. Ties go to the earlier task. Every task gets at least one batch.
+    Weights are given as logarithms so that a small temperature does not overflow.
     """
     total = sum(supply.batches.values())
     weights = np.exp(log_weights - log_weights.max())
-    # Rounded, so that quotas that are equal on paper are equal here.
+    # Rounded so that quotas that are mathematically equal compare as equal.
     quotas = np.round(total * weights / weights.sum(), 9)
     counts = np.floor(quotas).astype(int)
     by_remainder = np.argsort(counts - quotas, kind="stable")

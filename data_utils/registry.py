@@ -1,4 +1,4 @@
-"""Named choices: what a YAML file or a flag may say, and the object behind each name."""
+"""Registries, which map the names used in YAML files and flags to objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def choices_hint(name: object, choices: Iterable[str]) -> str:
-    """The tail of an error message: the nearest valid name and all of them."""
+    """Return the end of an error message: the most similar valid name, and all valid names."""
     choices = sorted(choices)
     near = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -20,17 +20,23 @@ def choices_hint(name: object, choices: Iterable[str]) -> str:
 
 
 class Registry(Generic[T]):
-    """Names of one kind of thing, with aliases for the spellings of other code bases."""
+    """Objects of one kind by name, with aliases for the names that other code bases use."""
 
     def __init__(self, kind: str, *, check: Callable[[str, T], None] | None = None) -> None:
-        """``check(name, entry)`` raises where an entry lacks what its kind must provide."""
+        """Create an empty registry.
+
+        Args:
+            kind: what the names are, for error messages, such as "metric".
+            check: called as ``check(name, entry)`` on registration; raises TypeError for an entry
+                that lacks a required part.
+        """
         self.kind = kind
         self._check = check
         self._entries: dict[str, T] = {}
         self._aliases: dict[str, str] = {}
 
     def register(self, name: str, *aliases: str) -> Callable[[T], T]:
-        """Decorator: file the object under ``name``; each alias resolves to ``name``."""
+        """Register the decorated object under ``name``; each alias resolves to ``name``."""
 
         def decorate(entry: T) -> T:
             for key in (name, *aliases):
@@ -45,10 +51,15 @@ class Registry(Generic[T]):
         return decorate
 
     def canonical(self, name: str, where: str = "") -> str:
-        """The registered spelling of ``name`` or of an alias.
+        """Return the registered name for a name or an alias.
+
+        Args:
+            name: what the user wrote.
+            where: place in the user's input, such as ``tasks.yml:3`` or the name of a setting; the
+                error message begins with it.
 
         Raises:
-            UserError: unknown name; says ``where``, the nearest name and the choices.
+            UserError: the name is unknown; the message has ``where`` and lists the choices.
         """
         name = self._aliases.get(name, name)
         if name not in self._entries:
@@ -59,11 +70,12 @@ class Registry(Generic[T]):
         return name
 
     def get(self, name: str, where: str = "") -> T:
-        """The object registered under ``name`` or an alias; errors as :meth:`canonical`."""
+        """Return the object registered under a name or an alias; see :meth:`canonical`."""
         return self._entries[self.canonical(name, where)]
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries or name in self._aliases
 
     def names(self) -> list[str]:
+        """Return all registered names, sorted, without aliases."""
         return sorted(self._entries)

@@ -1,4 +1,4 @@
-"""In what order: the batches of an epoch, each of one task and of like length."""
+"""The multi-task sampler: which examples form each batch, and the order of batches."""
 
 from __future__ import annotations
 
@@ -10,40 +10,43 @@ from data_utils.errors import UserError
 from data_utils.mixing import MixingSettings, Supply, check_settings, mix
 
 MIN_POOLS = 3
-"""However large the pool, a task is sorted in at least three random parts: sorting all of it at once
-would put the same neighbours into one batch in every epoch."""
+"""Least number of pools that a task's examples are divided into before sorting by length. With a single
+pool, the same examples would share a batch in every epoch."""
 
-# Streams of random numbers within one (seed, epoch); task i has stream FIRST_TASK + i.
+# Independent random streams for one (seed, epoch). Task i uses stream FIRST_TASK + i.
 MIXING, ORDER, FIRST_TASK = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class TaskBatch:
-    """Which examples of which task make a batch."""
+    """The task of a batch and the indices of its examples."""
 
     task: str
     indices: list[int]
-    """Positions in the task's training set."""
+    """Indices into the task's training set."""
 
 
 class MultiTaskSampler:
-    """Batches of every epoch, a pure function of (seed, epoch).
+    """Forms the batches of every epoch as a pure function of (seed, epoch).
+
+    A batch has examples of one task, by default of similar length.
 
     Args:
-        lengths: task -> token length of each of its training examples, (N,); the first task is
-            the main one of ``ratio`` mixing and ``main_last``.
-        batch_size: examples in a batch, over all processes together.
-        mixing: how much of each task.
-        epochs: of the run; ``annealed`` mixing depends on it.
-        seed: of every draw made here, not negative.
-        group_by_length: sort random pools of examples by length before they are cut into batches.
-        pool: batches sorted together, at most a third of the task's.
-        world_size: number of processes. In each step all of them have the same task and equally
-            many examples of one global batch, which is filled up from its own start to divide.
-        rank: this process.
+        lengths: task -> token length of each of its training examples, (N,). The first task is
+            the main task for ``ratio`` mixing and ``main_last``.
+        batch_size: number of examples in a batch, over all processes together.
+        mixing: strategy and settings that determine the number of batches of each task.
+        epochs: number of epochs of the run; ``annealed`` mixing depends on it.
+        seed: seed of all random draws, not negative.
+        group_by_length: sort random pools of examples by length before cutting them into batches.
+        pool: number of batches in a pool; a pool never has more than a third of the task's batches.
+        world_size: number of processes. In each step, all processes have the same task and the
+            same number of examples of one global batch. If the global batch is not divisible,
+            examples from its start are repeated.
+        rank: index of this process.
 
     Raises:
-        UserError: no task, a task without examples, or a setting outside its range.
+        UserError: there is no task, a task has no examples, or a setting is out of range.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class MultiTaskSampler:
         if seed < 0:
             raise UserError(f"seed: {seed} is negative; choices: 0 or more.")
         if not lengths:
-            raise UserError("data.use: no task to train.")
+            raise UserError("data.use: there is no task to train; name at least one.")
         for task, task_lengths in lengths.items():
             if len(task_lengths) == 0:
                 raise UserError(f"task {task!r} has no training examples.")
@@ -82,7 +85,7 @@ class MultiTaskSampler:
         self.rank = rank
 
     def counts(self, epoch: int) -> dict[str, int]:
-        """Task -> number of its batches in this epoch; forms none of them."""
+        """Return the number of batches of each task in an epoch, without forming them."""
         examples = {task: len(task_lengths) for task, task_lengths in self.lengths.items()}
         return mix(
             Supply(
@@ -96,15 +99,15 @@ class MultiTaskSampler:
         )
 
     def num_batches(self, epoch: int) -> int:
-        """``len(batches(epoch))`` without forming them; the same on every rank."""
+        """Return ``len(batches(epoch))`` without forming them. It is the same on every rank."""
         return sum(self.counts(epoch).values())
 
     def total_batches(self) -> int:
-        """Batches of the whole run."""
+        """Return the number of batches in all epochs of the run."""
         return sum(self.num_batches(epoch) for epoch in range(self.epochs))
 
     def batches(self, epoch: int) -> list[TaskBatch]:
-        """This rank's batches of the epoch (from 0), in training order."""
+        """Return the batches of this rank in an epoch (from 0), in training order."""
         counts = self.counts(epoch)
         main, *others = self.lengths
         stages = [others, [main]] if self.mixing.main_last else [[main, *others]]
@@ -112,7 +115,7 @@ class MultiTaskSampler:
         ordered = []
         for tasks in stages:
             formed = [
-                TaskBatch(task, self._own_share(indices).tolist())
+                TaskBatch(task, self._rank_share(indices).tolist())
                 for task in tasks
                 for indices in self._form(task, counts[task], epoch)
             ]
@@ -120,7 +123,7 @@ class MultiTaskSampler:
         return ordered
 
     def _form(self, task: str, count: int, epoch: int) -> list[np.ndarray]:
-        """``count`` batches of one task: whole passes, then a random part of a further one."""
+        """Form ``count`` batches of one task: full passes, then a random part of another pass."""
         rng = self._rng(epoch, FIRST_TASK + list(self.lengths).index(task))
         formed: list[np.ndarray] = []
         while len(formed) < count:
@@ -128,28 +131,31 @@ class MultiTaskSampler:
         return formed
 
     def _one_pass(self, lengths: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-        """Every example once, in batches in random order."""
+        """Form batches that contain every example once, in random order."""
         n = len(lengths)
         order = rng.permutation(n)  # (N,) of example indices
         sizes = np.full(-(-n // self.batch_size), self.batch_size)
         sizes[-1] -= sizes.sum() - n
-        # The one short batch falls anywhere: last, it would always hold the longest examples. It
-        # also shifts the cuts behind it, so that neighbours part from epoch to epoch.
+        # The short batch has a random position. If it were always last, it would always have the
+        # longest examples. It also shifts the cuts after it, so that batches vary between epochs.
         rng.shuffle(sizes)
         stops = sizes.cumsum()
         if self.group_by_length:
             pools = min(len(sizes), max(MIN_POOLS, -(-len(sizes) // self.pool)))
             for members in np.array_split(np.arange(len(sizes)), pools):
                 chunk = order[stops[members[0]] - sizes[members[0]] : stops[members[-1]]]
-                # Stable, so that examples of equal length keep the order of the shuffle.
+                # A stable sort keeps examples of equal length in shuffled order.
                 chunk[:] = chunk[np.argsort(lengths[chunk], kind="stable")]
         cut = np.split(order, stops[:-1])
         return [cut[i] for i in rng.permutation(len(cut))]
 
-    def _own_share(self, indices: np.ndarray) -> np.ndarray:
-        """This rank's part of a global batch: every ``world_size``-th, so that all are equally long."""
+    def _rank_share(self, indices: np.ndarray) -> np.ndarray:
+        """Return this rank's examples of a global batch: every ``world_size``-th one.
+
+        All ranks get the same number, and similar lengths because neighbours have similar lengths.
+        """
         each = -(-len(indices) // self.world_size)
-        filled = np.resize(indices, each * self.world_size)  # repeats from the start
+        filled = np.resize(indices, each * self.world_size)  # repeats examples from the start
         return filled[self.rank :: self.world_size]
 
     def _rng(self, epoch: int, stream: int) -> np.random.Generator:

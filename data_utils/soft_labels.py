@@ -1,13 +1,13 @@
-"""A teacher's logits by uid, as ``predict.py --what logits`` writes them, joined to tokenized examples.
+"""Soft labels: the logits of a teacher, read from a file and joined to examples by uid.
 
-A line is ``{"uid": ..., "logits": ...}``; other keys are ignored. The shape of ``logits`` follows from
-the data format's ``soft_label_shape``:
+``mt-dnn predict --what logits`` writes such a file. Each line is ``{"uid": ..., "logits": ...}``; other
+keys are ignored. The method ``soft_label_shape`` of the data format determines the shape of ``logits``:
 
-| a label per | shape | |
+| label per | shape | note |
 |---|---|---|
 | example | (C,) | C = ``n_class``; 1 for a number |
-| candidate | (K,) | one for each candidate |
-| word | (words, C) | null in place of the list of a word that the teacher did not see |
+| candidate | (K,) | one logit for each of K candidates |
+| word | (words, C) | null instead of a list for a word that the teacher truncated |
 """
 
 from __future__ import annotations
@@ -26,25 +26,28 @@ from data_utils.sources import open_lines
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable
 
-NAMED = 5
-"""How many missing uids a message lists."""
+MAX_LISTED = 5
+"""Largest number of missing uids that an error message lists."""
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of the file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class SoftLabels:
-    """The logits of one file, for the examples of one (task, split).
+    """The soft labels of one file, for the examples of one (task, split).
+
+    Call :meth:`join` for each chunk of examples, then :meth:`close`.
 
     Args:
-        path: the file.
-        source: name of the rows that the examples are made of, for messages.
+        path: file of soft labels.
+        task: task of the examples.
+        source: name of the source of the rows, for error messages.
 
     Raises:
-        UserError: a malformed line, or a uid that two lines have; names file and lines.
+        UserError: a line is malformed, or two lines have the same uid; the message has file and line.
     """
 
     def __init__(self, path: Path, task: TaskDef, *, source: str) -> None:
@@ -52,10 +55,12 @@ class SoftLabels:
         self.task = task
         self.source = source
         self._format = FORMATS.get(task.data_format)
-        self._found: dict[str, tuple[int, Any]] = {}
-        """uid -> line, logits."""
-        self._asked: set[str] = set()
+        self._lines: dict[str, tuple[int, Any]] = {}
+        """uid -> (line number, logits)."""
+        self._joined: set[str] = set()
+        """uids of all examples so far."""
         self._missing: list[str] = []
+        """uids of the examples without logits."""
         with open_lines(path) as lines:
             try:
                 for number, line in enumerate(lines, start=1):
@@ -73,22 +78,23 @@ class SoftLabels:
         for key in ("uid", "logits"):
             if not isinstance(values, dict) or values.get(key) is None:
                 raise UserError(
-                    f"{where}: key {key!r} is missing; expected a line of predict.py --what logits, such as "
+                    f"{where}: key {key!r} is missing; expected a line of mt-dnn predict --what logits, such as "
                     f'{{"uid": "7", "logits": [0.2, -1.3]}}'
                 )
         uid = str(values["uid"])
-        if uid in self._found:
-            raise UserError(f"{where}: uid {uid!r} is already on line {self._found[uid][0]}")
-        self._found[uid] = number, values["logits"]
+        if uid in self._lines:
+            raise UserError(f"{where}: uid {uid!r} is already on line {self._lines[uid][0]}")
+        self._lines[uid] = number, values["logits"]
 
     def join(self, table: pa.Table) -> pa.Array:
-        """Column ``soft_labels`` of some examples: a list of C or K float32, or for words one of (T, C),
-        by token as ``labels`` are: each word's logits at its first sub-word, 0 elsewhere.
+        """Return the column ``soft_labels`` for a table of examples.
 
-        Examples without logits get zeros and are reported by :meth:`close`.
+        An entry is a list of C or K float32. For labels per word it is a nested list (T, C), aligned
+        with tokens: each word's logits are at its first sub-word, other positions are 0. Examples
+        without logits get zeros, and :meth:`close` raises an error for them.
 
         Raises:
-            UserError: two examples have one uid, or logits are not what the example asks for.
+            UserError: two examples have the same uid, or the logits have the wrong shape.
         """
         rows = TokenTable(table).take(range(len(table)))
         joined = [
@@ -96,22 +102,23 @@ class SoftLabels:
             for index in range(len(table))
         ]
         number = pa.list_(pa.float32())
-        if joined[0].ndim == 2:  # by token
+        if joined[0].ndim == 2:  # (T, C), aligned with tokens
             return pa.array(map(list, joined), type=pa.list_(number))
         return pa.array(joined, type=number)
 
     def _logits(self, row: dict[str, Any]) -> np.ndarray:
         uid = row["uid"]
-        if uid in self._asked:
+        if uid in self._joined:
             raise UserError(
-                f"{self.source}: two rows have uid {uid!r}, and soft labels are joined by uid"
+                f"{self.source}: two rows have uid {uid!r}; soft labels need unique uids, because they "
+                f"are joined by uid"
             )
-        self._asked.add(uid)
+        self._joined.add(uid)
         shape = self._format.soft_label_shape(row, self.task.n_class)
-        if uid not in self._found:
+        if uid not in self._lines:
             self._missing.append(uid)
             return self._format.store_soft_labels(np.zeros(shape, np.float32), row)
-        line, given = self._found[uid]
+        line, given = self._lines[uid]
         where = f"{self.path}:{line}: uid {uid!r}"
         logits = _array(given, shape, where=where)
         try:
@@ -120,25 +127,28 @@ class SoftLabels:
             raise UserError(f"{where}: {error}") from None
 
     def close(self) -> int:
-        """Number of logits in the file without an example; call it after the last :meth:`join`.
+        """Check that every example had logits. Call this after the last :meth:`join`.
+
+        Returns:
+            The number of lines of the file that belong to no example.
 
         Raises:
-            UserError: examples without logits; counts them and names the first.
+            UserError: some examples had no logits; the message has their number and the first uids.
         """
         if self._missing:
-            named = ", ".join(map(repr, self._missing[:NAMED]))
+            named = ", ".join(map(repr, self._missing[:MAX_LISTED]))
             raise UserError(
-                f"{self.path}: no logits for {len(self._missing)} of the {len(self._asked)} examples of "
-                f"{self.source}: uid {named}{', ...' if len(self._missing) > NAMED else ''}"
+                f"{self.path}: no logits for {len(self._missing)} of the {len(self._joined)} examples of "
+                f"{self.source}: uid {named}{', ...' if len(self._missing) > MAX_LISTED else ''}"
             )
-        return len(self._found.keys() - self._asked)
+        return len(self._lines.keys() - self._joined)
 
 
 def _array(given: Any, shape: tuple[int, ...], *, where: str) -> np.ndarray:
-    """float32 of that shape; NaN in place of a null among the lists of words.
+    """Convert logits to a float32 array of the given shape; null for a word becomes NaN.
 
     Raises:
-        UserError: not such numbers, or not finite.
+        UserError: the logits are not numbers, have another shape, or are not finite.
     """
     rows, unseen = given, np.zeros(shape[0], bool)
     if len(shape) == 2 and isinstance(given, list) and len(given) == shape[0]:
@@ -151,11 +161,13 @@ def _array(given: Any, shape: tuple[int, ...], *, where: str) -> np.ndarray:
     if found.shape != shape or found.dtype.kind not in "iuf":
         are_numbers = found.dtype.kind in "iuf" and found.size
         raise UserError(
-            f"{where}: logits must be {_spelled(shape)} number{'' if shape == (1,) else 's'}"
+            f"{where}: logits must be {_shape_text(shape)} number{'' if shape == (1,) else 's'}"
             f"{' (words x classes)' if len(shape) == 2 else ''}, not "
-            f"{_spelled(found.shape) if are_numbers else f'{given!r:.60}'}"
+            f"{_shape_text(found.shape) if are_numbers else f'{given!r:.60}'}"
         )
-    with np.errstate(over="ignore"):  # what is too large for float32 is infinite
+    with np.errstate(
+        over="ignore"
+    ):  # values too large for float32 become infinite and are rejected below
         found = found.astype(np.float32)
     if not np.isfinite(found).all():
         raise UserError(f"{where}: logits are not finite")
@@ -163,5 +175,6 @@ def _array(given: Any, shape: tuple[int, ...], *, where: str) -> np.ndarray:
     return found
 
 
-def _spelled(shape: tuple[int, ...]) -> str:
+def _shape_text(shape: tuple[int, ...]) -> str:
+    """Return a shape as text, such as ``3 x 2``."""
     return " x ".join(map(str, shape)) or "a single number"

@@ -1,4 +1,4 @@
-"""Where rows come from: canonical TSV, JSON lines, or a Hugging Face dataset."""
+"""Sources of rows: canonical TSV, JSON lines and Hugging Face datasets."""
 
 from __future__ import annotations
 
@@ -19,22 +19,28 @@ class RowSource(Protocol):
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name of the source, for messages."""
 
     def rows(self) -> Iterator[Row]:
-        """Raises UserError naming file and line of a malformed row."""
+        """Yield all rows.
+
+        Raises:
+            UserError: a row is malformed; the message has file and line.
+        """
 
     def fingerprint(self) -> str:
-        """Changes when the rows do."""
+        """Return a hash that changes when the rows change."""
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """A local file; ``columns`` are the positions of a TSV, ``renames`` ours -> the file's."""
+    """A local TSV or JSON-lines file."""
 
     path: Path
     columns: tuple[str, ...]
+    """Column names of a TSV file, in order."""
     renames: dict[str, str]
+    """Our column name -> key in a JSON-lines file."""
 
     @property
     def name(self) -> str:
@@ -45,7 +51,7 @@ class FileSource:
             yield from self.read(lines, json_lines=self.path.suffix in (".jsonl", ".json"))
 
     def read(self, lines: Iterable[str], *, json_lines: bool) -> Iterator[Row]:
-        """The rows that the lines hold, each as soon as its line is there; an empty one holds none."""
+        """Yield the rows of the given lines, each one as soon as its line is read; skip empty lines."""
         parse = self._json if json_lines else self._tsv
         try:
             for number, line in enumerate(lines, start=1):
@@ -66,7 +72,7 @@ class FileSource:
             many = "at least " if self.columns[-1].endswith("*") else ""
             raise UserError(
                 f"{where}: {len(cells)} columns; expected {many}{len(self.columns)}, "
-                f"tab-separated: {spelled(self.columns)}"
+                f"tab-separated: {join_names(self.columns)}"
             )
         return Row(complete(values, index), where)
 
@@ -81,15 +87,18 @@ class FileSource:
 
 
 def open_lines(file: str | Path | int) -> TextIO:
-    """Open a file of rows, or a descriptor, which stays open after it."""
-    # newline="\n": a text may hold \r or Unicode line separators, which end no row.
+    """Open a file of rows for reading. A file descriptor is not closed afterwards."""
+    # newline="\n": a text may contain \r or Unicode line separators, which do not end a row.
     return open(file, encoding="utf-8-sig", newline="\n", closefd=not isinstance(file, int))
 
 
 def by_position(cells: Sequence[str], columns: Sequence[str]) -> dict[str, Any] | None:
-    """Column name -> cell; a last name ending in ``*`` takes all that remain, as a list.
+    """Map column names to cells by position.
 
-    None where there are not as many cells as columns (or, with ``*``, fewer).
+    If the last column name ends in ``*``, that column is the list of all remaining cells.
+
+    Returns:
+        The mapping, or None if the number of cells does not match the number of columns.
     """
     *fixed, last = columns
     many = last.endswith("*")
@@ -100,21 +109,25 @@ def by_position(cells: Sequence[str], columns: Sequence[str]) -> dict[str, Any] 
     return values | {last.rstrip("*"): rest if many else rest[0]}
 
 
-def spelled(columns: Sequence[str]) -> str:
-    """The columns' names for a message."""
+def join_names(columns: Sequence[str]) -> str:
+    """Join column names for a message: ``hypothesis*`` becomes ``hypothesis 1 .. N``."""
     return ", ".join(columns).replace("*", " 1 .. N")
 
 
 @dataclass(frozen=True)
 class HubSource:
-    """A Hugging Face dataset: a hub name, a folder of data files, or one of ``save_to_disk``."""
+    """One split of a Hugging Face dataset."""
 
     hub: str
+    """Name on the hub, a folder of data files, or a folder written by ``save_to_disk``."""
     config: str | None
     revision: str | None
     split: str
+    """Name of the split in the dataset."""
     renames: dict[str, str]
+    """Our column name -> theirs."""
     label_words: bool
+    """Whether to replace the ids of a ClassLabel column by the dataset's label words."""
 
     @property
     def name(self) -> str:
@@ -130,16 +143,18 @@ class HubSource:
                 loaded = datasets.load_from_disk(self.hub)
             else:
                 loaded = datasets.load_dataset(self.hub, self.config, revision=self.revision)
-        except Exception as error:  # the library raises many kinds; all mean: not loadable
+        except Exception as error:  # the library raises many types of exception
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise UserError(f"dataset {self.hub!r} cannot be loaded: {reason}") from None
-        if isinstance(loaded, datasets.Dataset):  # saved without splits: the library calls it train
+        if isinstance(
+            loaded, datasets.Dataset
+        ):  # saved without splits; the library names the only split train
             loaded = {"train": loaded}
         if self.split not in loaded:
             raise UserError(
                 f"dataset {self.hub!r} has no split {self.split!r}; it has {', '.join(loaded)}. "
-                f"In the task file, map ours to theirs, source: {{splits: {{dev: validation}}}}, "
-                f"or leave the split out of split_names"
+                f"In the task file, map our split names to theirs, such as "
+                f"source: {{splits: {{dev: validation}}}}, or remove the split from split_names"
             )
         return loaded[self.split]
 
@@ -152,14 +167,14 @@ class HubSource:
             where = f"{self.name}, row {index}"
             values = _rename(values, self.renames, index, where)
             if isinstance(label, ClassLabel):
-                if values["label"] == -1:  # the hub's way of saying: none
+                if values["label"] == -1:  # the library's value for a missing label
                     values["label"] = ""
                 elif self.label_words and values["label"] != "":
                     values["label"] = label.int2str(values["label"])
             yield Row(values, where)
 
     def fingerprint(self) -> str:
-        # The library's own: of the files, and of every step applied to them.
+        # The library's fingerprint covers the files and all steps applied to them.
         return _hash(self._dataset()._fingerprint, self.renames, self.label_words)
 
 
@@ -168,7 +183,7 @@ def _hash(*parts: Any) -> str:
 
 
 def _rename(values: dict, renames: dict[str, str], index: int, where: str) -> dict[str, Any]:
-    """Our column names, and those that a row may lack."""
+    """Rename columns to our names and add a missing uid and label; see :func:`complete`."""
     renamed = {}
     for ours, theirs in renames.items():
         if theirs not in values:
@@ -177,11 +192,13 @@ def _rename(values: dict, renames: dict[str, str], index: int, where: str) -> di
                 f"the row has {', '.join(sorted(values))}"
             )
         renamed[ours] = values[theirs]
-    return complete(values | renamed, index)  # at once: the map may swap two columns
+    return complete(
+        values | renamed, index
+    )  # in one step, because the mapping may swap two columns
 
 
 def complete(values: dict[str, Any], index: int) -> dict[str, Any]:
-    """A row without uid gets its number, one without label gets none."""
+    """Add a missing uid (``idx``, else the row number) and a missing label (empty)."""
     values = dict(values)
     if values.get("uid") is None:
         values["uid"] = str(values.get("idx", index))
@@ -191,10 +208,17 @@ def complete(values: dict[str, Any], index: int) -> dict[str, Any]:
 
 
 def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | None:
-    """The rows of (task, split), or None where nothing provides them.
+    """Find the source of the rows of (task, split).
 
-    Without a ``source`` in the task file: ``{data_dir}/{task}_{split}.tsv``, else ``.jsonl``, else
-    ``.json``, which is how MT-DNN names its tokenized rows (data_utils/token_rows.py).
+    If the task file gives no ``source``, the rows are in ``{data_dir}/{task}_{split}`` with the suffix
+    ``.tsv``, ``.jsonl`` or ``.json``, in this order. MT-DNN uses ``.json`` for its tokenized rows (see
+    :mod:`data_utils.token_rows`).
+
+    Returns:
+        The source, or None if the split has none.
+
+    Raises:
+        UserError: a file that the task file names does not exist.
     """
     data_format = FORMATS.get(task.data_format)
     source = task.source
@@ -206,7 +230,7 @@ def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | 
     if source is not None:
         if split not in source.files:
             return None
-        path = Path(data_dir) / source.files[split]  # an absolute path stays what it is
+        path = Path(data_dir) / source.files[split]  # an absolute path is used unchanged
         if not path.exists():
             raise UserError(f"{task.where}: source: file {path} does not exist")
         return FileSource(path, data_format.columns, source.columns)

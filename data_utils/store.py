@@ -1,4 +1,4 @@
-"""The prepared token store of one (task, split): an Arrow file and the manifest of its making."""
+"""Token stores: tokenized examples of one (task, split) in an Arrow file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ from data_utils.token_rows import import_rows, is_tokenized
 from data_utils.token_table import TokenTable, tokenize
 
 CHUNK = 4096
-"""Rows tokenized at once: enough to keep the tokenizer's threads busy, little in memory."""
+"""Rows tokenized at a time: enough for the tokenizer's threads, and little memory."""
 
 
 def store_folder(store_dir: Path, task: TaskDef, split: str, *, soft_hash: str = "") -> Path:
-    """One for each file of soft labels, by its hash: plain and distilled runs keep their stores."""
+    """Return the folder of a store.
+
+    Each file of soft labels has its own store, so that runs with and without distillation do not
+    replace each other's.
+    """
     suffix = f"-soft-{soft_hash[:8]}" if soft_hash else ""
     return store_dir / f"{task.name}_{split}{suffix}"
 
@@ -47,13 +51,25 @@ def ensure_store(
     on_stale: str = "refuse",
     log: Callable[[str], None] = lambda line: None,
 ) -> TaskStore:
-    """The store of (task, split), made if missing; a stale one is refused or rebuilt.
+    """Open the store of (task, split); build it if it is missing.
 
-    Without a ``source`` (the rows are gone) an existing store is used as it is, if it fits.
-    ``soft_labels`` is a file of a teacher's logits, which the store then has in a further column.
+    A store is stale if it was made from other rows, settings, tokenizer or soft labels than those of
+    this run.
+
+    Args:
+        task: the task.
+        split: name of the split.
+        source: source of the rows. With None, an existing store is used if its settings agree.
+        tokenizer: the encoder's tokenizer.
+        max_seq_len: greatest length in tokens, for tasks that do not set their own.
+        store_dir: folder of all stores.
+        soft_labels: file of a teacher's logits, which become the column ``soft_labels``.
+        on_stale: ``refuse`` raises an error for a stale store, ``rebuild`` rebuilds it.
+        report: called with a one-line summary after a store is built.
 
     Raises:
-        UserError: a stale store and ``on_stale`` is ``refuse``; or malformed rows or soft labels.
+        UserError: the store is stale and not rebuilt, there are neither rows nor a store, or rows or
+            soft labels are malformed.
     """
     soft_hash = "" if soft_labels is None else fingerprint(soft_labels)
     folder = store_folder(store_dir, task, split, soft_hash=soft_hash)
@@ -63,7 +79,9 @@ def ensure_store(
     elif found is not None:
         name, source_hash = found.source, found.source_hash
     else:
-        raise UserError(f"{task.where}: no rows and no store for split {split!r}")
+        raise UserError(
+            f"{task.where}: split {split!r} has no rows and no prepared store ({folder})"
+        )
     wanted = expected_manifest(
         task,
         split,
@@ -83,8 +101,8 @@ def ensure_store(
                 + "\n  ".join(stale)
                 + f"\n  (made from {found.source} by tokenizer {found.tokenizer}; this run reads "
                 f"{name} with {wanted.tokenizer})\n"
-                + ("" if source else f"The rows to rebuild it from are gone: {found.source}.\n")
-                + "Rebuild it with --data.on_stale rebuild, or name another --data.store_dir."
+                + ("" if source else f"The rows to rebuild it from are missing: {found.source}.\n")
+                + "Rebuild it with --data.on_stale rebuild, or use another --data.store_dir."
             )
     assert source is not None
     soft = None if soft_labels is None else SoftLabels(soft_labels, task, source=source.name)
@@ -102,10 +120,15 @@ def build_store(
     tokenizer: PreTrainedTokenizerBase,
     soft: SoftLabels | None = None,
 ) -> Manifest:
-    """Parse and tokenize every row; written aside and renamed, so a store is whole or absent.
+    """Parse and tokenize all rows and write the store.
+
+    The store is written to a temporary folder and renamed, so that it is either complete or absent.
+
+    Returns:
+        The manifest with all counts.
 
     Raises:
-        UserError: malformed rows, none at all, or labels (soft ones too) that are missing.
+        UserError: a row is malformed, there are no examples, or labels or soft labels are missing.
     """
     with atomic_folder(folder) as aside:
         manifest = _write_rows(aside / "data.arrow", manifest, task, source, tokenizer, soft)
@@ -122,7 +145,7 @@ def _write_rows(
     tokenizer: PreTrainedTokenizerBase,
     soft: SoftLabels | None,
 ) -> Manifest:
-    """The Arrow file; returns the manifest with what was counted on the way."""
+    """Write the Arrow file and return the manifest with all counts."""
     counts: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     longest = 0
@@ -160,7 +183,7 @@ def _write_rows(
             writer.close()
     if writer is None:
         why = "".join(f"; {count} rows dropped: {reason}" for reason, count in dropped.items())
-        raise UserError(f"{source.name}: no examples in it{why}")
+        raise UserError(f"{source.name}: the source has no examples{why}")
     if not labelled and split_role(manifest.split) == "train":
         raise UserError(f"{manifest.source}: the rows have no labels; a train split needs them")
     return dataclasses.replace(
@@ -178,6 +201,7 @@ def _write_rows(
 
 
 def _parse(rows: list[Row], task: TaskDef, dropped: Counter[str]) -> list[Example]:
+    """Parse rows; count those that the format drops in ``dropped``, by reason."""
     data_format = FORMATS.get(task.data_format)
     examples = []
     for row in rows:
@@ -195,20 +219,34 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _check_labels(examples: list[Example], labelled: bool | None, manifest: Manifest) -> bool:
-    """Whether the rows carry labels: all or none."""
+    """Check that either all rows or no rows have labels.
+
+    Args:
+        labelled: whether the rows of earlier chunks have labels; None in the first chunk.
+
+    Returns:
+        Whether the rows have labels.
+
+    Raises:
+        UserError: some rows have a label and some do not.
+    """
     for example in examples:
         has = example.label is not None
         labelled = has if labelled is None else labelled
         if has != labelled:
             raise UserError(
                 f"{manifest.source}: row uid {example.uid!r} has {'a' if has else 'no'} label, "
-                f"unlike the rows before it"
+                f"unlike the rows before it; label all rows of a split or none"
             )
     return bool(labelled)
 
 
 class TaskStore(TokenTable):
-    """A prepared (task, split), read from its folder."""
+    """The store of one (task, split), opened from its folder.
+
+    Raises:
+        UserError: the manifest or the Arrow file cannot be read.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -217,12 +255,14 @@ class TaskStore(TokenTable):
             with pa.memory_map(str(self.folder / "data.arrow")) as mapped:
                 table = pa.ipc.open_file(mapped).read_all()
         except (OSError, pa.ArrowInvalid) as error:
-            raise UserError(f"store {self.folder} is damaged ({error}); delete it") from None
+            raise UserError(
+                f"store {self.folder} is damaged ({error}); delete it to rebuild it"
+            ) from None
         super().__init__(table)
 
 
 class StoreSubset:
-    """Some examples of a store, with the interface of one that has no others."""
+    """A subset of the examples of a store, with the interface of a store."""
 
     def __init__(self, store: TaskStore, indices: np.ndarray) -> None:
         self.store = store

@@ -1,4 +1,4 @@
-"""YAML that refuses a key which stands twice, and remembers where the entries stand."""
+"""A YAML reader that rejects duplicate keys and returns the line of each entry."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from data_utils.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice."""
+    """A safe loader that rejects duplicate keys."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
     seen: set[str] = set()
-    for key, _ in node.value:  # before `<<: *anchor` is merged in: overriding its keys is the point
+    for key, _ in node.value:  # before merging `<<: *anchor`, whose keys may be overridden
         place = f"{key.start_mark.name}:{key.start_mark.line + 1}"
         if not isinstance(key, yaml.ScalarNode):
             raise UserError(f"{place}: a key must be a word")
         if key.value in seen:
-            raise UserError(f"{place}: key {key.value!r} stands twice")
+            raise UserError(f"{place}: key {key.value!r} occurs twice")
         seen.add(key.value)
     loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)
@@ -30,10 +30,14 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
-    """The entries of the file and the line of each.
+    """Read a YAML file whose top level is a mapping.
+
+    Returns:
+        The entries by key, and the line number of each key.
 
     Raises:
-        UserError: the file cannot be read, is no mapping, or has a key twice; names the line.
+        UserError: the file cannot be read, is not a mapping, or has a duplicate key; the message has
+            file and line.
     """
     try:
         with path.open(encoding="utf-8") as stream:

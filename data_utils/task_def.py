@@ -1,4 +1,4 @@
-"""The definition of one task: data, not code."""
+"""TaskDef, the definition of one task, and names of its splits."""
 
 from __future__ import annotations
 
@@ -16,80 +16,89 @@ ROLES = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class SourceDef:
-    """Where a task's rows come from when not from ``{data_dir}/{task}_{split}.tsv``.
+    """The source of a task's rows, if it is not ``{data_dir}/{task}_{split}.tsv``.
 
-    Give ``hub`` (a Hugging Face dataset name, or a folder of data files or of
-    ``save_to_disk``) or ``files`` (split -> path of a .tsv or .jsonl file).
+    Set either ``hub`` or ``files``.
     """
 
     hub: str | None = None
+    """Name of a Hugging Face dataset, a folder of data files, or a folder of ``save_to_disk``."""
     config: str | None = None
     """Configuration of the hub dataset, such as ``rte`` of ``glue``."""
     revision: str | None = None
+    """Git revision of the hub dataset."""
     columns: dict[str, str] = field(default_factory=dict)
     """Our column name -> theirs: ``{premise: sentence1}``."""
     splits: dict[str, str] = field(default_factory=dict)
     """Our split name -> theirs: ``{dev: validation}``."""
     files: dict[str, str] = field(default_factory=dict)
+    """Split -> path of a .tsv or .jsonl file, relative to the data folder."""
 
 
 @dataclass(frozen=True)
 class TaskDef:
-    """One entry of a task file. The YAML key is in brackets where it differs."""
+    """One entry of a task file.
+
+    A YAML key that differs from the name of its field is in brackets.
+    """
 
     name: str
     data_format: str
     task_type: str
     n_class: int
-    """Size of the head's output; 1 for a number; 0 where the file gives none."""
+    """Number of outputs of the head; 1 for a number; 0 if the file does not set it."""
     metrics: tuple[str, ...]
     """Names in :data:`data_utils.metrics.METRICS` [metric_meta]."""
     metric_for_best: str
-    """The one of ``metrics`` that selects the best model; defaults to the first that is a number."""
+    """The metric that selects the best model; defaults to the first of ``metrics`` that is a number."""
     labels: tuple[str, ...] = ()
-    """Label words; the position is the id. Empty: rows carry integers, or numbers if n_class is 1."""
+    """Label words; the position of a word is its id. If empty, labels are ids, or numbers if n_class is 1."""
     loss: str | None = None
-    """Legacy name of the supervised loss; checked by the task type, which has exactly one."""
+    """MT-DNN's name of the supervised loss. A task type has one loss; the name is only checked."""
     kd_loss: str | None = None
-    """Divergence for distillation; None takes the task type's own."""
+    """Divergence for distillation; defaults to that of the task type."""
     adv_loss: str | None = None
-    """Divergence for SMART; None takes the task type's own."""
+    """Divergence for SMART; defaults to that of the task type."""
     enable_san: bool = False
+    """Whether the head is a SAN, a stochastic answer network."""
     dropout: float | None = None
-    """Before the output layer; None takes the run's [dropout_p]."""
+    """Dropout before the output layer; defaults to that of the run [dropout_p]."""
     activation: str | None = None
-    """Of the pooler; None takes the run's [actf]."""
+    """Activation of the pooler; defaults to that of the run [actf]."""
     pooling: str | None = None
-    """None takes the run's."""
+    """Pooling of the hidden states; defaults to that of the run."""
     split_names: tuple[str, ...] = ROLES
-    """``dev`` or ``matched_dev``: the part after the last underscore is the role."""
+    """Names such as ``dev`` or ``matched_dev``. The part after the last underscore is the role."""
     max_seq_len: int | None = None
-    """None takes the run's."""
+    """Greatest length in tokens; defaults to that of the run."""
     weight: float = 1.0
-    """Factor of this task's loss."""
+    """Factor of the task's loss."""
     head: str | None = None
-    """Name of a head to share with the tasks that name the same; None: the task's own."""
+    """Name of the head; tasks with the same name share it. Defaults to the name of the task."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Settings of the data format and the task type, by the names that those declare."""
+    """Options that the data format and the task type declare."""
     source: SourceDef | None = None
+    """Where the rows come from; None for files in the data folder."""
     label: LabelSpec = CLASS_PER_EXAMPLE
-    """The label that the task type needs; load_tasks sets it, a task file cannot."""
+    """The label that the task type requires. load_tasks sets it; it is not a YAML key."""
     where: str = ""
-    """File and line of the entry, for error messages."""
+    """Place of the entry, ``file:line: task 'name'``; error messages begin with it."""
 
     @property
     def head_name(self) -> str:
+        """Name of the head: ``head`` if it is set, else the name of the task."""
         return self.head or self.name
 
     @property
     def label_is_number(self) -> bool:
+        """Whether labels are numbers and not classes."""
         return not self.labels and self.n_class == 1
 
     def encode_label(self, label: str | int | float) -> int | float:
-        """The id of a label word, or the number itself where labels are numbers.
+        """Convert a label to its class id, or to a float if labels are numbers.
 
         Raises:
-            UserError: not one of the task's labels; lists them.
+            UserError: the label is not valid for this task; the message lists the choices.
         """
         text = str(label).strip()
         if self.labels:
@@ -117,10 +126,10 @@ class TaskDef:
         return index
 
     def checked_word(self, text: str) -> str:
-        """The text, if it is a label word or the task has none.
+        """Return the text after checking that it is a label word, if the task has label words.
 
         Raises:
-            UserError: not one of the task's labels; lists them.
+            UserError: the text is not a label word; the message lists all.
         """
         if self.labels and text not in self.labels:
             raise UserError(
@@ -130,7 +139,10 @@ class TaskDef:
         return text
 
     def decode_label(self, value: Any) -> Any:
-        """The label word of an id, of each id in a list or set; a number is unchanged."""
+        """Convert a class id, or each id of a list or set, to its label word.
+
+        Values stay as they are if the task has no label words.
+        """
         if isinstance(value, set):
             value = sorted(value)
         if isinstance(value, list):
@@ -138,17 +150,20 @@ class TaskDef:
         return self.labels[value] if self.labels else value
 
     def splits(self, role: str) -> list[str]:
-        """The split names that play ``role``, one of train, dev, test."""
+        """Return the names of the splits with a role: train, dev or test."""
         return [split for split in self.split_names if split_role(split) == role]
 
 
 def split_role(split: str) -> str:
-    """``matched_dev`` -> ``dev``."""
+    """Return the role of a split: ``dev`` for ``matched_dev``."""
     return split.rsplit("_", 1)[-1]
 
 
 def dataset_name(task: str, split: str) -> str:
-    """The name of a split in scores: ``rte`` for its dev split, ``mnli_matched``, ``rte_test``."""
+    """Return the name of a split in scores: task and split, without the suffix ``_dev``.
+
+    Examples: ``rte`` for the split dev, ``mnli_matched`` for matched_dev, ``rte_test`` for test.
+    """
     return f"{task}_{split}".removesuffix("_dev")
 
 

@@ -1,4 +1,4 @@
-"""The task file: YAML, one entry per task, read strictly before any data is."""
+"""Read and check task files: YAML files with one entry per task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
 from data_utils.task_def import ROLES, SourceDef, TaskDef, split_role
 
-# Keys as MT-DNN spells them -> field of TaskDef.
+# Key in the YAML file, as in MT-DNN's task files -> field of TaskDef.
 KEYS = {
     "data_format": "data_format",
     "task_type": "task_type",
@@ -46,20 +46,22 @@ SCALARS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("data_format", "task_type", "loss", "kd_loss", "adv_loss"), (str,)),
     **dict.fromkeys(("metric_for_best", "actf", "pooling", "head"), (str,)),
 }
-TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
 MIN_LENGTH = 8
-"""Tokens; room for three special tokens and something between them."""
+"""Smallest max_seq_len, in tokens: three special tokens and some text."""
 
 
 def read_task_file(path: str | Path, check: Callable[[TaskDef], TaskDef]) -> dict[str, TaskDef]:
-    """All tasks of a file, in its order. Call :func:`mt_dnn.task_types.load_tasks` instead.
+    """Read all tasks of a file, in its order.
+
+    Use :func:`mt_dnn.task_types.load_tasks`, which also checks the task types.
 
     Args:
-        check: completes a definition by its task type, or raises UserError; this package does not
-            know the task types.
+        path: the task file.
+        check: checks and completes a definition by its task type, which this package does not know.
 
     Raises:
-        UserError: names file, line, task and the valid choices.
+        UserError: an entry is invalid; the message has file, line, task and the valid choices.
     """
     path = Path(path)
     entries, lines = read_mapping(path)
@@ -67,7 +69,7 @@ def read_task_file(path: str | Path, check: Callable[[TaskDef], TaskDef]) -> dic
     for name in entries:
         where = f"{path}:{lines.get(name, 1)}: task {name!r}"
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
-            raise UserError(f"{where}: a task name is made of letters, digits, - and _")
+            raise UserError(f"{where}: a task name may contain only letters, digits, - and _")
         keys = _extend(name, entries, path, where, seen=())
         tasks[name] = _task_def(name, keys, where)
     check_shared_heads(tasks)
@@ -78,10 +80,14 @@ def read_task_file(path: str | Path, check: Callable[[TaskDef], TaskDef]) -> dic
 def _extend(
     name: str, entries: dict, path: Path, where: str, seen: tuple[tuple[Path, str], ...]
 ) -> dict:
-    """The entry's keys over those of the task it extends (``name`` or ``file.yml#name``)."""
+    """Merge the keys of an entry with those of the task that it extends.
+
+    ``extends`` is ``name`` for a task of the same file, or ``file.yml#name``. Keys of the entry override
+    inherited keys. ``seen`` has the tasks that led here, to detect cycles.
+    """
     if (path.resolve(), name) in seen:
         names = " -> ".join([*(before for _, before in seen), name])
-        raise UserError(f"{where}: extends forms a circle: {names}")
+        raise UserError(f"{where}: extends forms a cycle: {names}")
     entry = entries[name]
     if not isinstance(entry, dict):
         raise UserError(f"{where}: expected keys such as data_format, found {entry!r}")
@@ -95,7 +101,7 @@ def _extend(
         entries, _ = read_mapping(path)
     if parent not in entries:
         raise UserError(
-            f"{where}: extends {parent!r}, which {path} lacks.{choices_hint(parent, entries)}"
+            f"{where}: extends: {path} has no task {parent!r}.{choices_hint(parent, entries)}"
         )
     return _extend(parent, entries, path, where, seen) | own
 
@@ -114,7 +120,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
     labels = _labels(keys.get("labels"), where)
     n_class = keys.get("n_class")
     if n_class is None:
-        n_class = len(labels)  # 0 without labels: a type that needs classes raises
+        n_class = len(labels)  # 0 without labels; task types that need classes reject it
     elif n_class < 1:
         raise UserError(f"{where}: n_class: {n_class} is not positive")
     metrics = tuple(METRICS.canonical(m, where) for m in _strings(keys, "metric_meta", where))
@@ -122,7 +128,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         raise UserError(f"{where}: metric_meta is empty.{choices_hint('', METRICS.names())}")
     for metric in metrics:
         if "labels" in METRICS.get(metric).needs and not labels:
-            raise UserError(f"{where}: metric_meta: {metric} needs labels, and the task names none")
+            raise UserError(f"{where}: metric_meta: {metric} needs labels; give `labels: [...]`")
     data_format = FORMATS.canonical(keys["data_format"], where)
     split_names = _split_names(keys, where)
     best = keys.get("metric_for_best") or next(
@@ -159,7 +165,7 @@ def _strings(keys: dict, key: str, where: str) -> list[str]:
     value = keys.get(key)
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise UserError(f"{where}: {key}: {value!r} is not a list of words")
+        raise UserError(f"{where}: {key}: {value!r} is not a list of strings")
     return value
 
 
@@ -176,12 +182,12 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
             )
     labels = tuple(str(label) for label in value)
     if len(set(labels)) < len(labels):
-        raise UserError(f"{where}: labels: {list(labels)} has one label twice")
+        raise UserError(f"{where}: labels: {list(labels)} contains a label twice")
     return labels
 
 
 def _options(value: Any, where: str) -> dict[str, Any]:
-    """The mapping as it is; the task type checks names and values."""
+    """Return the options; the task type checks their names and values later."""
     value = {} if value is None else value
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise UserError(f"{where}: options: {value!r} is not a mapping, such as {{stride: 64}}")
@@ -199,7 +205,7 @@ def _split_names(keys: dict, where: str) -> tuple[str, ...]:
                 f"such as matched_dev"
             )
     if not names or len(set(names)) < len(names):
-        raise UserError(f"{where}: split_names: {list(names)} is empty or has a name twice")
+        raise UserError(f"{where}: split_names: {list(names)} is empty or contains a name twice")
     if sum(split_role(name) == "train" for name in names) > 1:
         raise UserError(f"{where}: split_names: {list(names)} has more than one train split")
     return names
@@ -217,21 +223,23 @@ def _source(
     _known_keys(value, known, where)
     for key in ("hub", "config", "revision"):
         if not isinstance(value.get(key), (str, type(None))):
-            raise UserError(f"{where}: {key}: {value[key]!r} is not a word")
+            raise UserError(f"{where}: {key}: {value[key]!r} is not a string")
     columns = [name.rstrip("*") for name in FORMATS.get(data_format).columns]
     for key, choices in (("columns", columns), ("splits", split_names), ("files", split_names)):
         given = value.get(key, {})
         if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
-            raise UserError(f"{where}: {key}: {given!r} is not a mapping of words")
+            raise UserError(f"{where}: {key}: {given!r} is not a mapping of strings")
         _known_keys(given, choices, f"{where}: {key}")
     source = SourceDef(**value)
     if bool(source.hub) == bool(source.files):
-        raise UserError(f"{where}: give either hub or files")
+        raise UserError(f"{where}: give either hub or files, and not both")
     for name in source.files.values():
         if not name.endswith((".tsv", ".jsonl")):
             raise UserError(f"{where}: files: {name!r} is neither .tsv nor .jsonl")
         if name.endswith(".tsv") and source.columns:
-            raise UserError(f"{where}: columns: {name!r} has no names; its columns have an order")
+            raise UserError(
+                f"{where}: columns: {name!r} is TSV, which has no column names; remove columns"
+            )
     return source
 
 
@@ -242,23 +250,26 @@ def _known_keys(given: dict, choices: Iterable[str], where: str) -> None:
 
 
 def _check_stores(tasks: dict[str, TaskDef]) -> None:
-    """Task ``a`` with split ``b_dev`` and task ``a_b`` with ``dev`` would share a file and a name."""
+    """Check that no two splits have the same file name, ``{task}_{split}``.
+
+    Split ``b_dev`` of task ``a`` and split ``dev`` of task ``a_b`` would both be ``a_b_dev``.
+    """
     owners: dict[str, TaskDef] = {}
     for task in tasks.values():
         for split in task.split_names:
             owner = owners.setdefault(f"{task.name}_{split}", task)
             if owner is not task:
                 raise UserError(
-                    f"{task.where}: its split {split!r} is named {task.name}_{split}, "
-                    f"like a split of task {owner.name!r}; rename one of the tasks"
+                    f"{task.where}: the file name of its split {split!r}, {task.name}_{split}, is also "
+                    f"that of a split of task {owner.name!r}; rename one of the tasks"
                 )
 
 
 def check_shared_heads(tasks: dict[str, TaskDef]) -> None:
-    """Tasks that share a head must agree on what it computes.
+    """Check that tasks with a shared head agree on all settings of the head.
 
     Raises:
-        UserError: they do not; says in which key.
+        UserError: they differ; the message has the key and both values.
     """
     shape = ("task_type", "n_class", "labels", "dropout", "activation", "pooling", "enable_san")
     owners: dict[str, TaskDef] = {}

@@ -1,14 +1,15 @@
-"""MT-DNN's tokenized JSON lines, one row per example: export and import.
+"""Export and import of MT-DNN's tokenized rows, JSON lines with one row per example.
 
-| key | what |
+| key | value |
 |---|---|
 | uid | text |
 | label | class id, number, position of the best candidate, or one id per token |
 | token_id, type_id, attention_mask | lists; lists of lists for candidates |
-| ruid, olabel | candidates: an id and a label each |
+| ruid, olabel | lists of an id and a label for each candidate |
 
-A sequence's label has an id for each token: the word's at its first sub-word, X at its others, CLS and
-SEP at the ends. Those of the three that the task's labels lack get the ids after the last label.
+For labels per word, ``label`` has an id for each token: the word's label at its first sub-word, X at its
+other sub-words, CLS and SEP at the ends. If the task's labels do not include X, CLS or SEP, the missing
+ones get the ids after the last label.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from data_utils.token_table import TokenTable
 
 
 def export_rows(table: TokenTable, task: TaskDef, path: Path) -> int:
-    """Write the examples of a store; returns how many.
+    """Write the examples of a store as tokenized rows.
+
+    Returns:
+        The number of rows.
 
     Raises:
-        UserError: MT-DNN has no such rows for the task's format.
+        UserError: MT-DNN's rows cannot represent the labels of the task.
     """
     _check_format(task)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,19 +67,27 @@ def _exported(row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
 
 
 def is_tokenized(row: Row) -> bool:
+    """Return whether a row is one of MT-DNN's tokenized rows."""
     return "token_id" in row.values
 
 
 def import_rows(
     rows: Iterable[Row], task: TaskDef, *, vocabulary: int, max_seq_len: int
 ) -> pa.Table:
-    """The columns of a store, from rows that are neither tokenized nor truncated again.
+    """Convert tokenized rows to the columns of a store.
+
+    The ids are used as they are; the rows are not tokenized or truncated again.
 
     Args:
-        vocabulary: number of the tokenizer's tokens; ids beyond it were made by another one.
+        rows: the rows.
+        task: task of the rows.
+        vocabulary: number of tokens of the tokenizer. Larger ids mean that the rows were made with
+            another tokenizer.
+        max_seq_len: greatest allowed length, in tokens.
 
     Raises:
-        UserError: a malformed row, one of another tokenizer, or one that is too long; names the line.
+        UserError: a row is malformed, was made with another tokenizer, or is too long; the message
+            has file and line.
     """
     _check_format(task)
     columns: dict[str, list] = {}
@@ -83,12 +95,12 @@ def import_rows(
         try:
             imported = _imported(row, task, vocabulary, max_seq_len)
         except (KeyError, TypeError, IndexError) as error:
-            raise UserError(f"{row.where}: not one of MT-DNN's tokenized rows: {error!r}") from None
+            raise UserError(f"{row.where}: not a tokenized row of MT-DNN: {error!r}") from None
         for name, value in imported.items():
             columns.setdefault(name, []).append(value)
     for name, values in columns.items():
         if len(values) < len(columns["uid"]):
-            raise UserError(f"{row.where}: some rows have {name}, and some do not")
+            raise UserError(f"{row.where}: some rows have {name} and some do not")
     return pa.table({name: to_arrow(name, values) for name, values in columns.items()})
 
 
@@ -107,18 +119,19 @@ def _imported(row: Row, task: TaskDef, vocabulary: int, max_seq_len: int) -> dic
         if not 0 <= min(tokens) <= max(tokens) < vocabulary:
             raise UserError(
                 f"{row.where}: token_id {max(tokens)}: the encoder's tokenizer has {vocabulary} "
-                f"tokens; the row was made by another one"
+                f"tokens; the row was made with another tokenizer"
             )
         if len(tokens) > max_seq_len:
             raise UserError(
                 f"{row.where}: {len(tokens)} tokens are more than max_seq_len {max_seq_len}; "
-                f"tokenized rows are not cut"
+                f"tokenized rows are not truncated, so raise max_seq_len"
             )
     columns = {"uid": str(row.values["uid"]), "input_ids": ids, "token_type_ids": types}
     return columns | data_format.import_label(row, task)
 
 
 def _check_format(task: TaskDef) -> None:
+    """Raise UserError if MT-DNN's tokenized rows cannot hold the label of the task."""
     if task.label in FORMATS.get(task.data_format).token_row_labels:
         return
     able = [

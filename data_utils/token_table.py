@@ -1,4 +1,4 @@
-"""Tokenized examples in columns, on disk or in memory: the source of batches."""
+"""Tables of tokenized examples, on disk or in memory, from which batches are made."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.columns import to_arrow, view
+from data_utils.columns import numpy_view, to_arrow
 from data_utils.formats import FORMATS, Example
 from data_utils.task_def import TaskDef
 
@@ -20,9 +20,18 @@ def tokenize(
     *,
     max_seq_len: int,
 ) -> tuple[pa.Table, int]:
-    """The examples' columns, and how many of them were truncated.
+    """Tokenize examples.
 
-    Either all examples have a label, or none has one and there is no column ``labels``.
+    Either all examples have a label, or none has one; then there is no column ``labels``.
+
+    Args:
+        examples: the parsed examples, at least one.
+        task: their task.
+        tokenizer: the encoder's tokenizer.
+        max_seq_len: greatest length in tokens, if the task does not set its own.
+
+    Returns:
+        The table of columns, and the number of truncated examples.
     """
     columns = FORMATS.get(task.data_format).encode(
         examples, tokenizer, task, max_seq_len=task.max_seq_len or max_seq_len
@@ -34,21 +43,25 @@ def tokenize(
 
 
 class TokenTable:
-    """Columns by name, and examples out of them by index.
+    """Tokenized examples, accessible by index.
 
-    ``lengths`` (examples,) are token counts, special tokens included; of the longest candidate
-    where an example has several.
+    ``lengths`` (examples,) are the numbers of tokens, special tokens included. For an example with
+    candidates, it is the length of the longest one.
     """
 
     def __init__(self, table: pa.Table) -> None:
-        self.columns = {name: view(table[name]) for name in table.column_names}
+        self.columns = {name: numpy_view(table[name]) for name in table.column_names}
         self.lengths: np.ndarray = self.columns["input_ids"].widths()
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def take(self, indices: Iterable[int]) -> dict[str, list]:
-        """The named columns of the given examples, as lists of numpy rows or scalars."""
+        """Return all columns of the given examples.
+
+        Returns:
+            Column name -> one entry per example: a numpy array or scalar, or a list.
+        """
         indices = list(indices)
         return {
             name: [

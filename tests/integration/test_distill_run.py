@@ -263,7 +263,7 @@ def test_prepro_joins_too_and_a_mistake_ends_with_code_2(data, soft, tmp_path, c
     args += ["--model.encoder", settings["model"]["encoder"]]
     assert called(prepro.main, "prepro.py", *args, "--distill.soft_labels", soft) == 0
     out = capsys.readouterr().out
-    assert out.count("with soft labels (0 more in their file)") == len(NAMES)
+    assert out.count("with soft labels (0 lines of their file unused)") == len(NAMES)
     folders = {path.name for path in (tmp_path / "store").iterdir()}
     assert {name for name in folders if name.endswith("_dev")} == {f"{n}_dev" for n in NAMES}
     assert len([name for name in folders if "_train-soft-" in name]) == len(NAMES)

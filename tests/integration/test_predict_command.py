@@ -143,7 +143,7 @@ def test_a_task_of_another_file(run: Run, cli) -> None:
     [
         (["--task", "nil"], "", "error: the run has no task 'nil'. Did you mean 'nli'?"),
         ([], "", "error: --task: name a task. Choices: nli, rank, sim, tone."),
-        (["--task", "nli"], "\n \n", "error: <stdin>: no rows in it"),
+        (["--task", "nli"], "\n \n", "error: <stdin>: the file has no rows"),
         (
             ["--task", "nli"],
             "\na\tb\tc\n",

@@ -125,8 +125,8 @@ def test_mistakes_end_with_code_2_and_leave_nothing(run: Run, cli: Cli, tmp_path
         (["--run", run.folder, "--task", "nil", "--out", out], "has no task 'nil'. Did you mean"),
         (["--run", tmp_path, "--out", out], "is not a finished run"),
         (["--run", run.folder, "--out", tmp_path / "full"], "is not empty"),
-        (["--run", run.folder, "--out", tmp_path / "full", "--overwrite"], "is no model folder"),
-        (["--run", run.folder, "--out", run.folder, "--overwrite"], "holds the model that is read"),
+        (["--run", run.folder, "--out", tmp_path / "full", "--overwrite"], "is not a model folder"),
+        (["--run", run.folder, "--out", run.folder, "--overwrite"], "contains the input model"),
         (["--run", run.folder], "the following arguments are required: --out"),
     ):
         code, said, err = cli(export, *args)

@@ -238,5 +238,5 @@ def test_how_many_runs(make, tmp_path):
         average([run, run], str(tmp_path / "soup"), checkpoints=True)
     with pytest.raises(UserError, match="has 0 checkpoints, but at least two are needed"):
         average([run], str(tmp_path / "soup"), checkpoints=True)
-    with pytest.raises(UserError, match="holds the model that is read"):
+    with pytest.raises(UserError, match="contains the input model"):
         average([run, make("b")], run, overwrite=True)

@@ -315,7 +315,7 @@ def test_what_is_there_stays_unless_it_may_go(best, tmp_path):
     out = tmp_path / "out"
     export(str(run), str(out))
     (out / "mark").write_text("mine")
-    with pytest.raises(UserError, match="is not empty: replace it"):
+    with pytest.raises(UserError, match="is not empty; add --overwrite"):
         export(str(run), str(out), task="words")
     assert (out / "mark").exists()
     assert export(str(run), str(out), task="words", overwrite=True) == auto_model.TOKEN
@@ -323,7 +323,7 @@ def test_what_is_there_stays_unless_it_may_go(best, tmp_path):
     other = tmp_path / "documents"
     other.mkdir()
     (other / "letter").write_text("dear")
-    with pytest.raises(UserError, match="is no model folder"):
+    with pytest.raises(UserError, match="is not a model folder"):
         export(str(run), str(other), overwrite=True)
     with pytest.raises(UserError, match="is a file"):
         export(str(run), str(other / "letter"), overwrite=True)
@@ -335,8 +335,8 @@ def test_what_is_there_stays_unless_it_may_go(best, tmp_path):
 @pytest.mark.parametrize("place", ["run", "run/best", "."])
 def test_the_run_itself_is_never_replaced(best, tmp_path, place):
     run, _ = best
-    with pytest.raises(UserError, match="holds the model that is read"):
+    with pytest.raises(UserError, match="contains the input model"):
         export(str(run), str(tmp_path / place), overwrite=True)
-    with pytest.raises(UserError, match="holds the model that is read"):
+    with pytest.raises(UserError, match="contains the input model"):
         export(str(run / "best"), str(tmp_path / place), overwrite=True)
     assert (run / "best" / "mt_dnn.json").exists()

@@ -173,7 +173,7 @@ def test_logits_of_other_rows_are_counted(prepare):
     manifest = prepare(soft=SOFT["classes"] | {"x": [0, 0], "y": [1]}, log=lines.append).manifest
     assert manifest.soft_labels_unused == 2
     assert lines == [describe(manifest)]
-    assert lines[0].endswith(", with soft labels (2 more in their file)")
+    assert lines[0].endswith(", with soft labels (2 lines of their file unused)")
     assert "soft labels" not in describe(prepare(soft=None).manifest)
 
 
@@ -256,7 +256,7 @@ GOOD = "".join(line(uid, z) for uid, z in SOFT["classes"].items())
     ("text", "message"),
     [
         ("{\n", ":1: not JSON"),
-        ("\n[1]\n", ":2: key 'uid' is missing; expected a line of predict.py --what logits"),
+        ("\n[1]\n", ":2: key 'uid' is missing; expected a line of mt-dnn predict --what logits"),
         ('{"uid": "a", "scores": [1, 2]}\n', ":1: key 'logits' is missing"),
         ('{"logits": [1, 2]}\n', ":1: key 'uid' is missing"),
         (GOOD + line("a", [1, 2]), ":4: uid 'a' is already on line 2"),

@@ -141,17 +141,19 @@ def test_labels_in_all_rows_or_in_none(prepare, rows, message, monkeypatch):
 
 @pytest.mark.parametrize("rows", ["", "\n\n"])
 def test_an_empty_file(prepare, rows):
-    with pytest.raises(UserError, match=r"t_train\.tsv: no examples in it"):
+    with pytest.raises(UserError, match=r"t_train\.tsv: the source has no examples"):
         prepare(rows)
 
 
 def test_a_file_of_dropped_rows(prepare):
-    with pytest.raises(UserError, match="no examples in it; 2 rows dropped: without gold label"):
+    with pytest.raises(
+        UserError, match="the source has no examples; 2 rows dropped: without gold label"
+    ):
         prepare("a\t-\tb\nc\t-\td\n")
 
 
 def test_neither_rows_nor_store(prepare):
-    with pytest.raises(UserError, match="task 't': no rows and no store for split 'dev'"):
+    with pytest.raises(UserError, match="task 't': split 'dev' has no rows and no prepared store"):
         prepare(split="dev")
 
 
@@ -223,8 +225,8 @@ def test_a_store_without_rows_is_still_usable(prepare, tmp_path):
     prepare(ROWS)
     (tmp_path / "t_train.tsv").unlink()
     assert len(prepare()) == 3
-    refused(prepare, "max_seq_len", "to rebuild it from are gone", max_seq_len=16)
-    refused(prepare, "are gone", max_seq_len=16, on_stale="rebuild")
+    refused(prepare, "max_seq_len", "to rebuild it from are missing", max_seq_len=16)
+    refused(prepare, "are missing", max_seq_len=16, on_stale="rebuild")
 
 
 def test_a_half_written_store_is_never_used(prepare, tmp_path, monkeypatch):

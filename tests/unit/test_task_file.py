@@ -32,7 +32,7 @@ MISTAKES = {
     "length range": ("  max_seq_len: 2", ["max_seq_len: 2", "at least 8"]),
     "san text": ("  enable_san: 1", ["enable_san: 1", "true or false"]),
     "loss": ("  loss: MseCriterion", ["loss: 'MseCriterion'", "Choices: CeCriterion"]),
-    "loss list": ("  loss: [CeCriterion]", ["loss: ['CeCriterion']", "a word"]),
+    "loss list": ("  loss: [CeCriterion]", ["loss: ['CeCriterion']", "a string"]),
     "divergence": ("  adv_loss: SymKL", ["adv_loss", "'SymKL'", "symmetric_kl"]),
     "distillation": ("  kd_loss: bernoulli_kl", ["kd_loss", "does not fit", "kl"]),
     "activation": ("  actf: tan", ["actf: 'tan'", "Did you mean 'tanh'?", "gelu", "none"]),
@@ -56,7 +56,7 @@ MISTAKES = {
     "source file": ("  source: {files: {train: x.csv}}", ["'x.csv'", ".tsv nor .jsonl"]),
     "columns of a TSV": (
         "  source: {files: {train: x.tsv}, columns: {premise: a}}",
-        ["have an order"],
+        ["is TSV, which has no column names"],
     ),
 }
 
@@ -71,7 +71,7 @@ REPLACED = {
     "metric": ("[ACC]", "[ACCU]", ["unknown metric 'ACCU'", "Did you mean 'ACC'?", "Pearson"]),
     "metric missing": ("  metric_meta: [ACC]\n", "", ["'metric_meta' is missing"]),
     "metric empty": ("[ACC]", "[]", ["metric_meta is empty", "ACC"]),
-    "metric number": ("[ACC]", "[1]", ["metric_meta: [1] is not a list of words"]),
+    "metric number": ("[ACC]", "[1]", ["metric_meta: [1] is not a list of strings"]),
     "only a matrix": ("[ACC]", "[CMAT]", ["metric_for_best", "CMAT"]),
     "format": (
         "PremiseAndOneHypothesis",
@@ -85,7 +85,7 @@ REPLACED = {
     ),
     "boolean labels": ("[not_entailment, entailment]", "[yes, no]", ["True", "quote it"]),
     "null label": ("[not_entailment, entailment]", "[null, x]", ["quote it"]),
-    "label twice": ("[not_entailment, entailment]", "[a, a]", ["one label twice"]),
+    "label twice": ("[not_entailment, entailment]", "[a, a]", ["contains a label twice"]),
     "labels text": ("[not_entailment, entailment]", "entailment", ["is not a list"]),
     "no classes": (
         "  labels: [not_entailment, entailment]\n",
@@ -116,8 +116,8 @@ def test_a_wrong_value_names_file_line_task_and_choices(load, mistake):
 
 
 def test_a_key_that_stands_twice_names_its_line(load):
-    refused(load, PAIR + "  labels: [a, b]\n", "'labels' stands twice", line=6)
-    refused(load, PAIR + PAIR, "'rte' stands twice", line=6)
+    refused(load, PAIR + "  labels: [a, b]\n", "'labels' occurs twice", line=6)
+    refused(load, PAIR + PAIR, "'rte' occurs twice", line=6)
 
 
 def test_the_line_is_that_of_the_task(load):

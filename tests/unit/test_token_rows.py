@@ -119,13 +119,16 @@ def test_a_store_made_from_the_rows_is_the_store_they_came_from(exported, tokeni
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"token_id": [2, 99999, 3]}, r"t_train\.json:1: token_id 99999: .* made by another one"),
+        (
+            {"token_id": [2, 99999, 3]},
+            r"t_train\.json:1: token_id 99999: .* made with another tokenizer",
+        ),
         ({"type_id": [0]}, r"t_train\.json:1: 3 token_id for 1 type_id"),
         (
             {"token_id": [2] * 20, "type_id": [0] * 20},
             r":1: 20 tokens are more than max_seq_len 16",
         ),
-        ({"token_id": None}, r"t_train\.json:1: not one of MT-DNN's tokenized rows"),
+        ({"token_id": None}, r"t_train\.json:1: not a tokenized row of MT-DNN"),
         ({"token_id": [[2]], "type_id": [[0]]}, r":1: token_id does not fit data_format"),
     ],
 )
