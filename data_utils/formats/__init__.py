@@ -1,4 +1,4 @@
-"""One file per data format; a new one is a new file and its line here."""
+"""Data formats, one file each. To add a format, add a file and import it here."""
 
 from data_utils.formats import cloze_choice as cloze_choice
 from data_utils.formats import mlm as mlm

@@ -1,4 +1,4 @@
-"""The base class of data formats, and what they share."""
+"""DataFormat, the base class of data formats, and functions that formats share."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from data_utils.task_def import TaskDef
 
 @dataclass(frozen=True)
 class Row:
-    """One raw row: column name -> value, and where it stands for error messages."""
+    """One raw row."""
 
     values: dict[str, Any]
+    """Column name -> value."""
     where: str
+    """Place of the row, such as ``file:line``; error messages begin with it."""
 
     def text(self, column: str) -> str:
-        """The column as text.
+        """Return the value of a column as text.
 
         Raises:
-            UserError: the row lacks it, or holds a list there.
+            UserError: the column is missing, or its value is a list or dict.
         """
         value = self.values.get(column)
         if value is None:
@@ -39,15 +41,18 @@ class Row:
             )
         if isinstance(value, (list, dict)):
             raise UserError(
-                f"{self.where}: column {column!r} holds a {type(value).__name__}, not a text"
+                f"{self.where}: column {column!r} contains a {type(value).__name__}, not a text"
             )
         return str(value)
 
     def items(self, column: str, *, separator: str | None = None) -> list[Any]:
-        """The column as a list: JSON's or Python's literal, else what ``separator`` (blanks) parts.
+        """Return the value of a column as a list.
+
+        A text that begins with ``[`` is parsed as a JSON or Python literal. Any other text is split
+        at ``separator``, which defaults to whitespace.
 
         Raises:
-            UserError: the row lacks it, or what begins like a literal is none.
+            UserError: the column is missing, or its text begins with ``[`` and is not a literal.
         """
         value = self.values.get(column)
         if isinstance(value, (list, tuple)):
@@ -69,7 +74,7 @@ class Row:
 
 
 class DroppedRow(Exception):
-    """Raised by ``parse`` for a row to leave out; the message is the reason, which is counted."""
+    """Raised by ``parse`` for a row to drop. The message is the reason; rows are counted by it."""
 
 
 @dataclass(frozen=True)
@@ -78,36 +83,36 @@ class Example:
 
     uid: str
     texts: tuple[str, ...]
-    """Premise; or premise and hypothesis; or premise and every candidate hypothesis."""
+    """The texts of the row, such as premise, or premise and hypothesis, or premise and all candidates."""
     label: Any = None
-    """Encoded: id, number, or a list of them; None where the row has no label."""
+    """Encoded label: an id, a number or a list of them. None if the row has no label."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """What else of the row a format stores, by the name of the column."""
+    """Column name -> other values that the format stores."""
 
 
 class DataFormat(ABC):
-    """How text becomes ids and labels. Stateless."""
+    """Converts rows of text to token ids and labels. Has no state."""
 
     labels: ClassVar[tuple[LabelSpec, ...]]
-    """The labels that rows can hold; the task's type needs one of them."""
+    """The label specifications that rows support. The task type must require one of them."""
     columns: ClassVar[tuple[str, ...]]
-    """Of the canonical TSV, in order; a last name ending in * takes all remaining columns."""
+    """Columns of the canonical TSV, in order. If the last name ends in ``*``, it takes all remaining cells."""
     text_columns: ClassVar[tuple[str, ...]]
-    """Those of ``columns`` that the model reads."""
+    """The columns whose text the model reads."""
     options: ClassVar[dict[str, Any]] = {}
-    """Settings that a task may give under ``options``, with their defaults."""
+    """Options that a task may set under ``options``, with their defaults."""
     has_candidates: ClassVar[bool] = False
-    """Whether an example is several sequences, one for each candidate."""
+    """Whether an example has several sequences, one for each candidate."""
     token_row_labels: ClassVar[tuple[LabelSpec, ...]] = ()
-    """Those of ``labels`` that MT-DNN's tokenized rows can hold."""
+    """The label specifications that MT-DNN's tokenized rows support."""
 
     @abstractmethod
     def parse(self, row: Row, task: TaskDef) -> Example:
-        """The example of a row.
+        """Parse a row.
 
         Raises:
-            UserError: a malformed row; names its place.
-            DroppedRow: a row to leave out.
+            UserError: the row is malformed; the message begins with its place.
+            DroppedRow: the row is to be dropped.
         """
 
     @abstractmethod
@@ -119,23 +124,37 @@ class DataFormat(ABC):
         *,
         max_seq_len: int,
     ) -> dict[str, list]:
-        """Columns of the store: ``uid``, ``input_ids``, ``token_type_ids`` where the encoder has
-        them, ``labels`` (absent or None where unlabelled), and ``truncated`` (bool), which is counted and
-        not stored. Any other column goes to ``Batch.extras``.
+        """Tokenize examples and return the columns of the store.
 
-        One entry per example; lists of lists where examples have candidates. A format that cuts
-        long texts into windows stores one entry per window and their number within the example
-        in ``window``, from 0. All examples have a label or none has one."""
+        Args:
+            examples: parsed examples. Either all have a label or none has one.
+            tokenizer: the encoder's tokenizer.
+            task: task of the examples.
+            max_seq_len: greatest length of a sequence, in tokens.
+
+        Returns:
+            Column name -> one entry per example, or one list per example with candidates:
+
+            * ``uid`` and ``input_ids``;
+            * ``token_type_ids`` if the encoder uses them;
+            * ``labels``, absent or None if the examples are unlabelled;
+            * ``truncated`` (bool), which is counted and not stored;
+            * any other column, which becomes an entry of ``Batch.extras``.
+
+            A format that splits long texts into windows returns one entry per window, and the column
+            ``window`` with the number of the window in its example, from 0.
+        """
 
     def soft_label_shape(self, row: dict[str, Any], n_class: int) -> tuple[int, ...]:
-        """Shape of a teacher's logits for one stored example; (C,) unless overridden."""
+        """Return the shape of a teacher's logits for one stored example; by default (C,)."""
         return (n_class,)
 
     def store_soft_labels(self, logits: np.ndarray, row: dict[str, Any]) -> np.ndarray:
-        """The logits in the shape in which the store holds them; unchanged unless overridden.
+        """Convert logits to the shape in which they are stored; by default the same shape.
 
         Args:
-            logits: of :meth:`soft_label_shape`; NaN where the teacher has none.
+            logits: array of :meth:`soft_label_shape`; NaN where the teacher has no logits.
+            row: the stored example.
 
         Raises:
             UserError: logits that the example needs are missing.
@@ -143,24 +162,24 @@ class DataFormat(ABC):
         return logits
 
     def export_label(self, row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
-        """The label of a stored example under the keys of MT-DNN's tokenized rows."""
+        """Return the label of a stored example with the keys of MT-DNN's tokenized rows."""
         label = row.get("labels")
         if label is None:
             return {}
         return {"label": label.item() if isinstance(label, np.generic) else label}
 
     def import_label(self, row: Row, task: TaskDef) -> dict[str, Any]:
-        """The inverse of :meth:`export_label`: columns of the store.
+        """Convert the label of a tokenized row to columns; the inverse of :meth:`export_label`.
 
         Raises:
-            UserError: not a label of the task; names the row's place.
+            UserError: the label is not valid for the task; the message begins with the row's place.
         """
         label = row.values.get("label")
         return {} if label in (None, "") else {"labels": label}
 
 
 def _check_format(name: str, entry: DataFormat) -> None:
-    """Raises TypeError where a format does not derive from DataFormat or lacks an attribute."""
+    """Raise TypeError if an entry is not a DataFormat or lacks a required attribute."""
     if not isinstance(entry, DataFormat):
         raise TypeError(f"data_format {name!r}: {entry!r} is not an instance of DataFormat")
     missing = [key for key in ("labels", "columns", "text_columns") if not hasattr(entry, key)]
@@ -171,24 +190,27 @@ def _check_format(name: str, entry: DataFormat) -> None:
 FORMATS: Registry[DataFormat] = Registry("data_format", check=_check_format)
 
 IGNORE = -100
-"""Label value of positions that carry none."""
+"""Label of positions without a label."""
 MAX_TARGET_LEN = 64
-"""Tokens of a label that is a text, where the task's options have no ``max_target_len``."""
+"""Greatest length of a text label in tokens, for tasks without the option ``max_target_len``."""
 EXAMPLE_LABELS = tuple(
     LabelSpec(kind, LabelUnit.EXAMPLE)
     for kind in (LabelKind.CLASS, LabelKind.NUMBER, LabelKind.SET, LabelKind.TEXT)
 )
-"""What :func:`parse_label` reads."""
+"""The label specifications that :func:`parse_label` supports."""
 EXAMPLE_TOKEN_ROWS = EXAMPLE_LABELS[:2]
-"""MT-DNN's tokenized rows hold a class id or a number."""
+"""Those that MT-DNN's tokenized rows support: a class id or a number."""
 
 
 def parse_label(row: Row, task: TaskDef) -> Any:
-    """The row's label, parsed as the task's type needs it; None for an empty cell, as test splits have.
+    """Parse the label of a row, in the form that the task type requires.
+
+    Returns:
+        The encoded label, or None for an empty cell, as in test splits.
 
     Raises:
-        UserError: not a label of the task.
-        DroppedRow: the label is ``-``, which the NLI corpora write where annotators disagree.
+        UserError: the label is not valid for the task.
+        DroppedRow: the label is ``-``, which NLI corpora use if the annotators disagree.
     """
     if task.label.kind is LabelKind.SET:
         return _label_set(row, task)
@@ -196,7 +218,7 @@ def parse_label(row: Row, task: TaskDef) -> Any:
     if text.strip() == "":
         return None
     if text.strip() == "-" and "-" not in task.labels:
-        raise DroppedRow("without gold label")  # SNLI, MNLI, OCNLI: the annotators disagreed
+        raise DroppedRow("without gold label")  # SNLI, MNLI, OCNLI: annotators disagreed
     if task.label.kind is LabelKind.TEXT:
         return _encoded(row, task.checked_word, text)
     return _encoded(row, task.encode_label, text)
@@ -205,24 +227,37 @@ def parse_label(row: Row, task: TaskDef) -> Any:
 def parse_labels(
     row: Row, task: TaskDef, *, count: int, what: str, separator: str | None = None
 ) -> list | None:
-    """One label for each of ``count`` candidates or words; None for an empty cell.
+    """Parse a list of labels, one for each candidate or word of a row.
+
+    Args:
+        row: the row.
+        task: its task.
+        count: required number of labels.
+        what: name of the labelled items for error messages, such as "words".
+        separator: separator of labels in a text cell; defaults to whitespace.
+
+    Returns:
+        The encoded labels, or None for an empty cell.
 
     Raises:
-        UserError: not labels of the task, or another number of them.
+        UserError: a label is not valid for the task, or the number of labels is wrong.
     """
     cells = row.items("label", separator=separator)
     if not cells and count:
         return None
     if len(cells) != count or not all(str(cell).strip() for cell in cells):
         raise UserError(
-            f"{row.where}: {len(cells)} labels for {count} {what}; give one for each, "
-            f"{'by commas' if separator else 'by blanks'} or as a list"
+            f"{row.where}: {len(cells)} labels for {count} {what}; give one label for each, separated "
+            f"by {'commas' if separator else 'spaces'}, or a list"
         )
     return [_encoded(row, task.encode_label, str(cell)) for cell in cells]
 
 
 def _label_set(row: Row, task: TaskDef) -> list[float] | None:
-    """1 for each label of the row and 0 for the others; ``[]`` is the row without any."""
+    """Parse a set of labels to an indicator vector (C,).
+
+    The cell ``[]`` is the empty set. An empty cell means that the row is unlabelled.
+    """
     value = row.values.get("label")
     if value is None or (isinstance(value, str) and value.strip() == ""):
         return None
@@ -231,6 +266,7 @@ def _label_set(row: Row, task: TaskDef) -> list[float] | None:
 
 
 def _encoded(row: Row, encode: Callable[[str], Any], text: str) -> Any:
+    """Call ``encode``; add the place of the row to its error messages."""
     try:
         return encode(text)
     except UserError as error:
@@ -240,9 +276,9 @@ def _encoded(row: Row, encode: Callable[[str], Any], text: str) -> Any:
 def label_columns(
     examples: list[Example], tokenizer: PreTrainedTokenizerBase, task: TaskDef
 ) -> dict[str, list]:
-    """Column ``labels`` of the examples.
+    """Return the column ``labels``.
 
-    A label that is a text becomes its tokens; column ``target`` then holds the text.
+    Text labels are tokenized; then there is also a column ``target`` with the texts.
     """
     labels = [example.label for example in examples]
     if labels[0] is None or task.label.kind is not LabelKind.TEXT:
@@ -260,9 +296,18 @@ def encode_pairs(
 ) -> dict[str, list]:
     """Tokenize sentences or sentence pairs in one batch, which fast tokenizers run in parallel.
 
-    The longer one of an over-long pair is cut first; ``truncated`` says which rows were.
-    ``token_type_ids`` are 1 on the second sentence also where the encoder has no use for them:
-    heads that compare the two sentences need to know which is which.
+    A pair that is too long is truncated from its longer sentence first; ``truncated`` marks such
+    rows. Pairs always have ``token_type_ids``, with 1 on the second sentence, even if the encoder does
+    not use them: some heads compare the two sentences.
+
+    Args:
+        first: the first sentences.
+        second: the second sentences, or None for single sentences.
+        tokenizer: the encoder's tokenizer.
+        max_seq_len: greatest length of a sequence, in tokens.
+
+    Returns:
+        The columns ``input_ids``, ``truncated`` and possibly ``token_type_ids``.
     """
     encoded = tokenizer(first, second, truncation="longest_first", max_length=max_seq_len)
     columns: dict[str, list] = {"input_ids": encoded["input_ids"]}
@@ -270,13 +315,16 @@ def encode_pairs(
         columns["token_type_ids"] = encoded["token_type_ids"]
     elif second is not None:
         columns["token_type_ids"] = [
-            _second(encoding.sequence_ids) for encoding in encoded.encodings
+            _pair_types(encoding.sequence_ids) for encoding in encoded.encodings
         ]
     columns["truncated"] = [bool(encoding.overflowing) for encoding in encoded.encodings]
     return columns
 
 
-def _second(sequence_ids: list[int | None]) -> list[int]:
-    """1 from the first token of the second sentence on; special tokens have no sequence id."""
+def _pair_types(sequence_ids: list[int | None]) -> list[int]:
+    """Return 1 for all positions from the first token of the second sentence on, else 0.
+
+    ``sequence_ids`` is None at special tokens.
+    """
     start = sequence_ids.index(1) if 1 in sequence_ids else len(sequence_ids)
     return [int(position >= start) for position in range(len(sequence_ids))]

@@ -1,4 +1,4 @@
-"""A query with a gap, and candidates to fill it; several may be right (ReCoRD)."""
+"""Data format: a query with a gap and candidate fillers, several possibly right (ReCoRD)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
 TAB = "\t"
-"""Parts no cell, so that a text which is no literal list is one item."""
+"""No cell contains a tab, so splitting at it keeps a text that is not a list as one item."""
 
 
 class ClozeChoice(DataFormat):
-    """Stored besides what candidates are stored as: ``choice``, the candidates' own texts, and
-    ``answer``, the accepted texts."""
+    """Candidates that fill a gap, as in ReCoRD.
+
+    A candidate is stored as in PremiseAndMultiHypothesis. Further columns are ``choice``, the text of
+    each candidate, and ``answer``, the list of accepted texts.
+    """
 
     labels: ClassVar[tuple[LabelSpec, ...]] = (LabelSpec(LabelKind.ANSWER, LabelUnit.CANDIDATE),)
     columns: ClassVar[tuple[str, ...]] = (
@@ -32,7 +35,14 @@ class ClozeChoice(DataFormat):
     has_candidates: ClassVar[bool] = True
 
     def parse(self, row: Row, task: TaskDef) -> Example:
-        """Without ``choice`` the hypotheses stand for themselves; a test row has no ``answer``."""
+        """Parse a row.
+
+        ``choice`` defaults to the hypotheses, and ``answer`` to the choices labelled right. A test row
+        has no label and may have no ``answer``.
+
+        Raises:
+            UserError: ``choice`` or ``label`` do not have one entry per hypothesis.
+        """
         filled = candidates(row)
         choice = (
             [str(c) for c in row.items("choice", separator=TAB)]
@@ -41,7 +51,8 @@ class ClozeChoice(DataFormat):
         )
         if len(choice) != len(filled):
             raise UserError(
-                f"{row.where}: {len(choice)} in column 'choice' for {len(filled)} hypotheses"
+                f"{row.where}: column 'choice' has {len(choice)} texts for {len(filled)} hypotheses; "
+                f"give one for each"
             )
         label = parse_labels(row, task, count=len(filled), what="candidates", separator=",")
         answer = (

@@ -1,4 +1,4 @@
-"""Running text without labels, whose own words are what is predicted."""
+"""Data format: unlabelled text for masked language modelling."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from data_utils.task_def import TaskDef
 
 BLANK_LINE = re.compile(r"\n\s*\n")
 NO_WORD = -1
+"""Entry of ``word_ids`` at special tokens."""
 
 
 class MLM(DataFormat):
-    """Blank lines part a text into paragraphs. A paragraph longer than ``max_seq_len`` goes on in the
-    next window, so that nothing is thrown away and no window holds two paragraphs; the windows of a
-    row are numbered throughout.
+    """Unlabelled text, split into paragraphs at blank lines.
 
-    There is no column ``labels``: the task type draws them anew each time. Stored besides:
-    ``word_ids``, the number of each token's word, and ``NO_WORD`` at special tokens, which are
-    never hidden. A word is what the tokenizer cuts a text into before sub-words: between blanks and
-    punctuation for most, a character of Chinese for BERT's.
+    A paragraph longer than ``max_seq_len`` is split into several windows, so that no text is lost. A
+    window never has text of two paragraphs. The windows of a row are numbered consecutively.
+
+    There is no column ``labels``, because the task type chooses the masked tokens anew each time. The
+    additional column ``word_ids`` has the number of each token's word, and ``NO_WORD`` at special tokens,
+    which are never masked. Words are the units of the tokenizer's pre-tokenization: for most
+    tokenizers the parts between spaces and punctuation, for BERT's also single Chinese characters.
     """
 
     labels: ClassVar[tuple[LabelSpec, ...]] = (LabelSpec(LabelKind.TOKEN, LabelUnit.WINDOW),)
@@ -38,7 +40,9 @@ class MLM(DataFormat):
         texts = tuple(filter(None, paragraphs))
         if not texts:
             raise UserError(f"{row.where}: column 'text' is empty")
-        return Example(row.text("uid"), texts, label=True)  # the text is its own label
+        return Example(
+            row.text("uid"), texts, label=True
+        )  # the labels are tokens of the text itself
 
     def encode(
         self,
@@ -72,7 +76,10 @@ class MLM(DataFormat):
 
 
 def _word_ids(encoding: Any, special: list[int]) -> np.ndarray:
-    """(T,) int32; a special token that stands in the text, such as [UNK], has no word either."""
+    """Return the word number of each token, (T,) int32.
+
+    It is NO_WORD for all special tokens, also for those inside the text, such as [UNK].
+    """
     return np.array(
         [
             NO_WORD if word is None or token in special else word

@@ -1,4 +1,4 @@
-"""A question about a document, whose answer is a span of it (machine reading comprehension)."""
+"""Data format: machine reading comprehension, a question answered by a span of a document."""
 
 from __future__ import annotations
 
@@ -17,34 +17,40 @@ from data_utils.task_def import TaskDef
 
 SEPARATOR = ":::"
 NO_ANSWER_AT = 0
-"""Position of a window that stands for: no answer here. It is [CLS], and where a tokenizer puts
-no token before the question, as T5's, the first token of the question: never one of the document."""
+"""Position that means "no answer in this window". It is the [CLS] token. For tokenizers without a token
+before the question, such as T5's, it is the first token of the question. It is never in the document."""
 
 
 class SpanLabel(NamedTuple):
-    """All accepted answers, and the first one's characters in the document: start, end (exclusive)."""
+    """Accepted answers, and the character span of the first one: start, end (exclusive)."""
 
     start: int
     end: int
     answers: tuple[str, ...]
-    """Empty: the document does not answer the question."""
+    """Accepted answers; empty if the document does not answer the question."""
 
 
 UNANSWERABLE = SpanLabel(-1, -1, ())
 
 
 class MRC(DataFormat):
-    """The label is ``start:::end:::impossible:::answer[:::answer...]``; JSON may have SQuAD's
-    ``answers`` and ``is_impossible`` in its place, where an empty list means: no answer.
+    """A document and a question; the answer is a span of the document.
 
-    A window is question, then as much of the document as fits: the order of BERT for SQuAD (arXiv
-    1810.04805, 4.2). The next one begins ``stride`` tokens before its end, but never before the
-    middle of what it has of the document. A question is cut at half of ``max_seq_len``.
+    The label is ``start:::end:::impossible:::answer[:::answer...]``. JSON rows may have SQuAD's keys
+    ``answers`` and ``is_impossible`` instead; an empty list of answers means that there is no answer.
 
-    ``labels`` are the positions of the first answer's first and last token; both are ``NO_ANSWER_AT``
-    where the window does not hold all of the answer. Stored besides, so that positions can be read
-    without the tokenizer: ``passage``, the window's part of the document; ``passage_at``, the position
-    of its first token; ``char_starts`` and ``char_ends`` (exclusive) of its tokens in it; ``answers``.
+    A window consists of the question and a part of the document, in this order, as in BERT for SQuAD
+    (arXiv 1810.04805, section 4.2). Consecutive windows overlap by ``stride`` tokens, but at most by
+    half of the document tokens of a window. A question is truncated to half of ``max_seq_len``.
+
+    ``labels`` has the positions of the first and last token of the first answer. Both are
+    ``NO_ANSWER_AT`` if the window does not contain the whole answer. The following columns allow
+    decoding without the tokenizer:
+
+    * ``passage``: the window's part of the document;
+    * ``passage_at``: the position of its first token;
+    * ``char_starts``, ``char_ends`` (exclusive): the characters of each of its tokens in ``passage``;
+    * ``answers``: the accepted answers.
     """
 
     labels: ClassVar[tuple[LabelSpec, ...]] = (LabelSpec(LabelKind.ANSWER, LabelUnit.WINDOW),)
@@ -72,8 +78,9 @@ class MRC(DataFormat):
             raise UserError(f"{task.where}: options: stride: {stride}; it must be at least 0")
         content = max_seq_len - tokenizer.num_special_tokens_to_add(pair=True)
         columns: dict[str, list] = defaultdict(list)
-        # Each on its own, as only the document is cut, and its tokens' offsets must be taken before
-        # special tokens are put in: RoBERTa's post-processor moves them each time it runs.
+        # Documents and questions are tokenized separately, because only documents are split, and
+        # because offsets must be read before special tokens are added: RoBERTa's post-processor
+        # changes the offsets each time it runs.
         documents, questions = (
             tokenizer(
                 [example.texts[i] for example in examples], add_special_tokens=False, verbose=False
@@ -97,14 +104,19 @@ def _windows(
     content: int,
     stride: int,
 ) -> list[dict[str, Any]]:
-    """The columns of each window; ``content`` is how many tokens it has besides the special ones."""
+    """Split an example into windows and return the columns of each.
+
+    ``content`` is the number of tokens of a window without special tokens.
+    """
     offsets = np.array(document.offsets, np.int32).reshape(-1, 2)
     room = content - len(question)
     overlap = min(stride, room // 2)
     document.truncate(room, stride=overlap)
     windows = []
     for number, part in enumerate([document, *document.overflowing]):
-        begin = number * (room - overlap)  # of the part, among the document's tokens
+        begin = number * (
+            room - overlap
+        )  # index of the part's first token among the document's tokens
         own = offsets[begin : begin + len(part)]
         left, right = (int(own.min()), int(own.max())) if len(own) else (0, 0)
         joined = tokenizer.backend_tokenizer.post_process(question, part)
@@ -130,8 +142,11 @@ def _windows(
 def _positions(
     label: SpanLabel, offsets: np.ndarray, begin: int, count: int, passage_at: int
 ) -> tuple[int, int]:
-    """First and last position of the answer in the window that has ``count`` tokens from ``begin`` on."""
-    # Tokens that share a character with the answer: it may begin or end within one.
+    """Return the positions of the answer's first and last token in a window.
+
+    The window has ``count`` tokens of the document, from token ``begin`` on.
+    """
+    # All tokens that overlap the answer, which may begin or end inside a token.
     first = int(np.searchsorted(offsets[:, 1], label.start, side="right"))
     last = int(np.searchsorted(offsets[:, 0], label.end, side="left")) - 1
     if label.answers and begin <= first <= last < begin + count:
@@ -140,10 +155,13 @@ def _positions(
 
 
 def _parse_label(row: Row) -> SpanLabel | None:
-    """Of the label's cell or, where that is empty, of SQuAD's keys; None where there is neither.
+    """Parse the label cell or, if it is empty, SQuAD's keys.
+
+    Returns:
+        The label, or None if the row has neither.
 
     Raises:
-        UserError: malformed; says where.
+        UserError: the label is malformed; the message begins with the row's place.
     """
     cell = row.text("label")
     if cell.strip():
@@ -155,6 +173,7 @@ def _parse_label(row: Row) -> SpanLabel | None:
 
 
 def _parse_cell(cell: str, where: str) -> SpanLabel:
+    """Parse ``start:::end:::impossible:::answer[:::answer...]``."""
     numbers, answers = cell.split(SEPARATOR)[:3], cell.split(SEPARATOR)[3:]
     try:
         start, end, impossible = map(int, numbers)
@@ -165,13 +184,16 @@ def _parse_cell(cell: str, where: str) -> SpanLabel:
     if impossible != 0 or not any(answers):
         raise UserError(
             f"{where}: label {cell!r:.80} is not start:::end:::impossible:::answer[:::answer...], such as "
-            f"3:::6:::0:::dog, or -1:::-1:::1::: where there is no answer"
+            f"3:::6:::0:::dog, or -1:::-1:::1::: if there is no answer"
         )
     return SpanLabel(start, end, tuple(dict.fromkeys(filter(None, answers))))
 
 
 def _parse_answers(answers: Any, where: str) -> SpanLabel:
-    """SQuAD's: a list of {text, answer_start}, or as the hub has it, {text: [...], answer_start: [...]}."""
+    """Parse the answers of SQuAD's JSON format or of its version on the Hugging Face hub.
+
+    The former is a list of {text, answer_start}, the latter {text: [...], answer_start: [...]}.
+    """
     try:
         if isinstance(answers, dict):
             found = list(zip(answers["text"], answers["answer_start"], strict=True))
@@ -180,24 +202,25 @@ def _parse_answers(answers: Any, where: str) -> SpanLabel:
         if not found:
             return UNANSWERABLE
         if not all(text for text, _ in found):
-            raise ValueError("an empty text is no answer")
+            raise ValueError("an answer has an empty text")
         text, start = found[0][0], operator.index(found[0][1])
         return SpanLabel(start, start + len(text), tuple(dict.fromkeys(text for text, _ in found)))
     except (KeyError, TypeError, ValueError):
         raise UserError(
             f"{where}: 'answers' is {answers!r:.80}; expected a list of {{text, answer_start}}, or "
-            f"{{text: [...], answer_start: [...]}}; empty lists where there is no answer"
+            f"{{text: [...], answer_start: [...]}}; empty lists if there is no answer"
         ) from None
 
 
 def _check_place(label: SpanLabel, document: str, where: str) -> None:
+    """Check that the document has the first answer at the given characters."""
     start, end, (answer, *_) = label
-    # Lengths too: Python cuts a slice at the document's end, and counts a negative start from there.
+    # Compare lengths too: Python clips a slice at the end and counts a negative start from there.
     if start < 0 or end - start != len(answer) or document[start:end] != answer:
-        stands = document[max(start, 0) : max(end, 0)]
+        found = document[max(start, 0) : max(end, 0)]
         raise UserError(
-            f"{where}: the answer is {answer!r:.80}, but at its place {start}:{end} the document, of "
-            f"{len(document)} characters, has {stands!r:.80}"
+            f"{where}: the answer is {answer!r:.80}, but characters {start}:{end} of the document "
+            f"({len(document)} characters) are {found!r:.80}"
         )
 
 

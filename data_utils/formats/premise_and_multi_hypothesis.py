@@ -1,4 +1,4 @@
-"""A sentence and a varying number of candidates, each with its own label."""
+"""Data format: a sentence and any number of candidates, each with its own label."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ RELEVANCE = (LabelSpec(LabelKind.RELEVANCE, LabelUnit.CANDIDATE),)
 
 
 class PremiseAndMultiHypothesis(DataFormat):
+    """A sentence and any number of candidates, each with its own label.
+
+    The column ``ruid`` has an id for each candidate; it defaults to ``{uid}-{position}``.
+    """
+
     labels: ClassVar[tuple[LabelSpec, ...]] = RELEVANCE
     token_row_labels: ClassVar[tuple[LabelSpec, ...]] = RELEVANCE
     columns: ClassVar[tuple[str, ...]] = ("uid", "ruid", "label", "premise", "hypothesis*")
@@ -48,7 +53,7 @@ class PremiseAndMultiHypothesis(DataFormat):
         *,
         max_seq_len: int,
     ) -> dict[str, list]:
-        """``input_ids`` and ``token_type_ids`` hold one list per candidate of each example."""
+        """Tokenize examples; ``input_ids`` and ``token_type_ids`` have one list per candidate."""
         second = list(chain.from_iterable(e.texts[1:] for e in examples))
         first = list(chain.from_iterable([e.texts[0]] * (len(e.texts) - 1) for e in examples))
         flat = encode_pairs(first, second, tokenizer, max_seq_len)
@@ -63,7 +68,7 @@ class PremiseAndMultiHypothesis(DataFormat):
         return columns
 
     def soft_label_shape(self, row: dict[str, Any], n_class: int) -> tuple[int, ...]:
-        """(K,), one for each candidate."""
+        """Return (K,), K being the number of candidates."""
         return (len(row["input_ids"]),)
 
     def export_label(self, row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
@@ -81,10 +86,10 @@ class PremiseAndMultiHypothesis(DataFormat):
 
 
 def candidates(row: Row) -> list[str]:
-    """The texts of column ``hypothesis``.
+    """Return the texts of column ``hypothesis``.
 
     Raises:
-        UserError: none, or one text that is not in a list.
+        UserError: the column is missing, empty, or not a list.
     """
     found = row.values.get("hypothesis")
     if isinstance(found, str) or not found:

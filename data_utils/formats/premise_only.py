@@ -1,4 +1,4 @@
-"""One sentence."""
+"""Data format: a single sentence."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from data_utils.task_def import TaskDef
 
 
 class PremiseOnly(DataFormat):
+    """A single sentence with one label."""
+
     labels: ClassVar[tuple[LabelSpec, ...]] = EXAMPLE_LABELS
     token_row_labels: ClassVar[tuple[LabelSpec, ...]] = EXAMPLE_TOKEN_ROWS
     columns: ClassVar[tuple[str, ...]] = ("uid", "label", "premise")

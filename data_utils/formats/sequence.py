@@ -1,4 +1,4 @@
-"""Words with a label each: named entities, parts of speech, chunks."""
+"""Data format: labelled words, as for named entities, parts of speech and chunks."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
 MARKS = ("X", "CLS", "SEP")
-"""Labels in MT-DNN's tokenized rows of later sub-words and of the special tokens at the ends."""
+"""Labels in MT-DNN's tokenized rows: of sub-words after a word's first, and of the first and last token."""
 CLASS_PER_WORD = (LabelSpec(LabelKind.CLASS, LabelUnit.WORD),)
 
 
 class Sequence(DataFormat):
-    """``labels`` has an entry per token: the word's label at its first sub-word, IGNORE elsewhere.
+    """Words with one label each.
 
-    Stored besides: ``word_starts``, the position of each word's first sub-word, -1 where the word is
-    cut off or leaves no token; and ``word_labels``, of all words, so that scores count the cut ones.
+    ``labels`` has an entry for each token: the word's label at its first sub-word, IGNORE elsewhere.
+    The additional column ``word_starts`` has the position of each word's first sub-word, or -1 if the
+    word was truncated or has no token. ``word_labels`` has the labels of all words, so that metrics
+    include truncated ones.
     """
 
     labels: ClassVar[tuple[LabelSpec, ...]] = CLASS_PER_WORD
@@ -33,7 +35,7 @@ class Sequence(DataFormat):
     def parse(self, row: Row, task: TaskDef) -> Example:
         words = [str(word) for word in row.items("tokens")]
         if not words:
-            raise UserError(f"{row.where}: column 'tokens' holds no words")
+            raise UserError(f"{row.where}: column 'tokens' has no words")
         label = parse_labels(row, task, count=len(words), what="words")
         return Example(row.text("uid"), tuple(words), label)
 
@@ -45,8 +47,8 @@ class Sequence(DataFormat):
         *,
         max_seq_len: int,
     ) -> dict[str, list]:
-        # As running text: tokenizers that mark blanks (RoBERTa's, SentencePiece's) then see words as
-        # they were trained to.
+        # Words are joined to a text, because tokenizers that encode spaces (RoBERTa's and
+        # SentencePiece's) were trained on texts.
         texts = [" ".join(example.texts) for example in examples]
         encoded = tokenizer(texts, truncation=True, max_length=max_seq_len)
         starts = [
@@ -70,35 +72,39 @@ class Sequence(DataFormat):
         return columns
 
     def soft_label_shape(self, row: dict[str, Any], n_class: int) -> tuple[int, ...]:
-        """(words, C)."""
+        """Return (words, C)."""
         return len(row["word_starts"]), n_class
 
     def store_soft_labels(self, logits: np.ndarray, row: dict[str, Any]) -> np.ndarray:
-        """(T, C): each word's logits at its first sub-word, 0 elsewhere."""
+        """Return (T, C) with each word's logits at its first sub-word, 0 elsewhere.
+
+        Raises:
+            UserError: the teacher has no logits for a word that is not truncated here.
+        """
         tokens = np.zeros((len(row["input_ids"]), logits.shape[1]), np.float32)
         for word, start in enumerate(row["word_starts"].tolist()):
             if start < 0:
-                continue  # cut off in this run
+                continue  # truncated in this run
             if np.isnan(logits[word]).any():
                 raise UserError(
-                    f"no logits for word {word + 1} of {len(logits)}, which this run sees and the "
-                    f"teacher did not. Use a teacher whose max_seq_len is no smaller"
+                    f"no logits for word {word + 1} of {len(logits)}: the teacher truncated it and this "
+                    f"run does not. Use a teacher whose max_seq_len is at least as large"
                 )
             tokens[start] = logits[word]
         return tokens
 
     def export_label(self, row: dict[str, Any], task: TaskDef) -> dict[str, Any]:
-        """An id for each token. Labels that the task does not have follow its last one."""
+        """Return an id for each token, as :mod:`data_utils.token_rows` describes."""
         label = row.get("labels")
         if label is None:
             return {}
         marks = _marks(task)
-        # Special tokens are at the ends only: the text between is one sequence.
+        # Special tokens occur only at both ends, because an example is a single text.
         inner = [marks["X"] if x == IGNORE else int(x) for x in label[1:-1]]
         return {"label": [marks["CLS"], *inner, marks["SEP"]]}
 
     def import_label(self, row: Row, task: TaskDef) -> dict[str, Any]:
-        """``labels``, ``word_starts`` and ``word_labels``."""
+        """Return the columns ``labels``, ``word_starts`` and ``word_labels``."""
         label = row.values.get("label")
         if label in (None, ""):
             return {}
@@ -118,23 +124,28 @@ class Sequence(DataFormat):
 
 
 def _marks(task: TaskDef) -> dict[str, int]:
+    """Return the ids of MARKS; marks that are not labels of the task follow its last label."""
     known = {mark: task.labels.index(mark) for mark in MARKS if mark in task.labels}
     missing = [mark for mark in MARKS if mark not in known]
     return known | {mark: task.n_class + i for i, mark in enumerate(missing)}
 
 
 def _word_starts(encoding: Any, words: tuple[str, ...]) -> list[int]:
-    """The first token of each word of the text that joins them with blanks; -1: none."""
+    """Return the position of each word's first token, or -1 if it has none.
+
+    The encoded text is the words joined by spaces.
+    """
     begins = accumulate((len(word) + 1 for word in words[:-1]), initial=0)
     starts = []
     for begin, word in zip(begins, words, strict=True):
-        # A normalizer may drop a word's first character, such as a byte-order mark.
+        # A normalizer may remove the first character of a word, such as a byte-order mark.
         tokens = (encoding.char_to_token(begin + offset) for offset in range(len(word)))
         starts.append(next((token for token in tokens if token is not None), -1))
     return starts
 
 
 def _per_token(labels: list[int], starts: list[int], length: int) -> list[int]:
+    """Return a label for each token: each word's label at its start, IGNORE elsewhere."""
     row = [IGNORE] * length
     for label, start in zip(labels, starts, strict=True):
         if start >= 0:

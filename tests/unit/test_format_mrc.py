@@ -69,11 +69,11 @@ BAD_LABELS = {
     "4:::7:::2:::dog": "is not start:::end:::impossible:::answer",
     "4:::7:::0": "is not start:::end:::impossible:::answer",
     "4:::7:::0:::": "is not start:::end:::impossible:::answer",
-    "5:::8:::0:::dog": r"answer is 'dog', but at its place 5:8 the document, .* has 'og '",
-    "4:::8:::0:::dog": r"at its place 4:8 the document, .* has 'dog '",
-    "4:::7:::0:::Dog": "answer is 'Dog', but .* has 'dog'",
-    "-8:::-1:::0:::garden.": "answer is 'garden.', but .* has ''",
-    "48:::99:::0:::garden.": "at its place 48:99 the document, of 55 characters, has 'garden.'",
+    "5:::8:::0:::dog": r"answer is 'dog', but characters 5:8 of the document .* are 'og '",
+    "4:::8:::0:::dog": r"characters 4:8 of the document .* are 'dog '",
+    "4:::7:::0:::Dog": "answer is 'Dog', but .* are 'dog'",
+    "-8:::-1:::0:::garden.": "answer is 'garden.', but .* are ''",
+    "48:::99:::0:::garden.": r"characters 48:99 of the document \(55 characters\) are 'garden.'",
 }
 
 
@@ -128,7 +128,7 @@ def test_answers_of_another_shape(answers):
 
 
 def test_answers_stand_where_they_say():
-    with pytest.raises(UserError, match=r"rows\.tsv:3: the answer is 'dog', but at its place 5:8"):
+    with pytest.raises(UserError, match=r"rows\.tsv:3: the answer is 'dog', but characters 5:8"):
         parse(answers=[{"text": "dog", "answer_start": 5}])
 
 

@@ -53,7 +53,7 @@ def test_nothing_is_evaluated():
     [
         ("a b c", "O O", r"rows\.tsv:3: 2 labels for 3 words"),
         ("a b", "O B-y", r"rows\.tsv:3: label 'B-y' .*Did you mean 'B-x'"),
-        ("", "O", r"rows\.tsv:3: column 'tokens' holds no words"),
+        ("", "O", r"rows\.tsv:3: column 'tokens' has no words"),
         ("['a', 'b'", "O O", r"rows\.tsv:3: column 'tokens' is not a list"),
     ],
 )

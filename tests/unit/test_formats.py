@@ -82,7 +82,7 @@ def test_a_row_without_a_column_names_place_and_columns():
 
 
 def test_a_list_is_no_text():
-    with pytest.raises(UserError, match=r"rows\.tsv:3: column 'premise' holds a list"):
+    with pytest.raises(UserError, match=r"rows\.tsv:3: column 'premise' contains a list"):
         parse("PremiseOnly", row(premise=["one", "two"]))
 
 

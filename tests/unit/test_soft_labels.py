@@ -298,7 +298,7 @@ def test_a_fault_in_the_file_is_named(prepare, tmp_path, text, message):
         ("words", "b", [[1, float("inf")]], "logits are not finite"),
         (
             *("words", "a", [[1, 2], [3, 4], None, None, None]),
-            "no logits for word 3 of 5, which this run sees and the teacher did not",
+            "no logits for word 3 of 5: the teacher truncated it and this run does not",
         ),
     ],
 )
