@@ -1,6 +1,7 @@
-"""Scores of a whole data set, one file per family; a new one is a function under ``@metric``.
+"""Metrics of a whole data set, one file per family.
 
-Shares are percentages (0 to 100, correlations -100 to 100), as the papers print them.
+To add a metric, decorate a function with :func:`metric` and import its file here. As in papers, shares
+are percentages (0 to 100) and correlations are scaled to -100 .. 100.
 """
 
 from data_utils.metrics import answers as answers

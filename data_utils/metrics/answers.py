@@ -1,8 +1,8 @@
-"""Scores of answers in words: exact match and F1 of words, with SQuAD's normalisation.
+"""Metrics of answer texts: exact match and word F1, with SQuAD's normalisation.
 
-Predicted is a text, gold the list of texts that are right; the best of them counts. No text, or
-none that has words, means that the question has no answer, and the predicted answer "" is right.
-So one pair of scores serves SQuAD v1 (arXiv 1606.05250), v2 (1806.03822) and ReCoRD (1810.12885).
+A prediction is a text and gold is the list of accepted texts; the best match counts. If no accepted
+text has words, the question has no answer and the prediction "" is right. The same two metrics serve
+SQuAD v1 (arXiv 1606.05250), SQuAD v2 (arXiv 1806.03822) and ReCoRD (arXiv 1810.12885).
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
 
 UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-"""Kana and Han: scripts that put no space between words."""
+"""Kana and Han, scripts without spaces between words."""
 ARTICLE = re.compile(r"\b(a|an|the)\b")
 TOKEN = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 
 
 def answer_tokens(text: str) -> list[str]:
-    """The words that are compared: lower case, without punctuation and English articles.
+    """Split a text into normalised words: lower case, no punctuation, no English articles.
 
-    Chinese and Japanese count by character, as in CMRC 2018 (arXiv 1810.07366), and lose their
-    own punctuation too; elsewhere only ASCII's goes, as in SQuAD's script.
+    Chinese and Japanese texts are split into characters, as in CMRC 2018 (arXiv 1810.07366), and all
+    Unicode punctuation is removed. In other texts only ASCII punctuation is removed, as in SQuAD's
+    script.
     """
     unspaced = re.search(f"[{UNSPACED}]", text) is not None
     kept = [
@@ -40,24 +41,25 @@ def answer_tokens(text: str) -> list[str]:
 @metric("ReCoRDEM")
 @metric("EM")
 def exact_match(results: Results) -> float:
-    """Share of the questions whose answer is a right one, after normalisation."""
+    """Share of questions whose answer equals an accepted one after normalisation."""
     return _mean_of_best(results, lambda answer, gold: float(answer == gold))
 
 
 @metric("ReCoRDF1")
 @metric("AnswerF1", "EmF1", "EmF12")
 def answer_f1(results: Results) -> float:
-    """Mean over questions of the F1 of the answer's words, counted as often as they occur.
+    """Word F1 of each answer, averaged over questions. Repeated words count repeatedly.
 
-    MT-DNN's EmF1 (SQuAD v1) and EmF12 (v2) printed this beside EM; here each is a number.
+    MT-DNN's EmF1 (SQuAD v1) and EmF12 (v2) printed this F1 together with EM. Here these names are
+    aliases of this metric, and EM is a metric of its own.
     """
     return _mean_of_best(results, token_f1)
 
 
 def token_f1(answer: list[str], gold: list[str]) -> float:
-    """2 common / (tokens of both), which is the harmonic mean of precision and recall.
+    """Compute F1 = 2 |common| / (|answer| + |gold|), as multisets of words.
 
-    1 where both are empty: no answer, rightly.
+    It is 1 if both are empty, which means that "no answer" was predicted correctly.
     """
     if not answer and not gold:
         return 1.0
@@ -65,6 +67,7 @@ def token_f1(answer: list[str], gold: list[str]) -> float:
 
 
 def _mean_of_best(results: Results, score: Callable[[list[str], list[str]], float]) -> float:
+    """Average the best score of each prediction over its accepted texts, in percent."""
     if not len(results.gold):
         raise Undefined("no examples")
     total = 0.0

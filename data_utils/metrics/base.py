@@ -1,4 +1,4 @@
-"""What a metric is, and the results that it looks at."""
+"""Metric, its input Results, and the registry METRICS."""
 
 from __future__ import annotations
 
@@ -14,32 +14,37 @@ from data_utils.registry import Registry
 
 
 class Undefined(Exception):
-    """Raised by a metric that the data leave undefined; the message says of what it is undefined."""
+    """Raised if a metric is undefined for the data; the message names the data."""
 
 
 @dataclass(frozen=True)
 class Results:
     """Gold labels and predictions of one data set, one entry per example.
 
-    An entry of ``gold`` and ``predicted`` is a class id, a number, a list of ids (one per candidate
-    or word, as many as the example has), a set of ids (multi-label), or, for answers, a predicted
-    text beside the list of texts that are right.
+    An entry of ``gold`` and ``predicted`` is a class id, a number, a list of ids (one for each
+    candidate or word of the example), or a set of ids (multi-label). For answers, ``predicted`` has a
+    text and ``gold`` the list of accepted texts.
     """
 
     gold: Sequence[Any]
     predicted: Sequence[Any]
     scores: Sequence[Any] | None = None
-    """Probabilities: of each class, or one number; a list of these where the entry is a list."""
+    """Probabilities: one for each class, or a single number; a list of these if the entry is a list."""
     labels: Sequence[str] = ()
-    """Label words; the position is the id."""
+    """Label words; the position of a word is its id."""
     uids: Sequence[str] = ()
+    """Ids of the examples."""
 
     def classes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Gold and predicted ids (M,), lists laid end to end; sets as 0/1 indicators (N, C).
+        """Return gold and predicted class ids as arrays.
+
+        Returns:
+            Two arrays (M,), in which lists are concatenated; for sets, two 0/1 indicators (N, C).
 
         Raises:
-            Undefined: nothing to compare.
-            UserError: entries that are not ids.
+            Undefined: there are no examples.
+            UserError: the entries are not class ids.
+            ValueError: the numbers of gold labels and predictions of an example differ.
         """
         if self.has_sets:
             size = self.class_count
@@ -47,11 +52,12 @@ class Results:
         return self._arrays("biu", "class ids")
 
     def numbers(self) -> tuple[np.ndarray, np.ndarray]:
-        """Gold and predicted numbers (M,), lists laid end to end.
+        """Return gold and predicted numbers as arrays (M,), in which lists are concatenated.
 
         Raises:
-            Undefined: nothing to compare, or a value that is not finite.
-            UserError: entries that are not numbers.
+            Undefined: there are no examples, or a value is not finite.
+            UserError: the entries are not numbers.
+            ValueError: the numbers of gold labels and predictions of an example differ.
         """
         gold, predicted = self._arrays("biuf", "numbers")
         if not (np.isfinite(gold).all() and np.isfinite(predicted).all()):
@@ -59,13 +65,15 @@ class Results:
         return gold.astype(float), predicted.astype(float)
 
     def probabilities(self) -> np.ndarray:
-        """Beside :meth:`classes`: of each class (M, C) or one number (M,); of sets (N, C).
+        """Return ``scores`` as an array aligned with :meth:`classes`.
 
-        Where examples have different numbers of choices, those that are absent have 0.
+        Returns:
+            (M, C) with one probability for each class, or (M,) with a single number; (N, C) for sets.
+            If examples have different numbers of choices, missing choices have probability 0.
 
         Raises:
-            Undefined: nothing to compare, or a score that is not finite.
-            UserError: scores of another shape.
+            Undefined: there are no examples, or a score is not finite.
+            UserError: the shape does not match the labels.
         """
         gold, _ = self.classes()
         rows = self._flat_scores()
@@ -81,7 +89,7 @@ class Results:
 
     @property
     def class_count(self) -> int:
-        """What the label words, the scores and the ids that occur have room for."""
+        """Number of classes: the maximum over label words, widths of scores, and ids that occur."""
         widths = (len(row) for row in self._flat_scores() if _is_list(row))
         sides = [*self.gold, *self.predicted]
         ids = _flat([list(entry) if _is_set(entry) else entry for entry in sides])
@@ -89,13 +97,14 @@ class Results:
 
     @property
     def has_sets(self) -> bool:
+        """Whether the labels are sets of ids."""
         return any(_is_set(entry) for entry in self.gold)
 
     def check_lengths(self) -> None:
-        """An example's gold labels and predictions are equally many.
+        """Check that every example has as many gold labels as predictions.
 
         Raises:
-            ValueError: they are not.
+            ValueError: the numbers differ for an example.
         """
         for place, pair in enumerate(zip(self.gold, self.predicted, strict=True)):
             gold, predicted = (len(side) if _is_list(side) else 1 for side in pair)
@@ -103,6 +112,7 @@ class Results:
                 raise ValueError(f"example {place}: {gold} gold labels for {predicted} predictions")
 
     def _arrays(self, kinds: str, what: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return gold and predicted values as flat arrays of one of the dtype ``kinds``."""
         gold, predicted = (np.asarray(_flat(side)) for side in (self.gold, self.predicted))
         if not len(gold):
             raise Undefined("no examples")
@@ -113,7 +123,7 @@ class Results:
         return gold, predicted
 
     def _flat_scores(self) -> list[Any]:
-        """Laid end to end as the labels are."""
+        """Return scores concatenated in the same way as the labels."""
         scores = [] if self.scores is None else list(self.scores)
         return _flat(scores) if any(map(_is_list, self.gold)) else scores
 
@@ -127,11 +137,12 @@ def _is_set(entry: Any) -> bool:
 
 
 def _flat(entries: Sequence[Any]) -> list[Any]:
-    """Lists laid end to end, other entries as they are."""
+    """Concatenate the entries that are lists; keep other entries."""
     return [item for entry in entries for item in (entry if _is_list(entry) else [entry])]
 
 
 def _indicator(sets: Sequence[set[int]], size: int) -> np.ndarray:
+    """Return sets of ids as 0/1 indicators (N, size)."""
     indicator = np.zeros((len(sets), size), dtype=int)
     for row, ids in enumerate(sets):
         indicator[row, list(ids)] = 1
@@ -143,20 +154,22 @@ Function = Callable[[Results], Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """One score of a whole data set."""
+    """A metric of a whole data set; call it to compute the score."""
 
     function: Function
-    """Raises :class:`Undefined` where the data leave the score so."""
+    """Computes the score; raises :class:`Undefined` if it is undefined for the data."""
     name: str = "this"
+    """Name in the registry, for messages."""
     needs: tuple[str, ...] = ()
-    """What it looks at besides gold and predicted, of: scores, labels, uids."""
+    """Fields of Results that it needs besides gold and predicted: scores, labels, uids."""
     greater_is_better: bool = True
+    """Whether a greater score is better, for selecting the best model."""
     is_number: bool = True
     """False for a confusion matrix, which cannot select a model."""
     undefined: Any = 0.0
-    """Reported, with a warning, where the data leave the score undefined."""
+    """Value that is reported, with a warning, if the score is undefined for the data."""
     constant: float | None = None
-    """Score of a constant guess, where the function alone leaves it undefined."""
+    """Score of a constant prediction, for metrics that are undefined for it."""
 
     def __call__(
         self,
@@ -167,11 +180,11 @@ class Metric:
         labels: Sequence[str] = (),
         uids: Sequence[str] = (),
     ) -> Any:
-        """The score; entries as in :class:`Results`.
+        """Compute the score. The arguments are the fields of :class:`Results`.
 
         Raises:
-            UserError: the task has not what the metric needs, or labels of another kind.
-            ValueError: gold labels, predictions, scores and uids differ in number.
+            UserError: a needed argument is missing, or the labels are of another kind than needed.
+            ValueError: the numbers of gold labels, predictions, scores and uids differ.
         """
         if len(gold) != len(predicted):
             raise ValueError(f"{len(gold)} gold labels for {len(predicted)} predictions")
@@ -182,7 +195,7 @@ class Metric:
         }
         for name, values in given.items():
             if name in self.needs and len(gold) and not len(values):
-                raise UserError(f"metric {self.name} needs {name}, and the task has none")
+                raise UserError(f"metric {self.name} needs {name}, but the task has none")
             if name != "labels" and len(values) not in (0, len(gold)):
                 raise ValueError(f"{len(values)} {name} for {len(gold)} gold labels")
         try:
@@ -199,7 +212,13 @@ METRICS: Registry[Metric] = Registry("metric")
 
 
 def metric(name: str, *aliases: str, **declared: Any) -> Callable[[Function], Function]:
-    """Decorator: file a function under ``name``, with the other fields of its :class:`Metric`."""
+    """Register the decorated function as a metric.
+
+    Args:
+        name: name of the metric.
+        aliases: further names.
+        declared: other fields of :class:`Metric`.
+    """
 
     def decorate(function: Function) -> Function:
         METRICS.register(name, *aliases)(Metric(function, name, **declared))

@@ -1,6 +1,7 @@
-"""Scores of classes, compared one decision at a time: ACC, F1 in three averages, MCC, CMAT.
+"""Metrics of classes: ACC, F1, F1MAC, F1MIC, MCC and CMAT.
 
-A decision is an example, a candidate or a word; for sets of labels, each label of each example.
+They compare decisions. A decision belongs to an example, a candidate or a word; for sets of labels, to
+each label of each example.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from data_utils.metrics.base import Results, Undefined, metric
 
 @metric("ACC")
 def accuracy(results: Results) -> float:
-    """Share of right decisions; of label sets, the share that is right as a whole."""
+    """Share of right decisions; for label sets, the share of sets that are entirely right."""
     gold, predicted = results.classes()
     right = gold == predicted
     return 100.0 * float(np.mean(right.all(axis=-1) if results.has_sets else right))
@@ -20,7 +21,7 @@ def accuracy(results: Results) -> float:
 
 @metric("F1")
 def f1(results: Results) -> float:
-    """F1 of class 1; of label sets, the micro average. Undefined where nothing is positive."""
+    """F1 of class 1; for label sets, the micro average. Undefined if nothing is positive."""
     if results.has_sets:
         return f1_micro(results)
     classes, agreed, named = _counts(results)
@@ -31,9 +32,10 @@ def f1(results: Results) -> float:
 
 @metric("F1MAC")
 def f1_macro(results: Results) -> float:
-    """Mean of the classes' F1, over the classes that occur in gold or predictions.
+    """Macro F1: the mean of the F1 of all classes that occur in gold or predictions.
 
-    Of label sets: over all labels, one that occurs nowhere counting 0, as in scikit-learn.
+    For label sets, the mean is over all labels. A label that never occurs counts as 0, as in
+    scikit-learn.
     """
     _, agreed, named = _counts(results)
     return 100.0 * float(np.mean(2 * agreed / np.maximum(named, 1)))
@@ -41,15 +43,17 @@ def f1_macro(results: Results) -> float:
 
 @metric("F1MIC")
 def f1_micro(results: Results) -> float:
-    """F1 of the decisions of all classes together; of single labels, the accuracy."""
+    """Micro F1: F1 over the decisions of all classes; for single labels, the accuracy."""
     _, agreed, named = _counts(results)
     return 100.0 * float(2 * agreed.sum() / named.sum())
 
 
 def _counts(results: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per class (C,): its id, how often both sides name it, and how often the two sides name it.
+    """Count decisions per class.
 
-    F1 is 2 agreed / named: the harmonic mean of agreed / predicted and agreed / gold.
+    Returns:
+        Three arrays (C,): ids; ``agreed``, the decisions in which gold and prediction are the class;
+        and ``named``, its occurrences in gold plus those in predictions. F1 is 2 agreed / named.
     """
     gold, predicted = results.classes()
     if results.has_sets:
@@ -65,9 +69,9 @@ def _counts(results: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @metric("MCC", constant=0.0)
 def matthews(results: Results) -> float:
-    """Matthews correlation of the decisions; undefined where one side has one class only.
+    """Matthews correlation of the decisions.
 
-    0 is the limit there.
+    It is undefined if gold or predictions have a single class. Then 0, the limit, is reported.
     """
     from sklearn.metrics import matthews_corrcoef
 
@@ -79,9 +83,9 @@ def matthews(results: Results) -> float:
 
 @metric("CMAT", is_number=False, undefined=())
 def confusion(results: Results) -> list:
-    """Counts (C, C); rows are gold classes, columns predicted ones.
+    """Confusion matrix (C, C) of counts; rows are gold classes, columns are predicted classes.
 
-    Of label sets: (C, 2, 2), for each label absent and present.
+    For label sets it is (C, 2, 2): a matrix for each label, with the classes absent and present.
     """
     gold, predicted = results.classes()
     if results.has_sets:

@@ -1,4 +1,4 @@
-"""Scores of numbers: how they rise and fall together."""
+"""Metrics of numbers: Pearson and Spearman correlation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from data_utils.metrics.base import Results, Undefined, metric
 
 @metric("Pearson", constant=0.0)
 def pearson(results: Results) -> float:
-    """Of the values; undefined where either side is constant."""
+    """Pearson correlation of the values; undefined if gold or predictions are constant."""
     return _correlation("pearsonr", results)
 
 
 @metric("Spearman", constant=0.0)
 def spearman(results: Results) -> float:
-    """Of the ranks, ties sharing their mean; undefined where either side is constant."""
+    """Spearman correlation; ties get their mean rank. Undefined if either side is constant."""
     return _correlation("spearmanr", results)
 
 
@@ -27,7 +27,7 @@ def _correlation(name: str, results: Results) -> float:
     if len(gold) < 2:
         raise Undefined("fewer than two examples")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of constant values, which the result tells too
+        warnings.simplefilter("ignore")  # for constant values, which are detected below
         value = float(getattr(stats, name)(gold, predicted).statistic)
     if not math.isfinite(value):
         raise Undefined("constant values")

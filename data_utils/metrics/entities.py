@@ -1,7 +1,7 @@
-"""Scores of labelled words by the entities that they spell, as CoNLL's script cuts them.
+"""Metrics of named entities, as in CoNLL's evaluation script.
 
-An entity is right where type, start and end are. Its cutting is lenient, as in seqeval's default
-mode: an I- that continues nothing of its type begins an entity.
+A predicted entity is right if its type, start and end are right. Labels are parsed leniently, as in
+seqeval's default mode: an I- label that does not continue an entity of its type begins a new one.
 """
 
 from __future__ import annotations
@@ -18,49 +18,50 @@ Entities = set[tuple[str, int, int]]
 
 @metric("SeqEval", needs=("labels",))
 def entity_f1(results: Results) -> float:
-    """F1 of the entities of all sentences together, micro over types.
+    """Micro F1 of the entities of all sentences and types.
 
-    Undefined where neither side has an entity.
+    Undefined if neither gold nor predictions have an entity.
     """
     gold, predicted, agreed = _counts(results)
-    return _share(2 * agreed, gold + predicted, "sentences without entities")
+    return _percentage(2 * agreed, gold + predicted, "sentences without entities")
 
 
 @metric("SeqEvalP", needs=("labels",), constant=0.0)
 def entity_precision(results: Results) -> float:
-    """Share of the predicted entities that is right; undefined where none is predicted."""
+    """Share of predicted entities that are right; undefined if none are predicted."""
     _, predicted, agreed = _counts(results)
-    return _share(agreed, predicted, "predictions without entities")
+    return _percentage(agreed, predicted, "predictions without entities")
 
 
 @metric("SeqEvalR", needs=("labels",))
 def entity_recall(results: Results) -> float:
-    """Share of the gold entities that is found; undefined where there is none."""
+    """Share of gold entities that are predicted; undefined if there are none."""
     gold, _, agreed = _counts(results)
-    return _share(agreed, gold, "sentences without entities")
+    return _percentage(agreed, gold, "sentences without entities")
 
 
 @metric("SeqEvalList", needs=("labels",))
 def entity_f1_by_sentence(results: Results) -> float:
-    """Mean over sentences of each one's F1, 1 where it rightly has no entity.
+    """F1 of each sentence, averaged; 1 for a sentence correctly predicted without entities.
 
-    MT-DNN's score for CLUE tasks that list what a sentence names, if anything.
+    MT-DNN uses it for CLUE tasks whose sentences may have no entity.
     """
     scores = [
         2 * len(gold & predicted) / (len(gold) + len(predicted)) if gold or predicted else 1.0
         for gold, predicted in _sentences(results)
     ]
-    return _share(sum(scores), len(scores), "no examples")
+    return _percentage(sum(scores), len(scores), "no examples")
 
 
-def _share(part: float, whole: int, undefined: str) -> float:
+def _percentage(part: float, whole: int, undefined: str) -> float:
+    """Return 100 part / whole; raise Undefined with the given message if ``whole`` is 0."""
     if not whole:
         raise Undefined(undefined)
     return 100.0 * part / whole
 
 
 def _counts(results: Results) -> tuple[int, int, int]:
-    """How many entities there are in gold, in predictions, and in both."""
+    """Return the numbers of entities in gold, in predictions, and in both."""
     sentences = _sentences(results)
     return (
         sum(len(gold) for gold, _ in sentences),
@@ -70,7 +71,11 @@ def _counts(results: Results) -> tuple[int, int, int]:
 
 
 def _sentences(results: Results) -> list[tuple[Entities, Entities]]:
-    """Gold and predicted entities of each sentence."""
+    """Return the gold and predicted entities of each sentence.
+
+    Raises:
+        UserError: the labels are not lists with one label per word.
+    """
     for side in (results.gold, results.predicted):
         if not all(isinstance(row, (list, tuple)) for row in side):
             raise UserError("it takes one label per word of a sentence, not one per example")
@@ -82,6 +87,7 @@ def _sentences(results: Results) -> list[tuple[Entities, Entities]]:
 
 
 def _entities(ids: Sequence[Any], labels: Sequence[str]) -> Entities:
+    """Return the entities that the label ids of a sentence encode."""
     from seqeval.metrics.sequence_labeling import get_entities
 
     return set(get_entities([labels[i] for i in ids]))

@@ -1,4 +1,4 @@
-"""Scores of probabilities: how well they rank (AUC), how honest they are (ECE), what they cost."""
+"""Metrics of probabilities: AUC, expected calibration error and perplexity."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
 
 BINS = 15
+"""Number of confidence bins of the calibration error."""
 
 
 @metric("AUC", needs=("scores",), undefined=50.0, constant=50.0)
 def auc(results: Results) -> float:
-    """Area under the ROC curve; undefined where only one class occurs.
+    """Area under the ROC curve; undefined if only one class occurs.
 
-    Beyond two classes each against the rest, and of label sets each label: the mean over those
-    that occur and do not always occur.
+    With more than two classes, it is the mean of the areas of each class against the rest; for label
+    sets, of each label. Classes and labels that never or always occur are excluded.
 
     Raises:
-        UserError: one score per entry, where a class each is needed.
+        UserError: there are more than two classes, but a single score per entry.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -33,7 +34,7 @@ def auc(results: Results) -> float:
     elif p.ndim == 2:
         columns = [(gold == c, p[:, c]) for c in np.unique(gold)]
     else:
-        raise UserError("it takes a score per class, not of the predicted one alone")
+        raise UserError("it takes a score for each class, not only for the predicted one")
     areas = [roc_auc_score(truth, score) for truth, score in columns if len(np.unique(truth)) > 1]
     if not areas:
         raise Undefined("one class only")
@@ -44,12 +45,12 @@ def auc(results: Results) -> float:
 def calibration_error(results: Results) -> float:
     """Expected calibration error: sum over bins of |B| / n |accuracy(B) - confidence(B)|.
 
-    15 bins of equal width, (lower, upper], of the probability of what is predicted: the top
-    class's; of a candidate or a label in a set, which is a yes or no, p or 1 - p. Guo et al. 2017
-    (arXiv 1706.04599), eq. 3.
+    There are 15 bins (lower, upper] of equal width. The confidence is the probability of the
+    predicted class. For a candidate or a label in a set, which is a binary decision, it is p if
+    predicted, else 1 - p. Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
 
     Raises:
-        UserError: scores outside 0..1.
+        UserError: a score is outside 0..1.
     """
     gold, predicted = results.classes()
     p = results.probabilities()
@@ -57,22 +58,26 @@ def calibration_error(results: Results) -> float:
         raise UserError("it takes probabilities, and the scores lie outside 0..1")
     if p.ndim > gold.ndim:
         confidence = p.max(axis=-1)
-    elif results.class_count > 2 and not results.has_sets:  # words: of the predicted label alone
+    elif (
+        results.class_count > 2 and not results.has_sets
+    ):  # words have a score of the predicted label only
         confidence = p
     else:
         confidence = np.where(predicted == 1, p, 1 - p)
     inner_edges = np.arange(1, BINS) / BINS
     bins = np.digitize(confidence, inner_edges, right=True).ravel()
-    surplus = ((gold == predicted) - confidence).ravel()  # summed in a bin: |B| (acc - conf)
+    surplus = (
+        (gold == predicted) - confidence
+    ).ravel()  # its sum over a bin B is |B| (accuracy - confidence)
     return 100.0 * float(np.abs(np.bincount(bins, surplus)).sum() / len(bins))
 
 
 @metric("Perplexity", needs=("scores",), greater_is_better=False, undefined=math.inf)
 def perplexity(results: Results) -> float:
-    """exp of the mean negative log-likelihood of all predicted tokens.
+    """Perplexity: exp of the mean negative log-likelihood over all predicted tokens.
 
-    An entry of ``scores`` is a pair: the sum of the example's negative log-likelihoods in nats,
-    and of how many tokens. Gold and predicted are not looked at.
+    An entry of ``scores`` is a pair: the sum of the example's negative log-likelihoods in nats, and
+    the number of its tokens. Gold and predictions are not used.
     """
     assert results.scores is not None
     pairs = np.asarray(results.scores, dtype=float).reshape(-1, 2)

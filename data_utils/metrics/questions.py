@@ -1,7 +1,7 @@
-"""Scores of MultiRC (Khashabi et al. 2018; SuperGLUE, arXiv 1905.00537), whose rows are options.
+"""Metrics of MultiRC (Khashabi et al. 2018; SuperGLUE, arXiv 1905.00537).
 
-A question has several options, each right or wrong. The question of a row is its uid up to the last
-"-".
+A row is an answer option, which is right or wrong; a question has several options. The part of a row's
+uid before the last "-" identifies its question.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
 from data_utils.metrics.classes import f1
 
-metric("MultiRCF1a")(f1)  # of all options alike, whichever question they belong to
+metric("MultiRCF1a")(f1)  # F1 over the options of all questions
 
 
 @metric("MultiRCEM", needs=("uids",))
 def all_options_right(results: Results) -> float:
-    """Share of the questions with every option judged right.
+    """Share of questions of which all options are classified correctly.
 
     Raises:
-        UserError: a uid without "-".
+        UserError: a uid has no "-".
     """
     right: dict[str, bool] = {}
     for uid, gold, predicted in zip(results.uids, results.gold, results.predicted, strict=True):

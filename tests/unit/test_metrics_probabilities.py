@@ -54,7 +54,9 @@ def test_the_area_with_one_class_is_50(scores):
 
 
 def test_the_probability_of_the_predicted_class_alone_ranks_nothing():
-    with pytest.raises(UserError, match="metric AUC does not fit the task: it takes a score per"):
+    with pytest.raises(
+        UserError, match="metric AUC does not fit the task: it takes a score for each"
+    ):
         score("AUC", [[0, 2]], [[0, 1]], [[0.9, 0.8]])
 
 
