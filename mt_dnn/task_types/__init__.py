@@ -1,4 +1,4 @@
-"""One file per task type; a new one is a new file and its line here."""
+"""Task types, one file each. To add a type, add a file and import it here."""
 
 import dataclasses
 from pathlib import Path
@@ -21,17 +21,28 @@ from mt_dnn.task_types.base import TaskType as TaskType
 
 
 def load_tasks(path: str | Path) -> dict[str, TaskDef]:
-    """Read a task file and check every task against its data format and type.
+    """Read a task file and check each task against its data format and task type.
 
-    This is the only way to a TaskDef.
+    Create TaskDef objects only with this function.
+
+    Args:
+        path: the task file.
+
+    Returns:
+        Task name -> definition, in the order of the file.
 
     Raises:
-        UserError: names file, line, task and the valid choices.
+        UserError: an entry is invalid; the message has file, line, task and the valid choices.
+
+    Example::
+
+        tasks = load_tasks("tasks.yml")
+        tasks["rte"].labels  # ("not_entailment", "entailment")
     """
     return read_task_file(path, checked)
 
 
 def checked(task: TaskDef) -> TaskDef:
-    """The definition as its task type completes it; see :meth:`TaskType.check`."""
+    """Return the definition, checked and completed by its type; see :meth:`TaskType.check`."""
     name = TASK_TYPES.canonical(task.task_type, task.where)
     return TASK_TYPES.get(name).check(dataclasses.replace(task, task_type=name))

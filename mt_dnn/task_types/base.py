@@ -1,4 +1,4 @@
-"""The base class of task types, and the checks that they share."""
+"""TaskType, the base class of task types, and checks that types share."""
 
 from __future__ import annotations
 
@@ -26,61 +26,71 @@ from mt_dnn.heads.pooled import ACTIVATIONS, POOLINGS
 
 @dataclass
 class Prediction:
-    """What the model says of one example."""
+    """The model's prediction for one example."""
 
     uid: str
+    """Id of the example."""
     value: Any
-    """Class id, number, text, set of class ids, or a list: one entry per candidate or word."""
+    """Class id, number, text, set of class ids, or a list with one entry per candidate or word."""
     scores: Any
-    """What the value was chosen by, such as the probabilities of the classes; a metric may need it."""
+    """Scores that ``value`` was chosen by, such as class probabilities; some metrics need them."""
     gold: Any = None
-    """The label in the form of ``value``, or all accepted texts; None where the row had none."""
+    """The label in the form of ``value``, or all accepted texts; None if the row has no label."""
 
 
 class TaskType(ABC):
-    """How hidden states become a loss, a divergence and a prediction; one instance per task.
+    """Defines the head, loss, divergence and decoding of a type of task.
 
-    A type must define ``label``, :meth:`build_head`, :meth:`loss`, :meth:`divergence` and
-    :meth:`decode`. A type without a divergence sets ``divergence = None``: SMART refuses its tasks.
+    There is one instance per task. A subclass must define ``label``, :meth:`build_head`, :meth:`loss`,
+    :meth:`divergence` and :meth:`decode`. A type without a divergence sets ``divergence = None``; its
+    tasks cannot be trained with SMART.
     """
 
     label: ClassVar[LabelSpec]
-    """The label that this type needs; it takes the data formats whose rows can hold it."""
+    """The label that this type requires. The type fits all data formats that support it."""
     options: ClassVar[dict[str, Any]] = {}
-    """Settings that a task may give under ``options``, with their defaults."""
+    """Options that a task may set under ``options``, with their defaults."""
     takes_san: ClassVar[bool] = False
     """Whether a task may set ``enable_san``."""
     losses: ClassVar[tuple[str, ...]] = ()
-    """MT-DNN's names of this type's supervised loss: accepted, and all the same loss."""
+    """MT-DNN's names of this type's supervised loss. All select the same loss."""
     divergences: ClassVar[tuple[str, ...]] = (
         *("symmetric_kl", "kl", "js", "hellinger"),
-        "squared_error",  # of the logits: MT-DNN's task files distil with it
+        "squared_error",  # between logits; MT-DNN's task files use it for distillation
     )
-    """Names in DIVERGENCES that this type's output allows; the first is the default."""
+    """Names in DIVERGENCES that fit this type's output; the first is the default."""
     kd_loss: ClassVar[str | None] = None
-    """The divergence from a teacher where a task names none; None: no distillation for this type."""
+    """Default divergence from a teacher; None if this type does not support distillation."""
     has_fixed_shape: ClassVar[bool] = False
-    """Whether every example has logits of one shape, (C,), so that those of a data set stack."""
+    """Whether all examples have logits of the same shape, (C,), which can be stacked."""
     can_average: ClassVar[bool] = True
     """Whether the mean of several models' logits is a valid output of this type."""
     picture: ClassVar[str | None] = None
-    """The figure that evaluation draws: ``confusion``, ``scatter`` or None."""
+    """Figure that evaluation draws: ``confusion``, ``scatter`` or None."""
     auto_model: ClassVar[str | None] = None
-    """The auto class of transformers with the same head and output; None where there is none."""
+    """Auto class of transformers with the same head and output; None if there is none."""
     problem_type: ClassVar[str | None] = None
-    """transformers' ``problem_type``, where ``auto_model`` classifies sequences."""
+    """``problem_type`` of transformers, if ``auto_model`` is for sequence classification."""
 
     def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
-        """``tokenizer``: the encoder's, for types that write text or hide tokens."""
+        """Create the type for one task.
+
+        Args:
+            task: the task.
+            tokenizer: the encoder's tokenizer, for types that generate text or mask tokens.
+        """
         self.task = task
         self.tokenizer = tokenizer
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
-        """The definition with names in their correct form, options complete and ``label`` set.
+        """Check a definition and complete it.
+
+        Returns:
+            A copy with registered names in place of aliases, all options, and ``label``.
 
         Raises:
-            UserError: data format, n_class, labels, loss or divergence do not fit this type.
+            UserError: data format, n_class, labels, loss, divergence or an option do not fit this type.
         """
         _check_label(task, cls.label)
         if task.enable_san and not cls.takes_san:
@@ -89,9 +99,9 @@ class TaskType(ABC):
                 f"{task.where}: enable_san: task_type {task.task_type} has no SAN head; these have: "
                 f"{', '.join(able)}"
             )
-        _choose(task, "loss", task.loss, cls.losses)
-        _choose(task, "actf", task.activation, (*ACTIVATIONS, "none"))
-        _choose(task, "pooling", task.pooling, POOLINGS)
+        _check_choice(task, "loss", task.loss, cls.losses)
+        _check_choice(task, "actf", task.activation, (*ACTIVATIONS, "none"))
+        _check_choice(task, "pooling", task.pooling, POOLINGS)
         return dataclasses.replace(
             task,
             label=cls.label,
@@ -102,52 +112,61 @@ class TaskType(ABC):
 
     @abstractmethod
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
-        """A module: ``head(hidden (N, T, H), batch) -> logits`` of the shape the type states."""
+        """Build the head, a module with ``head(hidden (N, T, H), batch) -> logits``.
+
+        The docstring of the type's module gives the shape of the logits.
+        """
 
     @abstractmethod
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Scalar: the supervised loss, mean over what is labelled, in float32."""
+        """Compute the supervised loss: a float32 scalar, the mean over labelled units."""
 
     @abstractmethod
     def divergence(
         self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
     ) -> Tensor:
-        """Scalar: l_s of SMART; sum over the distribution, mean over examples, in float32.
+        """Compute SMART's l_s between two predictions: a float32 scalar.
 
-        ``name`` asks for another divergence than the task's; a type that does not allow it keeps
-        its own, so that one run can ask for Jensen-Shannon and train a regression task too.
+        It is summed over the distribution and averaged over examples.
+
+        Args:
+            p_logits: logits of the first prediction.
+            q_logits: logits of the second prediction.
+            batch: the batch that both predict.
+            name: a divergence to use instead of the task's. It is ignored if it does not fit this
+                type, so that a run with Jensen-Shannon can also train a regression task.
         """
 
     @abstractmethod
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
-        """One prediction per example of the batch; ``logits`` and ``batch`` are on the CPU."""
+        """Return one prediction per example; ``logits`` and ``batch`` are on the CPU."""
 
     def prepare(self, batch: Batch, seed: int) -> Batch:
-        """The batch as the model reads it; all randomness is a function of ``seed``."""
+        """Transform a batch before the model reads it; must be a function of batch and seed."""
         return batch
 
     def infer(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
-        """Logits for :meth:`decode`, computed without the labels."""
+        """Compute the logits for :meth:`decode` without using the labels."""
         return head(hidden, batch)
 
     def soft_logits(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The teacher's logits, ``batch.soft_labels``, in the shape of the student's ``logits``."""
+        """Return the teacher's logits, ``batch.soft_labels``, in the shape of ``logits``."""
         assert batch.soft_labels is not None
         return batch.soft_labels
 
     def merge(self, windows: list[Prediction]) -> Prediction:
-        """The prediction of a row from those of its windows, in order; by default there is one."""
+        """Combine the predictions of a row's windows, in order. By default there is only one."""
         (only,) = windows
         return only
 
     def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
-        """Each example's own part of the logits; both on the CPU."""
+        """Return the logits of each example without padding; both arguments are on the CPU."""
         return list(logits)
 
     def guess(self, gold: list[Any]) -> list[Any]:
-        """The best constant prediction of a data set, given all its gold labels.
+        """Return the best constant prediction for a data set, given its gold labels.
 
-        The most frequent label; for each candidate or word where an example has several.
+        It is the most frequent label. Examples with several candidates or words get it for each.
         """
         lists = isinstance(gold[0], list)
         flat = [label for row in gold for label in row] if lists else gold
@@ -155,22 +174,22 @@ class TaskType(ABC):
         return [[common] * len(row) for row in gold] if lists else [common] * len(gold)
 
     def in_words(self, value: Any) -> Any:
-        """A prediction's value or gold label, with label words in place of class ids."""
+        """Convert a prediction's value or gold label from class ids to label words."""
         return self.task.decode_label(value)
 
     def named_scores(self, scores: Any) -> Any:
-        """A prediction's scores by label word, where they are those of classes."""
+        """Return a prediction's scores, as a dict by label word if they are class scores."""
         return scores
 
     def divergence_name(self, name: str | None) -> str:
-        """``name`` where this type allows it, else the task's, else the type's default."""
+        """Return ``name`` if it fits this type, else the task's divergence, else the default."""
         if name in self.divergences:
             return str(name)
         return self.task.adv_loss or self.divergences[0]
 
     @classmethod
     def _divergence(cls, task: TaskDef, key: str, given: str | None) -> str | None:
-        """The divergence's own name for the task file's."""
+        """Return the registered name of the divergence that the task file gives for ``key``."""
         if given is None:
             return None
         if given not in DIVERGENCES:
@@ -179,12 +198,12 @@ class TaskType(ABC):
                 f"{choices_hint(given, cls.divergences)}"
             )
         name = DIVERGENCES.canonical(given)
-        _choose(task, key, name, cls.divergences)
+        _check_choice(task, key, name, cls.divergences)
         return name
 
 
 def _check_type(name: str, entry: type[TaskType]) -> None:
-    """Raises TypeError where a class does not derive from TaskType or leaves a part undefined."""
+    """Raise TypeError if a class does not derive from TaskType or lacks a required part."""
     if not (isinstance(entry, type) and issubclass(entry, TaskType)):
         raise TypeError(f"task_type {name!r}: {entry!r} does not derive from TaskType")
     missing = sorted(entry.__abstractmethods__)
@@ -200,7 +219,7 @@ TASK_TYPES: Registry[type[TaskType]] = Registry("task_type", check=_check_type)
 
 
 def _check_label(task: TaskDef, needed: LabelSpec) -> None:
-    """Raises UserError where the rows of the task's format cannot hold the label of its type."""
+    """Raise UserError if the task's data format does not support the label of its type."""
     held = FORMATS.get(task.data_format).labels
     if needed in held:
         return
@@ -215,17 +234,17 @@ def _check_label(task: TaskDef, needed: LabelSpec) -> None:
 
 
 def _options(task: TaskDef, defaults: dict[str, Any]) -> dict[str, Any]:
-    """All options with the defaults filled in.
+    """Return the options of a task, completed by the defaults.
 
     Raises:
-        UserError: an unknown name, or a value of another type than the default's.
+        UserError: an option is unknown, or its value has another type than the default.
     """
     for name, value in task.options.items():
         where = f"{task.where}: options: {name}"
         if name not in defaults:
             raise UserError(
                 f"{where}: {task.task_type} on {task.data_format} has no such option."
-                f"{choices_hint(name, defaults) if defaults else ' It has none.'}"
+                f"{choices_hint(name, defaults) if defaults else ' It has no options.'}"
             )
         wanted = type(defaults[name])
         is_number = wanted is float and type(value) is int
@@ -234,7 +253,8 @@ def _options(task: TaskDef, defaults: dict[str, Any]) -> dict[str, Any]:
     return defaults | task.options
 
 
-def _choose(task: TaskDef, key: str, given: str | None, choices: Iterable[str]) -> None:
+def _check_choice(task: TaskDef, key: str, given: str | None, choices: Iterable[str]) -> None:
+    """Raise UserError if the value of a key is set and not one of the choices."""
     if given is not None and given not in choices:
         raise UserError(
             f"{task.where}: {key}: {given!r} does not fit task_type {task.task_type}."
@@ -243,7 +263,11 @@ def _choose(task: TaskDef, key: str, given: str | None, choices: Iterable[str]) 
 
 
 def check_class_count(task: TaskDef, at_least: int) -> None:
-    """n_class as big as the type needs, and equal to the number of labels where they are given."""
+    """Check that n_class is large enough and equals the number of labels, if there are labels.
+
+    Raises:
+        UserError: it is missing, too small, or differs from the number of labels.
+    """
     if not task.n_class:
         raise UserError(f"{task.where}: {task.task_type} needs labels, or n_class")
     if task.n_class < at_least:

@@ -1,4 +1,7 @@
-"""What task types over the candidates of an example share; logits (B, K), absent candidates masked."""
+"""Base class of task types over candidates; logits (B, K).
+
+B is the number of examples and K the greatest number of candidates. Padding candidates are masked.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ from mt_dnn.task_types.base import TaskType
 
 
 class CandidateTaskType(TaskType):
-    """Listwise cross-entropy (ListNet, Cao et al. 2007, top-one form) over one example's candidates.
+    """Task types with listwise cross-entropy (ListNet, Cao et al. 2007, top-one form).
 
-    The target distribution is the candidates' relevance divided by its sum: for one relevant
-    candidate the softmax loss of MT-DNN (arXiv 1901.11504, eq. 5). An example without a relevant
-    candidate carries no loss.
+    The target distribution is the relevance of an example's candidates, divided by its sum. With one
+    relevant candidate it equals the softmax loss of MT-DNN (arXiv 1901.11504, eq. 5). The loss is the
+    mean over examples with a relevant candidate; other examples are ignored.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.RELEVANCE, LabelUnit.CANDIDATE)
@@ -36,7 +39,7 @@ class CandidateTaskType(TaskType):
         assert batch.labels is not None
         present = self.present(batch)
         log_p = logits.float().masked_fill(~present, float("-inf")).log_softmax(-1)
-        log_p = log_p.masked_fill(~present, 0.0)  # absent: 0 * -inf would be NaN
+        log_p = log_p.masked_fill(~present, 0.0)  # for padding candidates, 0 * -inf would be NaN
         relevance = batch.labels.float().clamp(min=0).masked_fill(~present, 0.0)  # (B, K)
         total = relevance.sum(-1)  # (B,)
         loss = -(relevance * log_p).sum(-1) / total.clamp(min=torch.finfo(total.dtype).tiny)
@@ -52,11 +55,11 @@ class CandidateTaskType(TaskType):
         return [row[own] for row, own in zip(logits, self.present(batch), strict=True)]
 
     def probabilities(self, logits: Tensor, batch: Batch) -> list[list[float]]:
-        """Of each example's own candidates."""
+        """Return the probabilities of each example's candidates, without padding."""
         return [row.float().softmax(-1).tolist() for row in self.unpadded(logits, batch)]
 
     def relevance(self, batch: Batch) -> list[list[int] | None]:
-        """1 for each of an example's own candidates that is relevant, else 0; None where unlabelled."""
+        """Return 1 for each relevant candidate of an example, else 0; None if unlabelled."""
         if batch.labels is None:
             return [None] * len(batch)
         counts = self.present(batch).sum(-1).tolist()
@@ -65,6 +68,6 @@ class CandidateTaskType(TaskType):
 
     @staticmethod
     def present(batch: Batch) -> Tensor:
-        """(B, K) bool."""
+        """Return the mask of candidates that are not padding, (B, K) bool."""
         assert batch.candidate_mask is not None
         return batch.candidate_mask

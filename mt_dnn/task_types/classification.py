@@ -1,4 +1,4 @@
-"""One of C classes; logits (B, C)."""
+"""Task type: classification into one of C classes; logits (B, C)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from mt_dnn.task_types.examples import ExampleTaskType
 
 @TASK_TYPES.register("Classification", "CLUE_CLASSIFICATION")
 class Classification(ExampleTaskType):
-    """Cross-entropy; symmetric KL over the classes; arg max."""
+    """Classification of examples.
+
+    The loss is cross-entropy, the default divergence is symmetric KL over classes, and the prediction
+    is the class with the highest probability.
+    """
 
     label: ClassVar[LabelSpec] = CLASS_PER_EXAMPLE
     takes_san: ClassVar[bool] = True

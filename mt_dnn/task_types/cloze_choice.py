@@ -1,4 +1,4 @@
-"""Which candidate fills the gap; logits (B, K). The prediction is its text."""
+"""Task type: choice of the candidate that fills a gap; logits (B, K)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from mt_dnn.task_types.candidates import CandidateTaskType
 
 @TASK_TYPES.register("ClozeChoice")
 class ClozeChoice(CandidateTaskType):
-    """Several candidates may be right, as mentions of one entity are in ReCoRD: the target spreads
-    over them, and scores compare the chosen text with all accepted ones."""
+    """Choice of the candidate that fills a gap, as in ReCoRD.
+
+    Several candidates may be right, such as the mentions of one entity. The target distribution is
+    uniform over them. The prediction is the text of the best candidate, and metrics compare it with
+    all accepted texts.
+    """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.ANSWER, LabelUnit.CANDIDATE)
     losses: ClassVar[tuple[str, ...]] = ("RankCeCriterion", "CeCriterion")
@@ -42,7 +46,7 @@ class ClozeChoice(CandidateTaskType):
         ]
 
     def guess(self, gold: list[list[str]]) -> list[str]:
-        """Nothing: which texts there are to choose from is part of the input."""
+        """Return empty texts: no text is a constant choice, since candidates differ per example."""
         return [""] * len(gold)
 
     def in_words(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Task types with one output vector per example; logits (B, C)."""
+"""Base class of task types with one output vector per example; logits (B, C)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from mt_dnn.task_types.base import TaskType
 
 
 class ExampleTaskType(TaskType):
-    """A pooled head of ``n_class`` outputs; the divergence is the mean over the batch."""
+    """Task types with a pooled head of ``n_class`` outputs.
+
+    The divergence is averaged over the batch.
+    """
 
     has_fixed_shape: ClassVar[bool] = True
     auto_model: ClassVar[str | None] = "AutoModelForSequenceClassification"

@@ -1,4 +1,4 @@
-"""Hidden tokens of running text; logits (B, M, V), at the M positions that are hidden."""
+"""Task type: masked language modelling; logits (B, M, V) at the M masked positions."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ from mt_dnn.task_types.tokens import TokenTaskType
 
 @TASK_TYPES.register("MaskLM")
 class MaskLM(TokenTaskType):
-    """Masked language modelling (Devlin et al. 2019, arXiv 1810.04805); with smoothness, ALUM (Liu et
-    al. 2020, arXiv 2004.08994).
+    """Masked language modelling (Devlin et al. 2019, arXiv 1810.04805).
 
-    Tokens are hidden anew whenever a batch is seen. In evaluation the same are hidden each time, as
-    long as the batches are the same: another ``batch.eval_size`` hides others.
+    With smoothness regularization, this is ALUM (Liu et al. 2020, arXiv 2004.08994).
 
-    The head starts from the checkpoint's own where it has one (BERT, RoBERTa, ELECTRA's generator
-    and others; not ELECTRA's discriminator, nor an encoder that was saved without its head),
-    otherwise from BERT's initialization.
+    Each time a training batch is used, other tokens are masked. Evaluation masks the same tokens each
+    time, as long as the batches are the same; another ``batch.eval_size`` changes the masked tokens.
 
-    A prediction's value and gold are the ids at the hidden positions, its scores the sum of their
-    negative log-likelihoods in nats and how many they are.
+    The head is initialized from the head of the checkpoint, if there is one. BERT, RoBERTa and
+    ELECTRA's generator have one; ELECTRA's discriminator and encoders saved without a head do not.
+    Otherwise BERT's random initialization is used.
+
+    In a prediction, ``value`` and ``gold`` are the token ids at the masked positions. ``scores`` is a
+    pair: the sum of the negative log-likelihoods in nats, and the number of masked tokens.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.TOKEN, LabelUnit.WINDOW)
@@ -54,7 +55,9 @@ class MaskLM(TokenTaskType):
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         if task.labels:
-            raise UserError(f"{task.where}: labels: {task.task_type} has none but the text itself")
+            raise UserError(
+                f"{task.where}: labels: {task.task_type} takes its labels from the text; remove labels"
+            )
         task = super().check(task)
         probability = task.options["mask_probability"]
         if not 0 < probability < 1:
@@ -66,9 +69,9 @@ class MaskLM(TokenTaskType):
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         if self.tokenizer is not None and self.tokenizer.mask_token_id is None:
             raise UserError(
-                f"{self.task.where}: {self.task.task_type} hides tokens behind a mask token, and the "
-                f"tokenizer of {encoder.config.model_type} has none. Use an encoder that was "
-                "pretrained by masking, such as bert-base-uncased"
+                f"{self.task.where}: {self.task.task_type} needs a mask token, and the tokenizer of "
+                f"{encoder.config.model_type} has none. Use an encoder that was pretrained by "
+                "masking, such as bert-base-uncased"
             )
         head = MaskLMHead(encoder)
         if weights := pretrained_weights(encoder):
@@ -76,7 +79,10 @@ class MaskLM(TokenTaskType):
         return head
 
     def prepare(self, batch: Batch, seed: int) -> Batch:
-        """Drawn on the host, so that the same tokens are hidden on every device."""
+        """Mask tokens and set the labels.
+
+        Positions are drawn on the host, so that all devices mask the same tokens.
+        """
         assert self.tokenizer is not None
         options = self.task.options
         generator = torch.Generator().manual_seed(seed)

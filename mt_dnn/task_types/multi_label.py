@@ -1,4 +1,4 @@
-"""Any number of C labels; logits (B, C), each the log-odds of one label."""
+"""Task type: multi-label classification; logits (B, C), the log-odds of each label."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from mt_dnn.task_types.examples import ExampleTaskType
 
 @TASK_TYPES.register("MultiLabel")
 class MultiLabel(ExampleTaskType):
-    """Binary cross-entropy, summed over labels; their Bernoullis' symmetric KL, likewise summed.
+    """Classification with any number of labels per example.
 
-    Predicted are the labels with a probability above ``options: threshold``.
+    The loss is binary cross-entropy and the default divergence is the symmetric KL of Bernoulli
+    distributions. Both are summed over labels and averaged over examples. The prediction is the set of
+    labels with a probability above the option ``threshold``.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.SET, LabelUnit.EXAMPLE)
@@ -58,7 +60,7 @@ class MultiLabel(ExampleTaskType):
         ]
 
     def guess(self, gold: list[set[int]]) -> list[set[int]]:
-        """The most frequent set."""
+        """Return the most frequent set for every example."""
         common = Counter(map(frozenset, gold)).most_common(1)[0][0]
         return [set(common)] * len(gold)
 

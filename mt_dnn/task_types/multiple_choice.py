@@ -1,4 +1,4 @@
-"""Which candidate is the right one, example by example; logits (B, K)."""
+"""Task type: choice of the one right candidate of an example; logits (B, K)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from mt_dnn.task_types.candidates import CandidateTaskType
 
 @TASK_TYPES.register("MultipleChoice")
 class MultipleChoice(CandidateTaskType):
-    """One candidate is right; the prediction is its position from 0, and accuracy that of examples."""
+    """Choice of the right candidate.
+
+    The prediction is its position, from 0. Accuracy counts examples.
+    """
 
     losses: ClassVar[tuple[str, ...]] = ("RankCeCriterion", "CeCriterion")
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         if task.labels and len(task.labels) != 2:
-            raise UserError(f"{task.where}: MultipleChoice takes two labels, [wrong, right]")
+            raise UserError(f"{task.where}: MultipleChoice needs two labels, [wrong, right]")
         return super().check(dataclasses.replace(task, n_class=task.n_class or 2))
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:

@@ -1,4 +1,4 @@
-"""Which candidates are relevant, candidate by candidate; logits (B, K)."""
+"""Task type: relevance of each candidate of an example; logits (B, K)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from mt_dnn.task_types.candidates import CandidateTaskType
 
 @TASK_TYPES.register("Ranking")
 class Ranking(CandidateTaskType):
-    """The best-scored candidate is predicted 1, the others 0; scores compare these candidate by
-    candidate, as MT-DNN does for QNLI."""
+    """Ranking of candidates.
+
+    The prediction is 1 for the candidate with the highest score and 0 for the others. Metrics count
+    candidates, as MT-DNN does for QNLI.
+    """
 
     losses: ClassVar[tuple[str, ...]] = ("RankCeCriterion",)
 
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         if task.labels and len(task.labels) != 2:
-            raise UserError(f"{task.where}: Ranking takes two labels, [irrelevant, relevant]")
+            raise UserError(f"{task.where}: Ranking needs two labels, [irrelevant, relevant]")
         return super().check(dataclasses.replace(task, n_class=task.n_class or 2))
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:

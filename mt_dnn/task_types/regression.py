@@ -1,4 +1,4 @@
-"""A number; logits (B, 1)."""
+"""Task type: regression to a number; logits (B, 1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from mt_dnn.task_types.examples import ExampleTaskType
 
 @TASK_TYPES.register("Regression")
 class Regression(ExampleTaskType):
-    """Mean squared error; squared difference; the output itself."""
+    """Regression.
+
+    The loss is the mean squared error, the divergence is the squared difference, and the prediction is
+    the output.
+    """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.NUMBER, LabelUnit.EXAMPLE)
     takes_san: ClassVar[bool] = True
@@ -35,7 +39,7 @@ class Regression(ExampleTaskType):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None
-        # squared_error refuses unequal shapes: (B,) against (B, 1) would broadcast to (B, B).
+        # squared_error rejects unequal shapes, because (B,) and (B, 1) would broadcast to (B, B).
         gold = batch.labels.float().unsqueeze(-1)  # (B, 1)
         return DIVERGENCES.get("squared_error")(logits.float(), gold).mean()
 
@@ -48,5 +52,5 @@ class Regression(ExampleTaskType):
         ]
 
     def guess(self, gold: list[float]) -> list[float]:
-        """The mean."""
+        """Return the mean of the gold labels for every example."""
         return [sum(gold) / len(gold)] * len(gold)

@@ -1,4 +1,4 @@
-"""A text to write; logits (B, L, V), of each of its tokens."""
+"""Task type: generation of a text; logits (B, L, V), one vector per token."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from mt_dnn.task_types.tokens import TokenTaskType
 
 @TASK_TYPES.register("SequenceGeneration", "SeqenceGeneration")
 class SequenceGeneration(TokenTaskType):
-    """Text to text (Raffel et al. 2020, arXiv 1910.10683): the head is the checkpoint's decoder.
+    """Text-to-text tasks (Raffel et al. 2020, arXiv 1910.10683).
 
-    Evaluation writes greedily. With ``labels`` the value is the class whose label word was written,
-    ``n_class`` where it is none of them: a further class, which no gold label has (a confusion matrix
-    gets its row and column, F1MAC averages its 0 in). Without labels it is the text, and an equal text
-    is right. The text itself stands in the scores.
+    The head is the decoder of the checkpoint. Evaluation generates greedily.
+
+    If the task has ``labels``, a prediction's value is the class whose label word was generated. Any
+    other text becomes the additional class ``n_class``, which no gold label has: it adds a row and a
+    column to a confusion matrix and a 0 to the mean of F1MAC. Without ``labels`` the value is the text,
+    which is right if it equals the gold text. ``scores`` always has the generated text.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.TEXT, LabelUnit.EXAMPLE)
-    can_average: ClassVar[bool] = False  # each token depends on those that the same model wrote
+    can_average: ClassVar[bool] = False  # each token depends on the model's earlier tokens
     options: ClassVar[dict[str, Any]] = {"max_target_len": MAX_TARGET_LEN}
     losses: ClassVar[tuple[str, ...]] = ("SeqCeCriterion", "CeCriterion")
 
@@ -40,8 +42,8 @@ class SequenceGeneration(TokenTaskType):
         for metric in task.metrics:
             if "scores" in METRICS.get(metric).needs:
                 raise UserError(
-                    f"{task.where}: metric_meta: {metric} needs probabilities, and {task.task_type} "
-                    f"gives a text"
+                    f"{task.where}: metric_meta: {metric} needs probabilities, but {task.task_type} "
+                    f"predicts texts; remove it"
                 )
         return super().check(task)
 
@@ -61,7 +63,7 @@ class SequenceGeneration(TokenTaskType):
         ]
 
     def guess(self, gold: list[Any]) -> list[Any]:
-        """The most frequent label; of free texts none."""
+        """Return the most frequent label, or empty texts if the task has no labels."""
         if not self.task.labels:
             return [""] * len(gold)
         return [Counter(gold).most_common(1)[0][0]] * len(gold)
@@ -72,7 +74,7 @@ class SequenceGeneration(TokenTaskType):
         return value
 
     def _text(self, ids: list[int]) -> str:
-        """Up to the end that was written."""
+        """Decode token ids up to the first end-of-sequence token."""
         assert self.tokenizer is not None
         end = self.tokenizer.eos_token_id
         written = ids[: ids.index(end)] if end in ids else ids

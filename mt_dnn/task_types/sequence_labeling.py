@@ -1,4 +1,4 @@
-"""A label for each word; logits (B, T, C), read at each word's first sub-word."""
+"""Task type: a label for each word; logits (B, T, C), used at first sub-words."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from mt_dnn.task_types.base import TASK_TYPES, Prediction, check_class_count
 from mt_dnn.task_types.tokens import TokenTaskType
 
 OUTSIDE = "O"
+"""Label word of words outside of entities."""
 
 
 @TASK_TYPES.register("SequenceLabeling", "SeqenceLabeling", "CLUE_SEQ")
 class SequenceLabeling(TokenTaskType):
-    """A word that was cut off has no logits and is predicted ``O`` (else the first label), so that
-    scores count it; its probability is then 0."""
+    """Labelling of words.
+
+    Each word is predicted at its first sub-word. A truncated word has no logits: its prediction is
+    ``O``, or the first label if there is no ``O``, with probability 0. Metrics therefore include it.
+    """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.CLASS, LabelUnit.WORD)
     losses: ClassVar[tuple[str, ...]] = ("SeqCeCriterion", "CeCriterion")
@@ -41,7 +45,7 @@ class SequenceLabeling(TokenTaskType):
         return TokenHead.for_task(encoder, self.task.n_class, task=self.task, config=config)
 
     def soft_logits(self, logits: Tensor, batch: Batch) -> Tensor:
-        """(B, T, C), padded as the logits are."""
+        """Return the teacher's logits (B, T, C), padded to the T of ``logits``."""
         soft = super().soft_logits(logits, batch)
         return F.pad(soft, (0, 0, 0, logits.shape[1] - soft.shape[1]))
 
@@ -66,8 +70,11 @@ class SequenceLabeling(TokenTaskType):
         return predictions
 
     def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
-        """(words, C) of each example, NaN where a word was cut off or has no token: a word has the same
-        place whatever tokenizer cut it."""
+        """Return the logits (words, C) of each example.
+
+        A word that was truncated or has no token gets NaN, so that the index of a word does not depend
+        on the tokenizer.
+        """
         rows = []
         for row, starts in zip(logits, batch.extras["word_starts"], strict=True):
             at = torch.tensor(starts)

@@ -1,4 +1,4 @@
-"""Where in a document the answer stands; logits (B, T, 2), of its start and its end."""
+"""Task type: the answer span in a document; logits (B, T, 2) of start and end."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ from mt_dnn.task_types.base import TASK_TYPES, Prediction, TaskType
 from mt_dnn.task_types.span_decoding import Found, best_texts, distinct
 
 TEXTS_KEPT = 5
-"""Answers that are written with a prediction. The best of a row are among the best of its windows."""
+"""Number of answers kept in a prediction. The best of a row are among the best of its windows."""
 
 
 @TASK_TYPES.register("Span", "SpanClassification", "CLUE_SPAN")
 class Span(TaskType):
-    """Two distributions over the T tokens of a window: one for the answer's start, one for its end.
+    """Extraction of an answer span, as in BERT for SQuAD (arXiv 1810.04805, section 4.2).
 
-    BERT's for SQuAD (Devlin et al., arXiv 1810.04805, section 4.2). The loss is the mean of the two
-    cross-entropies; a window without the answer points at ``NO_ANSWER_AT``. A span's score is the sum
-    of its two logits, not of log-probabilities: those are normalised window by window, so that a
-    window without the answer would have a favourite as sure of itself as the right one.
+    The model predicts two distributions over the T tokens of a window, one for the start and one for
+    the end of the answer. The loss is the mean of the two cross-entropies. In a window without the
+    answer, both targets are ``NO_ANSWER_AT``.
 
-    The row's answer is the best span of all its windows, and there always is one. ``scores``:
-    ``score``, its own; ``null``, that of no answer; ``n_best``, the best texts with theirs.
+    The score of a span is the sum of its start and end logits. Log-probabilities would be
+    normalised per window, and a window without the answer could score as high as the right one.
+
+    The answer of a row is the best span of all its windows; this type never predicts "no answer".
+    ``scores`` of a prediction has ``score``, the score of the answer; ``null``, the score of no answer;
+    and ``n_best``, the best texts with their scores.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.ANSWER, LabelUnit.WINDOW)
     options: ClassVar[dict[str, Any]] = {
-        "n_best": 20,  # spans of each window that are looked at; several may have one text
+        "n_best": 20,  # spans considered in each window; some may have the same text
         "max_answer_len": 30,  # tokens
     }
     losses: ClassVar[tuple[str, ...]] = ("SpanCeCriterion",)
@@ -49,10 +52,12 @@ class Span(TaskType):
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         if task.labels:
-            raise UserError(f"{task.where}: labels: {task.task_type} has none; answers are texts")
+            raise UserError(
+                f"{task.where}: labels: {task.task_type} answers with texts; remove labels"
+            )
         if task.n_class not in (0, 2):
             raise UserError(
-                f"{task.where}: n_class: {task.n_class}; {task.task_type} has 2, start and end"
+                f"{task.where}: n_class: {task.n_class}; {task.task_type} has 2 outputs, start and end"
             )
         checked = super().check(dataclasses.replace(task, n_class=2))
         for name in ("n_best", "max_answer_len"):
@@ -68,7 +73,7 @@ class Span(TaskType):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None
         present = batch.attention_mask.bool().unsqueeze(-1)  # (B, T, 1)
-        # T takes the place of the classes, and start and end are two predictions of each window.
+        # The T positions are the classes; start and end are two predictions per window.
         return F.cross_entropy(logits.float().masked_fill(~present, float("-inf")), batch.labels)
 
     def divergence(
@@ -104,16 +109,16 @@ class Span(TaskType):
         return Prediction(uid, self.choose(found, null), scores, gold)
 
     def choose(self, found: Found, null: float) -> str:
-        """The answer; empty only where no window has a token of the document."""
+        """Return the answer; it is empty only if no window has a token of the document."""
         return found[0][0] if found else ""
 
     def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
-        """(T, 2) of each window."""
+        """Return the logits (T, 2) of each window."""
         lengths = batch.attention_mask.sum(-1).tolist()
         return [row[:length] for row, length in zip(logits, lengths, strict=True)]
 
     def guess(self, gold: list[list[str]]) -> list[str]:
-        """Nothing: which texts there are to choose from is part of the input."""
+        """Return empty texts: no text is a constant choice, since documents differ."""
         return [""] * len(gold)
 
     def in_words(self, value: Any) -> Any:
@@ -122,10 +127,11 @@ class Span(TaskType):
 
 @TASK_TYPES.register("SpanYN", "SpanClassificationYN")
 class SpanYN(Span):
-    """As Span, and the document may not answer the question: then the answer is empty.
+    """Extraction of an answer span from a document that may not contain the answer.
 
-    It is where the score of no answer, the least of all windows, exceeds the best span's by more than
-    ``null_threshold``: BERT's rule for SQuAD 2.0 (arXiv 1810.04805, section 4.3).
+    The answer is empty if the score of no answer exceeds the score of the best span by more than
+    ``null_threshold``. The score of no answer is the minimum over the row's windows. This is BERT's
+    rule for SQuAD 2.0 (arXiv 1810.04805, section 4.3).
     """
 
     options: ClassVar[dict[str, Any]] = {**Span.options, "null_threshold": 0.0}

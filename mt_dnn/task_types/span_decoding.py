@@ -1,4 +1,4 @@
-"""The likeliest spans of a window, and the text of each."""
+"""Decode span logits: the best spans of a window and their texts."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from torch import Tensor
 from data_utils.collator import Batch
 
 Found = list[tuple[str, float]]
-"""Answers with their scores, the best first; no text twice, and none empty."""
+"""(text, score) of answers, best first. Texts are distinct and not empty."""
 
 
 def best_spans(
     logits: Tensor, allowed: Tensor, *, n_best: int, max_answer_len: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The spans i..j with the highest logit_start[i] + logit_end[j], exactly.
+    """Find the spans i..j with the highest logit_start[i] + logit_end[j].
 
-    Only i <= j < i + max_answer_len come into question, so that the search is over a band of
-    (T, max_answer_len) and not over (T, T).
+    The search is exact. It covers only i <= j < i + max_answer_len, a band of (T, max_answer_len)
+    instead of (T, T).
 
     Args:
-        logits: (B, T, 2), of start and end.
-        allowed: (B, T) bool, the tokens that a span may begin and end with.
+        logits: (B, T, 2), logits of start and end.
+        allowed: (B, T) bool, the tokens at which a span may begin and end.
+        n_best: greatest number of spans per window.
+        max_answer_len: greatest length of a span, in tokens.
 
     Returns:
-        Scores, first and last positions (inclusive), each (B, k), k <= n_best, best first; a score of
-        -inf where there are fewer spans.
+        Scores, first positions and last positions (inclusive), each (B, k) with k <= n_best, best
+        first. If a window has fewer than k spans, the remaining scores are -inf.
     """
     width = min(max_answer_len, logits.shape[1])
     start, end = logits.masked_fill(~allowed.unsqueeze(-1), float("-inf")).unbind(-1)  # (B, T)
@@ -40,23 +42,28 @@ def best_spans(
 
 
 def best_texts(logits: Tensor, batch: Batch, *, n_best: int, max_answer_len: int) -> list[Found]:
-    """Of each window, out of its part of the document; empty where it has no token of that.
+    """Return the best answers of each window, from its part of the document.
 
     Args:
-        logits: (B, T, 2).
-        batch: of data format MRC, on the CPU.
+        logits: (B, T, 2), on the CPU.
+        batch: a batch of data format MRC, on the CPU.
+        n_best: number of spans to consider in each window.
+        max_answer_len: greatest length of an answer, in tokens.
+
+    Returns:
+        The distinct answers of each window; none for a window without a token of the document.
     """
     names = ("passage_at", "passage", "char_starts", "char_ends")
     windows = list(zip(*(batch.extras[name] for name in names), strict=True))
     allowed = torch.zeros(logits.shape[:2], dtype=torch.bool)
     for row, (at, passage, starts, ends) in zip(allowed, windows, strict=True):
-        # SentencePiece has tokens that are a blank alone: no answer, and none begins with one.
+        # SentencePiece has tokens that are a single space. An answer must not begin or end there.
         has_text = [passage[i:j].strip() != "" for i, j in zip(starts, ends, strict=True)]
         row[at : at + len(starts)] = torch.tensor(has_text, dtype=torch.bool)
     spans = best_spans(logits, allowed, n_best=n_best, max_answer_len=max_answer_len)
     return [
         distinct(
-            # Some tokenizers count the blank before a word as part of it.
+            # Some tokenizers include the space before a word in its token.
             (passage[starts[i - at] : ends[j - at]].strip(), score)
             for score, i, j in zip(*found, strict=True)
             if score > float("-inf")
@@ -68,7 +75,7 @@ def best_texts(logits: Tensor, batch: Batch, *, n_best: int, max_answer_len: int
 
 
 def distinct(answers: Iterable[tuple[str, float]]) -> Found:
-    """Each text with the best of its scores."""
+    """Keep the best score of each text and sort by score, best first."""
     best: dict[str, float] = {}
     for text, score in answers:
         best[text] = max(score, best.get(text, score))

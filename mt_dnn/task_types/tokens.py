@@ -1,4 +1,4 @@
-"""What task types with a distribution at each position share; logits (B, T, C)."""
+"""Base class of task types with a prediction at each position; logits (B, T, C)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from mt_dnn.task_types.base import TaskType
 
 
 class TokenTaskType(TaskType):
-    """Cross-entropy and symmetric KL over C, both means over the labelled positions of the batch."""
+    """Task types with cross-entropy and, by default, symmetric KL at each position.
+
+    Both are averaged over the labelled positions of the batch.
+    """
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         labels = self.labels(logits, batch)
@@ -25,15 +28,16 @@ class TokenTaskType(TaskType):
         self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
     ) -> Tensor:
         labelled = self.labels(p_logits, batch) != IGNORE  # (B, T)
-        # Absent rather than multiplied by 0: what stands there may be anything.
+        # Masked rather than multiplied by 0, because values at unlabelled positions may be inf or NaN.
         mask = labelled.unsqueeze(-1).expand_as(p_logits)
         values = DIVERGENCES.get(self.divergence_name(name))(p_logits, q_logits, mask=mask)
         return values.sum() / labelled.sum().clamp(min=1)
 
     def labels(self, logits: Tensor, batch: Batch) -> Tensor:
-        """(B, T), padded as the logits are; where a row has none, every real token counts as labelled.
+        """Return the labels (B, T), padded to the T of ``logits``.
 
-        The latter lets two predictions on unlabelled text be compared.
+        For an unlabelled batch, all real tokens count as labelled, so that the divergence of two
+        predictions is defined on unlabelled text.
         """
         if batch.labels is None:
             return torch.where(batch.attention_mask.bool(), 0, IGNORE)

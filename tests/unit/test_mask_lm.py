@@ -369,7 +369,7 @@ def test_ids_are_read_as_tokens(tokenizer):
     [
         ({"options": {"mask_probability": 1.0}}, r"tasks.yml:1: options: mask_probability: 1.0"),
         ({"options": {"mask_prob": 0.1}}, r"mask_prob.*Did you mean 'mask_probability'"),
-        ({"labels": ("a", "b"), "n_class": 2}, "labels: MaskLM has none but the text itself"),
+        ({"labels": ("a", "b"), "n_class": 2}, "labels: MaskLM takes its labels from the text"),
     ],
 )
 def test_wrong_settings(keys, message):
@@ -381,5 +381,5 @@ def test_a_tokenizer_without_mask_token_is_refused_when_the_head_is_built(tmp_pa
     tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer(tmp_path))
     tokenizer.mask_token = None
     kind = TASK_TYPES.get("MaskLM")(make_task(), tokenizer)
-    with pytest.raises(UserError, match=r"tasks.yml:1: MaskLM hides tokens.*t5 has none"):
+    with pytest.raises(UserError, match=r"tasks.yml:1: MaskLM needs a mask token.*t5 has none"):
         kind.build_head(tiny_encoder("t5"), ModelConfig())

@@ -366,7 +366,7 @@ def test_names_of_mt_dnn():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"labels": ("a", "b")}, "labels: Span has none"),
+        ({"labels": ("a", "b")}, "labels: Span answers with texts"),
         ({"n_class": 3}, "n_class: 3; Span has 2"),
         ({"loss": "CeCriterion"}, "loss: 'CeCriterion' does not fit"),
         ({"options": {"n_best": 0}}, "options: n_best: 0; it must be at least 1"),
