@@ -1,4 +1,7 @@
-"""Predict: ``python predict.py --run runs/glue --task rte --input rows.tsv``, the same as ``mt-dnn predict``."""
+"""Predict rows of text with finished runs; equivalent to ``mt-dnn predict``.
+
+Example: ``python predict.py --run runs/glue --task rte --input rows.tsv``
+"""
 
 from __future__ import annotations
 

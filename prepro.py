@@ -1,4 +1,4 @@
-"""Prepare the data: ``python prepro.py --config run.yml``, the same as ``mt-dnn prepare``."""
+"""Prepare data: ``python prepro.py --config run.yml``, equivalent to ``mt-dnn prepare``."""
 
 from __future__ import annotations
 

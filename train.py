@@ -1,4 +1,4 @@
-"""Train: ``python train.py --config run.yml [--any.field value]``, the same as ``mt-dnn train``."""
+"""Train a model: ``python train.py --config run.yml``, equivalent to ``mt-dnn train``."""
 
 from __future__ import annotations
 

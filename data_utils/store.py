@@ -65,7 +65,7 @@ def ensure_store(
         store_dir: folder of all stores.
         soft_labels: file of a teacher's logits, which become the column ``soft_labels``.
         on_stale: ``refuse`` raises an error for a stale store, ``rebuild`` rebuilds it.
-        report: called with a one-line summary after a store is built.
+        log: called with a one-line summary after a store is built.
 
     Raises:
         UserError: the store is stale and not rebuilt, there are neither rows nor a store, or rows or

@@ -1,7 +1,7 @@
-"""The ``mt-dnn`` command and its subcommands: ``mt-dnn train --config run.yml``.
+"""The ``mt-dnn`` command, which dispatches to subcommands such as ``mt-dnn train``.
 
-No third-party package is imported before the subcommand is known, so that ``mt-dnn --help`` is fast.
-A subcommand imports torch after it has parsed its options.
+This module must not import third-party packages, so that ``mt-dnn --help`` is fast. Subcommands import
+torch only after they have parsed their options.
 """
 
 from __future__ import annotations
@@ -16,29 +16,40 @@ from data_utils.errors import UserError
 
 
 class Command(NamedTuple):
-    """A subcommand: ``module`` has ``main(args, prog=...)``."""
+    """A subcommand."""
 
     module: str
+    """Module with the function ``main(args, prog=...)``, which may return an exit code."""
     summary: str
+    """Help text in the list of subcommands."""
 
 
 COMMANDS = {
-    "prepare": Command("mt_dnn.runs.prepare", "tokenize the rows of every task; train does it too"),
+    "prepare": Command(
+        "mt_dnn.runs.prepare", "tokenize the rows of every task (train also does this)"
+    ),
     "train": Command("mt_dnn.training.command", "train one encoder on the tasks of a file"),
     "predict": Command("mt_dnn.inference.command", "predict rows of text with finished runs"),
     "table": Command("mt_dnn.tables.command", "run and render a table of settings and seeds"),
-    "export": Command("mt_dnn.publish.export", "write a finished run as a model of transformers"),
+    "export": Command("mt_dnn.publish.export", "export a finished run as a transformers model"),
     "average": Command("mt_dnn.publish.average", "average the weights of finished runs"),
     "import": Command("mt_dnn.from_mt_dnn.importer", "import a checkpoint of the original MT-DNN"),
 }
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a subcommand and exit: 0, 1 where a part of the work failed, 2 for a mistake of the user."""
+    """Run a subcommand and exit with its exit code.
+
+    Exit codes: 0 on success, 1 if a part of the work failed, 2 after an error of the user.
+
+    Args:
+        args: arguments without the program's name; None takes ``sys.argv[1:]``.
+    """
     run_cli(lambda: _dispatch(list(sys.argv[1:] if args is None else args)))
 
 
 def _dispatch(args: list[str]) -> int:
+    """Run the subcommand that the first argument names, and return its exit code."""
     if not args or args[0] in ("-h", "--help"):
         print(_usage(), file=sys.stdout if args else sys.stderr)
         return 0 if args else 2
@@ -52,6 +63,7 @@ def _dispatch(args: list[str]) -> int:
 
 
 def _usage() -> str:
+    """Return the text of ``mt-dnn --help``."""
     lines = [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [

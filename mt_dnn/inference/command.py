@@ -1,4 +1,4 @@
-"""The command ``mt-dnn predict``, which ``python predict.py`` runs too."""
+"""The command ``mt-dnn predict``, also available as ``python predict.py``."""
 
 from __future__ import annotations
 
@@ -24,28 +24,34 @@ def predict(
     batch_size: int = 64,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
 ) -> None:
-    """Answer rows of text in JSON lines, in the rows' order; score them where they have labels.
+    """Predict rows of text and write one JSON line per row, in the order of the rows.
+
+    If the rows have labels, also compute the task's metrics and print them to standard error.
 
     Args:
         run: Run directories, or their best/ folders.
-        task: Whose head answers; may be left out where the run has one task.
-        input: A .tsv or .jsonl file, or - for standard input, answered batch by batch as it comes. TSV has
-            the task's canonical columns (uid, label, texts; labels may be empty) or its texts alone; JSON
-            lines have the columns' names: premise, hypothesis.
-        output: File to write, whole or not at all; standard output unless said.
-        what: Labels and probabilities; the head's raw outputs; or the shared encoder's vector of each
-            text, averaged over its tokens (for single texts, without --task).
-        tasks: Task file to take --task from: one that was not trained but shares a head of the run.
-        batch_size: Rows in a batch.
-        device: Where to compute; auto: CUDA, else MPS, else CPU.
+        task: Task whose head predicts; may be omitted if the run has a single task.
+        input: A .tsv or .jsonl file, or - for standard input, which is read and predicted batch by batch.
+            TSV has either all canonical columns of the task (uid, label, texts; labels may be empty) or
+            its text columns only. JSON lines use the column names, such as premise and hypothesis.
+        output: File to write, which appears only when it is complete. Defaults to standard output.
+        what: predictions: labels and probabilities. logits: the raw outputs of the head. embeddings: the
+            output of the shared encoder, averaged over the tokens of a text (single texts, without --task).
+        tasks: Task file with the definition of --task, for a task that was not trained but shares a head
+            with a trained task.
+        batch_size: Number of rows in a batch.
+        device: Device to compute on. auto selects CUDA if available, else MPS, else CPU.
+
+    Raises:
+        UserError: the input file does not exist, a run cannot be loaded, or a row is malformed.
     """
     path = Path(input)
     if input != "-" and (not path.exists() or path.is_dir()):
-        raise UserError(f"--input: there is no file {input}")
+        raise UserError(f"--input: file {input} does not exist")
     if batch_size < 1:
         raise UserError(f"--batch_size: {batch_size}; it must be at least 1")
 
-    # After parsing: --help needs no torch.
+    # Imported after parsing, because these modules import torch and --help should be fast.
     from data_utils.sources import open_lines
     from mt_dnn.inference.lines import choose_task, metrics_line, predict_lines
     from mt_dnn.inference.predictor import load
@@ -79,7 +85,12 @@ def predict(
 
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn predict") -> None:
-    """Predict as the arguments describe; ``args`` defaults to those of the process."""
+    """Run the command.
+
+    Args:
+        args: arguments without the program's name; None takes ``sys.argv[1:]``.
+        prog: name of the program in usage and error messages.
+    """
     parser = ArgumentParser(
         prog=prog, description="Predict with finished runs.", allow_abbrev=False
     )
@@ -88,7 +99,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn predict") -> 
         nargs="+",
         required=True,
         metavar="FOLDER",
-        help="Run directory, or its best/ folder. Several are an ensemble: the mean of their logits.",
+        help="Run directory, or its best/ folder. Several form an ensemble that averages logits.",
     )
     parser.add_function_arguments(predict, skip={"run"})
     predict(**parser.parse_args(args).as_dict())

@@ -1,4 +1,4 @@
-"""The command ``mt-dnn train``, which ``python train.py`` runs too."""
+"""The command ``mt-dnn train``, also available as ``python train.py``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from mt_dnn.config.parser import parse_config
 
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn train") -> None:
-    """Train the run that the arguments describe; ``args`` defaults to those of the process."""
+    """Run the command.
+
+    Args:
+        args: arguments without the program's name; None takes ``sys.argv[1:]``.
+        prog: name of the program in usage and error messages.
+    """
     config = parse_config(args, prog=prog, description="Train one encoder on the tasks of a file.")
-    from mt_dnn.training.trainer import Trainer  # after parsing: --help needs no torch
+    from mt_dnn.training.trainer import Trainer  # imports torch; --help should be fast
 
     Trainer(config).fit()

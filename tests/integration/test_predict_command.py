@@ -164,7 +164,7 @@ def test_a_task_of_another_file(run: Run, cli) -> None:
         (
             ["--task", "nli", "--input", "absent.tsv"],
             "",
-            "error: --input: there is no file absent.tsv",
+            "error: --input: file absent.tsv does not exist",
         ),
         (["--task", "nli", "--batch_size", "0"], "a\tb\n", "error: --batch_size: 0"),
         (["--task", "nli", "--what", "embeddings"], "a\n", "leave --task out"),
