@@ -15,6 +15,7 @@ def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:
     """Check the folder of ``--out`` and return its absolute path, without writing anything.
 
     Args:
+        out: value of ``--out``.
         overwrite: whether a model folder (one with a config.json) may be replaced.
         runs: run directories that the command reads, which must not be replaced.
 
@@ -25,16 +26,19 @@ def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:
     for run in runs:
         own = Path(run).resolve()
         if folder in (own, own / "best", *own.parents):
-            raise UserError(f"--out: {out} holds the model that is read, {run}; choose another")
+            raise UserError(f"--out: {out} contains the input model {run}; choose another folder")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out: {out} is a file; choose a folder")
     if folder.is_dir() and any(folder.iterdir()):
         if not overwrite:
             raise UserError(
-                f"--out: {out} is not empty: replace it (--overwrite) or choose another"
+                f"--out: {out} is not empty; add --overwrite to replace it, or choose another folder"
             )
         if not (folder / "config.json").exists():
-            raise UserError(f"--out: {out} is no model folder (no config.json); choose another")
+            raise UserError(
+                f"--out: {out} is not a model folder (no config.json in it) and will not be "
+                f"replaced; choose another folder"
+            )
     return folder
 
 
@@ -89,4 +93,5 @@ def atomic_file(path: Path, *, setting: str = "") -> Iterator[IO[str]]:
 
 
 def _partial(path: Path) -> Path:
+    """Return the temporary path, beside ``path``, that is renamed on success."""
     return path.with_name(f"{path.name}.partial")

@@ -130,10 +130,10 @@ def build_store(
     Raises:
         UserError: a row is malformed, there are no examples, or labels or soft labels are missing.
     """
-    with atomic_folder(folder) as aside:
-        manifest = _write_rows(aside / "data.arrow", manifest, task, source, tokenizer, soft)
+    with atomic_folder(folder) as partial:
+        manifest = _write_rows(partial / "data.arrow", manifest, task, source, tokenizer, soft)
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
-        (aside / "manifest.json").write_text(text + "\n", encoding="utf-8")
+        (partial / "manifest.json").write_text(text + "\n", encoding="utf-8")
     return manifest
 
 
