@@ -1,0 +1,98 @@
+"""Masking, dropout and the noise of R_s draw from different seeds within one training step."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from data_utils.collator import Batch
+from data_utils.task_def import TaskDef
+from mt_dnn.config.run import ModelConfig, RunConfig
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.model import MTDNN
+from mt_dnn.objective import objective as objective_module
+from mt_dnn.objective.objective import Objective
+from mt_dnn.task_types import checked, mask_lm
+from tests.tiny import VOCAB, tiny_encoder
+
+LENGTH = 12
+
+
+class Tokenizer:
+    """The ids of the tiny encoder; the first five are special tokens."""
+
+    mask_token_id = 4
+    all_special_ids = (0, 1, 2, 3, 4)
+
+    def __len__(self) -> int:
+        return VOCAB
+
+
+def make_model() -> MTDNN:
+    task = TaskDef("t", "MLM", "MaskLM", 0, ("Perplexity",), "Perplexity")
+    return MTDNN(tiny_encoder(), {"t": checked(task)}, ModelConfig(), Tokenizer()).train()
+
+
+def make_text() -> Batch:
+    """Three rows of words, one token each."""
+    generator = torch.Generator().manual_seed(0)
+    return Batch(
+        task="t",
+        uids=["0", "1", "2"],
+        input_ids=torch.randint(5, VOCAB, (3, LENGTH), generator=generator),
+        attention_mask=torch.ones(3, LENGTH, dtype=torch.long),
+        is_padded=False,
+        extras={"word_ids": [np.arange(LENGTH, dtype=np.int32)] * 3},
+    )
+
+
+@pytest.fixture
+def seeds(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
+    """The seeds of the generators from which each kind of draw is made."""
+    seen: dict[str, set[int]] = {"masking": set(), "dropout": set(), "noise": set()}
+    choose, logits, loss = mask_lm.choose_positions, MTDNN.logits, objective_module.smoothness_loss
+
+    def choose_tokens(*args, generator, **options):
+        seen["masking"].add(generator.initial_seed())
+        return choose(*args, generator=generator, **options)
+
+    def forward(*args, **options):
+        seen["dropout"].add(torch.initial_seed())  # of the global generator
+        return logits(*args, **options)
+
+    def smoothness(*args, **options):
+        generators = [value for value in args if isinstance(value, torch.Generator)]
+        seen["noise"].update(generator.initial_seed() for generator in generators)
+        return loss(*args, **options)
+
+    monkeypatch.setattr(mask_lm, "choose_positions", choose_tokens)
+    monkeypatch.setattr(MTDNN, "logits", forward)
+    monkeypatch.setattr(objective_module, "smoothness_loss", smoothness)
+    return seen
+
+
+@pytest.mark.parametrize("dropout", ["shared", "independent"])
+def test_each_kind_of_draw_has_its_own_seed(seeds, dropout):
+    smoothness, proximal = resolve("smart", SmoothnessConfig(dropout=dropout), ProximalConfig())
+    config = RunConfig(smoothness=smoothness, proximal=dataclasses.replace(proximal, weight=0.0))
+    Objective(make_model(), config)(make_text(), seed=5)
+    assert len(seeds["masking"]) == len(seeds["noise"]) == 1
+    assert len(seeds["dropout"]) == (1 if dropout == "shared" else 3)
+    assert len(set.union(*seeds.values())) == sum(len(found) for found in seeds.values())
+
+
+def test_hidden_tokens_are_not_those_of_dropouts_own_draws():
+    """A Bernoulli mask drawn from dropout's seed would hide the tokens that dropout drops."""
+    model = make_model()
+    kind, batch, seen = model.task_types["t"], make_text(), []
+    off = resolve("off", SmoothnessConfig(), ProximalConfig())
+    objective = Objective(model, RunConfig(smoothness=off[0], proximal=off[1]))
+    embed = model.embed
+    model.embed = lambda batch: seen.append(batch) or embed(batch)
+    for seed in range(8):
+        objective(batch, seed=seed)
+    for seed, own in enumerate(seen):
+        assert not torch.equal(own.input_ids, kind.prepare(batch, seed).input_ids), seed
