@@ -102,10 +102,6 @@ class MultiTaskSampler:
         """Return ``len(batches(epoch))`` without forming them. It is the same on every rank."""
         return sum(self.counts(epoch).values())
 
-    def total_batches(self) -> int:
-        """Return the number of batches in all epochs of the run."""
-        return sum(self.num_batches(epoch) for epoch in range(self.epochs))
-
     def batches(self, epoch: int) -> list[TaskBatch]:
         """Return the batches of this rank in an epoch (from 0), in training order."""
         counts = self.counts(epoch)

@@ -185,5 +185,3 @@ def _register_bernoulli(name: str) -> None:
 
 for _name in ("symmetric_kl", "kl", "js", "hellinger"):
     _register_bernoulli(_name)
-
-bernoulli_symmetric_kl = DIVERGENCES.get("bernoulli_symmetric_kl")

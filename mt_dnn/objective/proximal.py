@@ -15,7 +15,7 @@ theta_tilde.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -72,16 +72,6 @@ class ProximalTeacher:
             logits = torch.func.functional_call(self.model, self._teacher, args, kwargs)
         # Autograd cannot save an inference tensor for the backward pass, but it can save this copy.
         return logits.clone()
-
-    def divergence(
-        self,
-        student_logits: Tensor,
-        divergence: Callable[[Tensor, Tensor], Tensor],
-        *args: Any,
-        **kwargs: Any,
-    ) -> Tensor:
-        """D_Breg, a scalar: ``divergence(student_logits, self.logits(...))``."""
-        return divergence(student_logits, self.logits(*args, **kwargs))
 
     def beta(self, step: int, total_steps: int) -> float:
         """Momentum after optimizer update ``step`` of ``total_steps``, counted from 1."""
