@@ -21,9 +21,9 @@ from mt_dnn.config.run import (
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.tables import runs as table_runs
 from mt_dnn.training.trainer import Trainer
-from tests.integration.finished_run import Run, write_data
-from tests.integration.forked import ForkedProcess
-from tests.tiny import tiny_encoder_folder
+from tests.support.encoders import tiny_encoder_folder
+from tests.support.finished_run import Run, write_data
+from tests.support.forked import ForkedProcess
 
 
 @pytest.fixture(scope="session")

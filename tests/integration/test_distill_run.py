@@ -21,11 +21,11 @@ from data_utils.cli import run_cli
 from data_utils.collator import IGNORE
 from data_utils.errors import UserError
 from mt_dnn.training.trainer import Trainer
-from tests.conftest import TASKS
-from tests.integration.finished_run import read_jsonl
-from tests.integration.runs import assert_same_weights, copy_workspace, lines, logged, run
 from tests.integration.test_resume import assert_equal_runs, interrupted
-from tests.tiny import WORDS
+from tests.support.finished_run import read_jsonl
+from tests.support.runs import assert_same_weights, copy_workspace, lines, logged, run
+from tests.support.words import WORDS
+from tests.support.workspace import TASKS
 
 WORD_TASK = """\
 words: {data_format: Sequence, task_type: SequenceLabeling, labels: [O, B-x, I-x], metric_meta: [ACC]}

@@ -26,8 +26,8 @@ from mt_dnn.runs.run_dir import save_model_folder
 from mt_dnn.runs.stores import select_tasks
 from mt_dnn.task_types import TASK_TYPES, load_tasks
 from mt_dnn.training.assemble import build_model
-from tests.conftest import TASKS
-from tests.tiny import vocabulary
+from tests.support.words import vocabulary
+from tests.support.workspace import TASKS
 
 WORDS = """\
 words: {data_format: Sequence, task_type: SequenceLabeling, labels: [O, B-x], metric_meta: [ACC], max_seq_len: 8}

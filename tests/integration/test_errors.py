@@ -12,7 +12,7 @@ import pytest
 from transformers import BertTokenizer
 
 from data_utils.cli import run_cli
-from tests.tiny import vocabulary
+from tests.support.words import vocabulary
 
 ROOT = Path(__file__).parents[2]
 TASKS = """\

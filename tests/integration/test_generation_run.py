@@ -11,8 +11,8 @@ import transformers as hf
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 import mt_dnn
-from tests.integration.runs import logged, predictions, run
-from tests.tiny import WORDS
+from tests.support.runs import logged, predictions, run
+from tests.support.words import WORDS
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -27,7 +27,7 @@ from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.from_mt_dnn import importer as module
 from mt_dnn.from_mt_dnn.importer import import_checkpoint
 from mt_dnn.training.trainer import Trainer
-from tests.integration.runs import assert_same_weights, run
+from tests.support.runs import assert_same_weights, run
 
 ROOT = Path(__file__).parents[2]
 HIDDEN = 32

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.tiny import tiny_encoder_folder
+from tests.support.encoders import tiny_encoder_folder
 
 ROOT = Path(__file__).parents[2]
 RUN = """\

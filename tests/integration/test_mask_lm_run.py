@@ -12,8 +12,8 @@ import pytest
 from safetensors.torch import load_file
 
 import mt_dnn
-from tests.integration.runs import logged, predictions, run
-from tests.tiny import WORDS, vocabulary
+from tests.support.runs import logged, predictions, run
+from tests.support.words import WORDS, vocabulary
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -11,7 +11,7 @@ import mt_dnn
 from data_utils.errors import UserError
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.task_types import load_tasks
-from tests.integration.finished_run import LABELS, Run
+from tests.support.finished_run import LABELS, Run
 
 
 @pytest.mark.parametrize("dataset", ["nli", "tone", "sim", "rank", "nli_test", "rank_test"])

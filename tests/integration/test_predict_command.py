@@ -18,7 +18,7 @@ from experiments.glue.submission import read_predictions
 from mt_dnn.inference.lines import predict_lines
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.task_types import load_tasks
-from tests.integration.finished_run import Run, read_jsonl
+from tests.support.finished_run import Run, read_jsonl
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,8 +20,8 @@ from mt_dnn.publish import average, export
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training.checkpoint import checkpoint_folders
 from mt_dnn.training.trainer import Trainer
-from tests.conftest import TinyConfig
-from tests.integration.finished_run import Run
+from tests.support.finished_run import Run
+from tests.support.workspace import TinyConfig
 
 Cli = Callable[..., tuple[int, str, str]]
 PAIR = ("a dog in the garden", "the cat is asleep")

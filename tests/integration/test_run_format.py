@@ -23,7 +23,7 @@ from mt_dnn.tables.results import read_run
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training.trainer import Trainer
 from tests.conftest import TinyConfig
-from tests.integration.runs import assert_same_weights, run
+from tests.support.runs import assert_same_weights, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -21,7 +21,7 @@ from mt_dnn.inference.predictor import Predictor
 from mt_dnn.model import MTDNN
 from mt_dnn.task_types import TASK_TYPES, Prediction
 from mt_dnn.training.assemble import Parts, assemble
-from tests.tiny import WORDS, tiny_tokenizer, vocabulary
+from tests.support.words import WORDS, tiny_tokenizer, vocabulary
 
 # In the order of TASK_TYPES.names(); each task is named after its type.
 TASKS = """\

@@ -11,8 +11,8 @@ import pytest
 
 import mt_dnn
 from data_utils.store import TaskStore
-from tests.integration.runs import copy_workspace, logged, predictions, run
-from tests.tiny import WORDS
+from tests.support.runs import copy_workspace, logged, predictions, run
+from tests.support.words import WORDS
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

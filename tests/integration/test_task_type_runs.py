@@ -11,8 +11,8 @@ import pytest
 
 import mt_dnn
 from mt_dnn.inference.lines import predict_lines
-from tests.integration.runs import logged, predictions, run
-from tests.tiny import WORDS
+from tests.support.runs import logged, predictions, run
+from tests.support.words import WORDS
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -15,7 +15,7 @@ from data_utils.errors import UserError
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.training.assemble import assemble
 from mt_dnn.training.trainer import Trainer
-from tests.integration.runs import assert_same_weights, copy_workspace, predictions, run
+from tests.support.runs import assert_same_weights, copy_workspace, predictions, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -13,7 +13,7 @@ import mt_dnn
 from data_utils.errors import UserError
 from mt_dnn.training import trainer as trainer_module
 from mt_dnn.training.trainer import Trainer
-from tests.integration.runs import assert_same_weights, copy_workspace, logged, predictions, run
+from tests.support.runs import assert_same_weights, copy_workspace, logged, predictions, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

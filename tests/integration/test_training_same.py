@@ -17,7 +17,7 @@ from mt_dnn.devices import build_accelerator
 from mt_dnn.randomness import step_seed
 from mt_dnn.training.assemble import assemble, build_loader
 from mt_dnn.training.trainer import Trainer
-from tests.integration.runs import assert_same_weights, logged, run
+from tests.support.runs import assert_same_weights, logged, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

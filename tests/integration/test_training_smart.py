@@ -11,7 +11,7 @@ from torch import Tensor
 from data_utils.collator import Batch
 from mt_dnn.config.run import MixingConfig
 from mt_dnn.training.trainer import Trainer
-from tests.integration.runs import logged, run
+from tests.support.runs import logged, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from data_utils.task_def import TaskDef
 from mt_dnn.task_types import load_tasks
-from tests.unit.tables import FILE
-from tests.unit.toy import MASK, Toy, embeddings
+from tests.support.table_file import FILE
+from tests.support.toy_network import MASK, Toy, embeddings
 
 
 @pytest.fixture

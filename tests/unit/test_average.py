@@ -15,8 +15,8 @@ from data_utils.errors import UserError
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.publish.average import average, mean
 from mt_dnn.runs.run_dir import read_scores
-from tests.tiny import tiny_encoder_folder
-from tests.unit.model_folders import tasks_of, write_model
+from tests.support.encoders import tiny_encoder_folder
+from tests.support.model_folders import tasks_of, write_model
 
 TASKS = """\
 pair: {data_format: PremiseAndOneHypothesis, task_type: Classification, labels: [same, other], metric_meta: [ACC]}

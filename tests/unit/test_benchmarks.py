@@ -16,7 +16,8 @@ from benchmarks import common, memory, prepare, smart_cost, throughput
 from benchmarks.common import BenchmarkRow, Settings, compare, in_turn, isolated
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from tests.tiny import WORDS, tiny_encoder_folder
+from tests.support.encoders import tiny_encoder_folder
+from tests.support.words import WORDS
 
 
 def write_split(path: Path, rows: int, rng: np.random.Generator) -> None:

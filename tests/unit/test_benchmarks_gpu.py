@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel
 
 from benchmarks import gpu, gpu_cases, gpu_probes, gpu_stages
 from data_utils.collator import Batch
-from tests.tiny import tiny_encoder_folder
+from tests.support.encoders import tiny_encoder_folder
 
 
 def test_a_stage_has_its_own_limit_or_the_usual_one():

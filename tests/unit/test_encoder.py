@@ -9,7 +9,7 @@ from torch import Tensor
 
 from data_utils.errors import UserError
 from mt_dnn.encoders.encoder import Encoder, load_encoder
-from tests.tiny import ARCHITECTURES, VOCAB, tiny_encoder
+from tests.support.encoders import ARCHITECTURES, VOCAB, tiny_encoder
 
 WITH_TOKEN_TYPES = {"bert", "electra", "albert", "nezha"}
 WITHOUT_SDPA = {"deberta-v2", "mpnet", "nezha"}

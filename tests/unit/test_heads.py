@@ -19,7 +19,7 @@ from mt_dnn.heads.pooled import (
     sequence_head,
 )
 from mt_dnn.heads.san import SANHead
-from tests.tiny import tiny_encoder
+from tests.support.encoders import tiny_encoder
 
 N, T, H = 3, 5, 4
 LENGTHS = [5, 2, 3]

@@ -11,7 +11,7 @@ from data_utils.errors import UserError
 from data_utils.formats import FORMATS, DataFormat
 from data_utils.labels import CLASS_PER_EXAMPLE, LabelKind, LabelSpec, LabelUnit
 from mt_dnn.task_types import TASK_TYPES, TaskType
-from tests.unit.task_files import refused
+from tests.support.task_files import refused
 
 ONE_CLASS = ("Regression",)
 NO_LABELS = ("MaskLM", "Regression", "Span", "SpanYN")

@@ -26,7 +26,8 @@ from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalConfig, ProximalTeacher
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, checked
 from mt_dnn.training.optim import parameter_groups
-from tests.tiny import ARCHITECTURES, WORDS, tiny_encoder, tiny_tokenizer, vocabulary
+from tests.support.encoders import ARCHITECTURES, tiny_encoder
+from tests.support.words import WORDS, tiny_tokenizer, vocabulary
 
 FORMAT = FORMATS.get("MLM")
 

@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 
 from data_utils.errors import UserError
 from data_utils.metrics import METRICS, Metric, Undefined
-from tests.unit.scores import reported, score
+from tests.support.scores import reported, score
 
 GOLD = [1, 1, 1, 0, 0, 0, 0, 1]
 GUESS = [1, 1, 0, 0, 0, 1, 0, 0]  # 2 true and 1 false positive, 3 true and 2 false negatives

@@ -6,7 +6,7 @@ import pytest
 
 from data_utils.errors import UserError
 from data_utils.metrics.answers import answer_tokens
-from tests.unit.scores import score
+from tests.support.scores import score
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import seqeval.metrics as seqeval
 
-from tests.unit.scores import reported, score
+from tests.support.scores import reported, score
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 OUT, B_PER, I_PER, B_LOC, I_LOC = range(5)

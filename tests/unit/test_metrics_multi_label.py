@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from tests.unit.scores import reported, score
+from tests.support.scores import reported, score
 
 LABELS = ("politics", "sport", "science", "travel")
 GOLD = [{0}, {1, 2}, set(), {0, 2}, {2}]

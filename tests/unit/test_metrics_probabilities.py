@@ -11,7 +11,7 @@ from sklearn.calibration import calibration_curve
 
 from data_utils.errors import UserError
 from data_utils.metrics import METRICS
-from tests.unit.scores import reported, score
+from tests.support.scores import reported, score
 
 # AUC: the share of (positive, negative) pairs that the scores put in order.
 

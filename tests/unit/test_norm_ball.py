@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mt_dnn.objective.norm_ball import norms, project, random_signs_like, unit
-from tests.unit.toy import BALLS, MASK, E, N, T, embeddings, generator
+from tests.support.toy_network import BALLS, MASK, E, N, T, embeddings, generator
 
 
 @pytest.mark.parametrize(("norm", "scope"), BALLS)

@@ -16,7 +16,7 @@ from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import LossTerms, Objective
 from mt_dnn.task_types import TASK_TYPES
-from tests.tiny import VOCAB, tiny_encoder
+from tests.support.encoders import VOCAB, tiny_encoder
 
 KINDS = {"c": ("Classification", 3), "r": ("Regression", 1), "k": ("Ranking", 2)}
 LABELS = {

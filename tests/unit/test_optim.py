@@ -20,7 +20,7 @@ from mt_dnn.training.optim import (
     schedule,
     set_learning_rate,
 )
-from tests.tiny import tiny_encoder
+from tests.support.encoders import tiny_encoder
 
 CPU = torch.device("cpu")
 

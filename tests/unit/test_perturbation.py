@@ -10,7 +10,17 @@ from torch import nn
 from mt_dnn.config.smart import PRESETS
 from mt_dnn.objective.norm_ball import norms
 from mt_dnn.objective.smoothness import perturbation, smoothness_loss
-from tests.unit.toy import BALLS, MASK, N, config, delta_of, embeddings, generator, measure, run
+from tests.support.toy_network import (
+    BALLS,
+    MASK,
+    N,
+    config,
+    delta_of,
+    embeddings,
+    generator,
+    measure,
+    run,
+)
 
 
 @pytest.mark.parametrize(("norm", "scope"), BALLS)

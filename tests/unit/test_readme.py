@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.tiny import tiny_encoder_folder
+from tests.support.encoders import tiny_encoder_folder
 from tests.unit.documents import PAGES, README, ROOT, blocks, run_command, table
 
 

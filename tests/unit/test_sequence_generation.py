@@ -18,7 +18,7 @@ from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalTeacher
 from mt_dnn.task_types import checked
 from mt_dnn.task_types.sequence_generation import SequenceGeneration
-from tests.tiny import tiny_encoder
+from tests.support.encoders import tiny_encoder
 from tests.unit.test_task_types import Words
 
 V, EOS = 60, 1

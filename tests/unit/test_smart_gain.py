@@ -31,7 +31,7 @@ from mt_dnn.objective.norm_ball import norms
 from mt_dnn.objective.smoothness import smoothness_loss
 from mt_dnn.task_types import Prediction
 from mt_dnn.training.trainer import Trainer
-from tests.tiny import VOCAB, tiny_encoder
+from tests.support.encoders import VOCAB, tiny_encoder
 
 SMALL = Settings(runs="", rows=6, batch_size=4, draws=2)
 LENGTHS = torch.tensor([7, 5, 2, 6])

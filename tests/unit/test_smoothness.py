@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mt_dnn.objective.smoothness import smoothness_loss
-from tests.unit.toy import MASK, config, embeddings, generator, measure, run
+from tests.support.toy_network import MASK, config, embeddings, generator, measure, run
 
 # --- the term and its gradient
 

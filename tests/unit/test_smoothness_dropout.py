@@ -6,7 +6,7 @@ import torch
 
 from mt_dnn.objective.smoothness import smoothness_loss
 from mt_dnn.randomness import dropout_off, seeded_rng
-from tests.unit.toy import MASK, Toy, config, embeddings, generator, measure
+from tests.support.toy_network import MASK, Toy, config, embeddings, generator, measure
 
 
 def dropout_term(cfg, *, forward_of, seed=7):

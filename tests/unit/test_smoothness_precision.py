@@ -3,7 +3,7 @@
 import torch
 
 from mt_dnn.objective.smoothness import smoothness_loss
-from tests.unit.toy import MASK, config, embeddings, generator, measure, run
+from tests.support.toy_network import MASK, config, embeddings, generator, measure, run
 
 
 def under_bfloat16(model, cfg):

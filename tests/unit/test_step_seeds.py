@@ -16,7 +16,7 @@ from mt_dnn.model import MTDNN
 from mt_dnn.objective import objective as objective_module
 from mt_dnn.objective.objective import Objective
 from mt_dnn.task_types import checked, mask_lm
-from tests.tiny import VOCAB, tiny_encoder
+from tests.support.encoders import VOCAB, tiny_encoder
 
 LENGTH = 12
 

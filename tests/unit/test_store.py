@@ -15,7 +15,7 @@ from data_utils.errors import UserError
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
 from data_utils.task_def import SourceDef, TaskDef
-from tests.tiny import vocabulary
+from tests.support.words import vocabulary
 
 TASK = TaskDef(
     name="t",

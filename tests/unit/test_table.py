@@ -17,7 +17,7 @@ from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import SUFFIXES, footer, latex, markdown
 from mt_dnn.tables.results import append_line
 from mt_dnn.tables.runs import start_process
-from tests.unit.tables import results
+from tests.support.table_file import results
 
 ROOT = Path(__file__).parents[2]
 

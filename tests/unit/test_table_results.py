@@ -17,7 +17,7 @@ from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import footer, grids, table_csv
 from mt_dnn.tables.results import append_line, read_results, read_run
 from mt_dnn.tables.table_plots import plot_table
-from tests.unit.tables import results
+from tests.support.table_file import results
 
 # Results
 

@@ -6,7 +6,7 @@ import pytest
 
 from data_utils.errors import UserError
 from data_utils.task_def import dataset_name, split_role
-from tests.unit.task_files import NUMBER, PAIR
+from tests.support.task_files import NUMBER, PAIR
 
 
 def test_labels_that_are_no_labels(load):

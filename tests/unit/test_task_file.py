@@ -6,7 +6,7 @@ import pytest
 
 from data_utils.errors import UserError
 from mt_dnn.task_types import load_tasks
-from tests.unit.task_files import NUMBER, PAIR, refused
+from tests.support.task_files import NUMBER, PAIR, refused
 
 
 def test_the_defaults(load):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.task_files import PAIR, refused
+from tests.support.task_files import PAIR, refused
 
 # Tasks that build on others.
 

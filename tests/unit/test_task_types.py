@@ -20,7 +20,7 @@ from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.heads.pooled import PooledHead
 from mt_dnn.task_types import TASK_TYPES, TaskType, checked
-from tests.tiny import tiny_encoder
+from tests.support.encoders import tiny_encoder
 
 ENCODER = tiny_encoder()
 H, T = ENCODER.hidden_size, 4

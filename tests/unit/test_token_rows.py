@@ -13,7 +13,7 @@ from data_utils.store import TaskStore, ensure_store
 from data_utils.task_def import TaskDef
 from data_utils.token_rows import export_rows
 from mt_dnn.task_types import checked
-from tests.tiny import tiny_tokenizer
+from tests.support.words import tiny_tokenizer
 
 PAIR = ("PremiseAndOneHypothesis", "Classification", {"labels": ("no", "yes"), "n_class": 2})
 PICK = ("PremiseAndMultiHypothesis", "Ranking", {"n_class": 2})

@@ -11,7 +11,7 @@ import numpy as np
 from data_utils.formats import FORMATS
 from data_utils.sources import FileSource
 from mt_dnn.task_types import load_tasks
-from tests.tiny import WORDS
+from tests.support.words import WORDS
 
 TASKS = """
 nli:
