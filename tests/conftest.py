@@ -12,6 +12,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from mt_dnn.tracking.tracker import Tracker
+from tests.support.commands import command  # noqa: F401, a fixture
 from tests.support.encoders import tiny_encoder_folder
 from tests.support.workspace import TASKS, TinyConfig, run_config, write_rows
 

@@ -18,6 +18,18 @@ from tests.support.toy_network import MASK, Toy, embeddings
 
 
 @pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """The folder of a suite's downloads."""
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """The folder to which a suite's rows are written."""
+    return tmp_path / "out"
+
+
+@pytest.fixture
 def toy():
     torch.manual_seed(1)
     return Toy()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from jsonargparse import ArgumentParser
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from experiments.glue import prepare as glue_prepare
 from experiments.glue import submission as glue_submission
@@ -20,6 +18,7 @@ from experiments.glue.submission import FILES, submission
 from experiments.glue.wnli import mark_spans
 from mt_dnn.config.run import RunConfig
 from mt_dnn.task_types import load_tasks
+from tests.support.files import rows, write
 
 GLUE = Path(glue_prepare.__file__).parent
 
@@ -27,35 +26,6 @@ GLUE = Path(glue_prepare.__file__).parent
 @pytest.fixture
 def tasks():
     return load_tasks(GLUE / "tasks.yml")
-
-
-def write(folder: Path, name: str, *lines: str, encoding: str = "utf-8") -> None:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(("\n".join(lines) + "\n").encode(encoding))
-
-
-def rows(folder: Path, name: str) -> list[list[str]]:
-    text = (folder / name).read_text(encoding="utf-8")
-    return [line.split("\t") for line in text.removesuffix("\n").split("\n")]
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def run_main(module, monkeypatch, *argv: object) -> int:
-    """The exit code of the command line."""
-    monkeypatch.setattr(sys, "argv", ["prog", *map(str, argv)])
-    with pytest.raises(SystemExit) as stop:
-        run_cli(module.main)
-    return stop.value.code
 
 
 def test_all_tasks_with_the_hubs_label_order(tasks):
@@ -72,14 +42,14 @@ def test_all_tasks_with_the_hubs_label_order(tasks):
 
 def test_pair_task_with_and_without_labels(raw, out, capsys):
     header = "index\tsentence1\tsentence2"
-    write(raw, "RTE/train.tsv", header + "\tlabel", "7\tIt rains.\tIt is wet.\tentailment")
-    write(raw, "RTE/dev.tsv", header + "\tlabel", '3\tHe said "no.\tYes\u2028?\tnot_entailment')
-    write(raw, "RTE/test.tsv", header, "0\tA\tB", "1\tC\tD")
+    write(raw / "RTE/train.tsv", header + "\tlabel", "7\tIt rains.\tIt is wet.\tentailment")
+    write(raw / "RTE/dev.tsv", header + "\tlabel", '3\tHe said "no.\tYes\u2028?\tnot_entailment')
+    write(raw / "RTE/test.tsv", header, "0\tA\tB", "1\tC\tD")
     prepare(str(raw), str(out))
-    assert rows(out, "rte_train.tsv") == [["7", "entailment", "It rains.", "It is wet."]]
+    assert rows(out / "rte_train.tsv") == [["7", "entailment", "It rains.", "It is wet."]]
     # Quotation marks are text, and a Unicode line separator inside a text ends no line.
-    assert rows(out, "rte_dev.tsv") == [["3", "not_entailment", 'He said "no.', "Yes ?"]]
-    assert rows(out, "rte_test.tsv") == [["0", "", "A", "B"], ["1", "", "C", "D"]]
+    assert rows(out / "rte_dev.tsv") == [["3", "not_entailment", 'He said "no.', "Yes ?"]]
+    assert rows(out / "rte_test.tsv") == [["0", "", "A", "B"], ["1", "", "C", "D"]]
     printed = capsys.readouterr().out
     assert "rte test: 2 rows" in printed
     assert f"mnli skipped: no folder {raw / 'MNLI'}" in printed
@@ -87,21 +57,24 @@ def test_pair_task_with_and_without_labels(raw, out, capsys):
 
 def test_columns_are_found_by_name_behind_a_bom(raw, out):
     header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"
-    write(raw, "MRPC/train.tsv", header, "0\t11\t12\tone\ttwo")
-    write(raw, "MRPC/dev.tsv", header, "1\t21\t22\tthree\tfour", encoding="utf-8-sig")
-    write(raw, "MRPC/test.tsv", header.replace("Quality", "index"), "0\t31\t32\tfive\tsix")
+    write(raw / "MRPC/train.tsv", header, "0\t11\t12\tone\ttwo")
+    write(raw / "MRPC/dev.tsv", header, "1\t21\t22\tthree\tfour", encoding="utf-8-sig")
+    write(raw / "MRPC/test.tsv", header.replace("Quality", "index"), "0\t31\t32\tfive\tsix")
     prepare(str(raw), str(out))
-    assert rows(out, "mrpc_train.tsv") == [["0", "0", "one", "two"]]
-    assert rows(out, "mrpc_dev.tsv") == [["0", "1", "three", "four"]]
-    assert rows(out, "mrpc_test.tsv") == [["0", "", "five", "six"]]
+    assert rows(out / "mrpc_train.tsv") == [["0", "0", "one", "two"]]
+    assert rows(out / "mrpc_dev.tsv") == [["0", "1", "three", "four"]]
+    assert rows(out / "mrpc_test.tsv") == [["0", "", "five", "six"]]
 
 
 def test_cola_has_a_header_only_in_its_test_file(raw, out):
-    write(raw, "CoLA/train.tsv", "gj04\t1\t\tThey ran.", "gj04\t0\t*\tThey run ran.")
-    write(raw, "CoLA/test.tsv", "index\tsentence", "0\tSentence first.", "1\tBill whistled.")
+    write(raw / "CoLA/train.tsv", "gj04\t1\t\tThey ran.", "gj04\t0\t*\tThey run ran.")
+    write(raw / "CoLA/test.tsv", "index\tsentence", "0\tSentence first.", "1\tBill whistled.")
     prepare(str(raw), str(out))
-    assert rows(out, "cola_train.tsv") == [["0", "1", "They ran."], ["1", "0", "They run ran."]]
-    assert rows(out, "cola_test.tsv") == [["0", "", "Sentence first."], ["1", "", "Bill whistled."]]
+    assert rows(out / "cola_train.tsv") == [["0", "1", "They ran."], ["1", "0", "They run ran."]]
+    assert rows(out / "cola_test.tsv") == [
+        ["0", "", "Sentence first."],
+        ["1", "", "Bill whistled."],
+    ]
 
 
 def test_mnli_and_qqp_by_the_downloads_own_columns(raw, out, capsys):
@@ -109,21 +82,20 @@ def test_mnli_and_qqp_by_the_downloads_own_columns(raw, out, capsys):
     pair = f"index\tpromptID\tpairID\tgenre\t{parses}\tsentence1\tsentence2"
     cells = "31193\t31193n\tfiction\tb1\tb2\tp1\tp2"
     write(
-        raw,
-        "MNLI/dev_matched.tsv",
+        raw / "MNLI/dev_matched.tsv",
         pair + "\tlabel1\tlabel2\tgold_label",
         f"0\t{cells}\tA\tB\tneutral\tneutral\tneutral",
         f"1\t{cells}\tC\tD\tneutral\tentailment\t-",
     )
-    write(raw, "MNLI/test_mismatched.tsv", pair, f"0\t{cells}\tE\tF")
+    write(raw / "MNLI/test_mismatched.tsv", pair, f"0\t{cells}\tE\tF")
     qqp = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate"
-    write(raw, "QQP/train.tsv", qqp, "133273\t1\t2\tWhy\r?\tWho?\t0", "99\t3\t4\tbroken off")
-    write(raw, "QQP/test.tsv", "id\tquestion1\tquestion2", "0\tWho?\tHow?")
+    write(raw / "QQP/train.tsv", qqp, "133273\t1\t2\tWhy\r?\tWho?\t0", "99\t3\t4\tbroken off")
+    write(raw / "QQP/test.tsv", "id\tquestion1\tquestion2", "0\tWho?\tHow?")
     prepare(str(raw), str(out), "mnli,qqp")
-    assert rows(out, "mnli_matched_dev.tsv") == [["0", "neutral", "A", "B"]]
-    assert rows(out, "mnli_mismatched_test.tsv") == [["0", "", "E", "F"]]
-    assert rows(out, "qqp_train.tsv") == [["133273", "0", "Why ?", "Who?"]]
-    assert rows(out, "qqp_test.tsv") == [["0", "", "Who?", "How?"]]
+    assert rows(out / "mnli_matched_dev.tsv") == [["0", "neutral", "A", "B"]]
+    assert rows(out / "mnli_mismatched_test.tsv") == [["0", "", "E", "F"]]
+    assert rows(out / "qqp_train.tsv") == [["133273", "0", "Why ?", "Who?"]]
+    assert rows(out / "qqp_test.tsv") == [["0", "", "Who?", "How?"]]
     printed = capsys.readouterr().out
     assert f"{raw}/MNLI/dev_matched.tsv:3: no gold label" in printed
     assert f"{raw}/QQP/train.tsv:3: 4 columns instead of 6" in printed
@@ -131,7 +103,7 @@ def test_mnli_and_qqp_by_the_downloads_own_columns(raw, out, capsys):
 
 
 def test_missing_column_names_file_and_columns_and_writes_nothing(raw, out):
-    write(raw, "RTE/train.tsv", "index\tpremise\tsentence2\tlabel", "0\tA\tB\tentailment")
+    write(raw / "RTE/train.tsv", "index\tpremise\tsentence2\tlabel", "0\tA\tB\tentailment")
     with pytest.raises(UserError) as error:
         prepare(str(raw), str(out))
     assert str(raw / "RTE/train.tsv") in str(error.value)
@@ -142,7 +114,7 @@ def test_missing_column_names_file_and_columns_and_writes_nothing(raw, out):
 
 
 def test_training_file_without_labels_is_refused(raw, out):
-    write(raw, "WNLI/train.tsv", "index\tsentence1\tsentence2", "0\tA\tB")
+    write(raw / "WNLI/train.tsv", "index\tsentence1\tsentence2", "0\tA\tB")
     with pytest.raises(UserError, match="no column 'label'"):
         prepare(str(raw), str(out))
 
@@ -156,7 +128,7 @@ def test_training_file_without_labels_is_refused(raw, out):
 )
 def test_label_that_is_none_of_the_tasks(raw, out, file, bad, message):
     label, good = ("score", "3.5") if file.startswith("STS") else ("label", "entailment")
-    write(raw, file, f"index\tsentence1\tsentence2\t{label}", f"0\tA\tB\t{good}", bad)
+    write(raw / file, f"index\tsentence1\tsentence2\t{label}", f"0\tA\tB\t{good}", bad)
     with pytest.raises(UserError, match=message):
         prepare(str(raw), str(out))
 
@@ -164,15 +136,15 @@ def test_label_that_is_none_of_the_tasks(raw, out, file, bad, message):
 def test_test_rows_stay_though_their_labels_are_blank(raw, out):
     header = "index\tsentence1\tsentence2\tlabel"
     for split in ("dev", "test"):
-        write(raw, f"WNLI/{split}.tsv", header, "0\tA\tB\t", "1\tC\tD\t1", "2\tE\tF\t-")
+        write(raw / f"WNLI/{split}.tsv", header, "0\tA\tB\t", "1\tC\tD\t1", "2\tE\tF\t-")
     prepare(str(raw), str(out))
-    assert rows(out, "wnli_dev.tsv") == [["1", "1", "C", "D"]]
+    assert rows(out / "wnli_dev.tsv") == [["1", "1", "C", "D"]]
     test = [["0", "", "A", "B"], ["1", "1", "C", "D"], ["2", "", "E", "F"]]
-    assert rows(out, "wnli_test.tsv") == test
+    assert rows(out / "wnli_test.tsv") == test
 
 
 def test_many_skipped_lines_are_counted_and_some_shown(raw, out, capsys):
-    write(raw, "SST-2/train.tsv", "sentence\tlabel", "good\t1", *["broken"] * 30)
+    write(raw / "SST-2/train.tsv", "sentence\tlabel", "good\t1", *["broken"] * 30)
     prepare(str(raw), str(out))
     printed = capsys.readouterr().out
     assert "sst2 skipped 30 lines" in printed
@@ -181,19 +153,22 @@ def test_many_skipped_lines_are_counted_and_some_shown(raw, out, capsys):
 
 
 def test_file_with_a_header_only(raw, out):
-    write(raw, "SST-2/train.tsv", "sentence\tlabel")
+    write(raw / "SST-2/train.tsv", "sentence\tlabel")
     with pytest.raises(UserError, match="sst2 train: no rows"):
         prepare(str(raw), str(out))
 
 
-def test_nothing_found_exits_with_2(raw, out, monkeypatch, capsys):
+def test_nothing_found_exits_with_2(raw, out, command):
     raw.mkdir()
-    assert run_main(glue_prepare, monkeypatch, "--source", raw, "--out", out) == 2
-    assert f"error: nothing found in {raw}" in capsys.readouterr().err
-    assert run_main(glue_prepare, monkeypatch, "--source", raw / "no", "--out", out) == 2
-    assert "no such folder" in capsys.readouterr().err
-    assert run_main(glue_prepare, monkeypatch, "--source", raw, "--tasks", "rte,mrcp") == 2
-    assert "Did you mean 'mrpc'" in capsys.readouterr().err
+    code, _, err = command(glue_prepare.main, "--source", raw, "--out", out)
+    assert code == 2
+    assert f"error: nothing found in {raw}" in err
+    code, _, err = command(glue_prepare.main, "--source", raw / "no", "--out", out)
+    assert code == 2
+    assert "no such folder" in err
+    code, _, err = command(glue_prepare.main, "--source", raw, "--tasks", "rte,mrcp")
+    assert code == 2
+    assert "Did you mean 'mrpc'" in err
 
 
 def test_hub_rows_equal_the_downloads(out, monkeypatch):
@@ -213,9 +188,9 @@ def test_hub_rows_equal_the_downloads(out, monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", fake_load)
     prepare("hub", str(out), "rte,stsb")
-    assert rows(out, "rte_dev.tsv") == [["5", "not_entailment", "A and B", "C"]]
-    assert rows(out, "rte_test.tsv") == [["5", "", "A and B", "C"]]
-    assert rows(out, "stsb_train.tsv") == [["0", "3.800", "A", "C"]]
+    assert rows(out / "rte_dev.tsv") == [["5", "not_entailment", "A and B", "C"]]
+    assert rows(out / "rte_test.tsv") == [["5", "", "A and B", "C"]]
+    assert rows(out / "stsb_train.tsv") == [["0", "3.800", "A", "C"]]
 
 
 def test_hub_out_of_reach(out, monkeypatch):
@@ -271,13 +246,13 @@ def test_wnli_spans_that_cannot_be_told_stay_plain(sentence1, sentence2):
 def test_wnli_marked_stands_beside_the_plain_task(raw, out, capsys):
     header = "index\tsentence1\tsentence2\tlabel"
     lines = ("4\tI hit the pot and it broke.\tThe pot broke.\t1", "7\tHe left.\tShe came.\t0")
-    write(raw, "WNLI/dev.tsv", header, *lines)
+    write(raw / "WNLI/dev.tsv", header, *lines)
     prepare(str(raw), str(out), "wnli,wnli_marked")
     plain = [["4", "1", "I hit the pot and it broke.", "The pot broke."]]
     marked = [["4", "1", "I hit the pot and [it] broke.", "_The pot_ broke."]]
     same = [["7", "0", "He left.", "She came."]]
-    assert rows(out, "wnli_dev.tsv") == plain + same
-    assert rows(out, "wnli_marked_dev.tsv") == marked + same
+    assert rows(out / "wnli_dev.tsv") == plain + same
+    assert rows(out / "wnli_marked_dev.tsv") == marked + same
     assert "wnli_marked dev: spans marked in 1 of 2 pairs" in capsys.readouterr().out
 
 
@@ -293,7 +268,7 @@ def test_wnli_marked_comes_from_the_hubs_wnli(out, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", fake_load)
     prepare("hub", str(out), "wnli_marked")
     expected = [["0", "1", "The pot fell; [it] broke.", "_The pot_ broke."]]
-    assert rows(out, "wnli_marked_dev.tsv") == expected
+    assert rows(out / "wnli_marked_dev.tsv") == expected
 
 
 def predict(folder: Path, dataset: str, predictions: list, uids: list | None = None) -> None:
@@ -302,7 +277,7 @@ def predict(folder: Path, dataset: str, predictions: list, uids: list | None = N
         json.dumps({"uid": u, "prediction": p, "probabilities": [0.5, 0.5]})
         for u, p in zip(uids, predictions, strict=True)
     ]
-    write(folder, f"{dataset}.jsonl", *lines)
+    write(folder / f"{dataset}.jsonl", *lines)
 
 
 def unzip(path: Path) -> dict[str, list[str]]:
@@ -333,9 +308,9 @@ def test_submission_writes_what_glue_wants(tmp_path, tasks, capsys):
 
 def test_submission_round_trip_of_prepared_rows(raw, out, tmp_path, capsys):
     """The prepared test uids, predicted in any order, come out as GLUE's index in GLUE's order."""
-    write(raw, "WNLI/test.tsv", "index\tsentence1\tsentence2", *(f"{i}\tA\tB" for i in range(146)))
+    write(raw / "WNLI/test.tsv", "index\tsentence1\tsentence2", *(f"{i}\tA\tB" for i in range(146)))
     prepare(str(raw), str(out))
-    uids = [row[0] for row in rows(out, "wnli_test.tsv")][::-1]
+    uids = [row[0] for row in rows(out / "wnli_test.tsv")][::-1]
     predict(tmp_path, "wnli_test", [int(uid) % 2 for uid in uids], uids)
     submission(str(tmp_path), str(tmp_path / "submission.zip"))
     expected = ["index\tprediction", *(f"{i}\t{i % 2}" for i in range(146)), ""]
@@ -360,10 +335,11 @@ def test_submission_refuses(tmp_path, predictions, uids, message):
         submission(str(tmp_path), str(tmp_path / "submission.zip"))
 
 
-def test_submission_without_test_predictions_exits_with_2(tmp_path, monkeypatch, capsys):
+def test_submission_without_test_predictions_exits_with_2(tmp_path, command):
     predict(tmp_path, "rte", ["entailment"])
-    assert run_main(glue_submission, monkeypatch, "--predictions", tmp_path) == 2
-    assert "error: no predictions of GLUE test splits" in capsys.readouterr().err
+    code, _, err = command(glue_submission.main, "--predictions", tmp_path)
+    assert code == 2
+    assert "error: no predictions of GLUE test splits" in err
 
 
 @pytest.mark.parametrize("name", ["glue/single", "glue/multitask", "glue/finetune", "demo/run"])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.task_def import dataset_name
 from experiments.anli import prepare as anli_prepare
 from experiments.anli.prepare import LAYOUTS, prepare
 from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
+from tests.support.files import rows, write
 
 SUITE = Path(anli_prepare.__file__).parent
 HUB_WORDS = ["entailment", "neutral", "contradiction"]
@@ -23,27 +21,6 @@ HUB_WORDS = ["entailment", "neutral", "contradiction"]
 @pytest.fixture(scope="module")
 def tasks():
     return load_tasks(SUITE / "tasks.yml")
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def write(folder: Path, name: str, *records: dict) -> None:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-
-
-def rows(folder: Path, name: str) -> list[list[str]]:
-    text = (folder / name).read_text(encoding="utf-8")
-    return [line.split("\t") for line in text.removesuffix("\n").split("\n")]
 
 
 def anli(uid: str, label: str) -> dict:
@@ -84,29 +61,29 @@ def test_rounds_are_trained_together_and_scored_apart(raw, out, capsys):
         folder = f"anli_v1.0/R{number}"
         uids = [f"r{number}-{i}" for i in range(len(labels))]
         write(
-            raw, f"{folder}/train.jsonl", *(anli(*pair) for pair in zip(uids, labels, strict=True))
+            raw / f"{folder}/train.jsonl", *(anli(*pair) for pair in zip(uids, labels, strict=True))
         )
-        write(raw, f"{folder}/dev.jsonl", anli(f"dev{number}", "e"))
-    write(raw, "anli_v1.0/R2/test.jsonl", anli("test2", "n"))
+        write(raw / f"{folder}/dev.jsonl", anli(f"dev{number}", "e"))
+    write(raw / "anli_v1.0/R2/test.jsonl", anli("test2", "n"))
     prepare(str(raw), str(out), "anli")
     texts = ["Bo left.", "Bo is here."]
-    assert rows(out, "anli_train.tsv") == [
+    assert rows(out / "anli_train.tsv") == [
         ["r1-0", "entailment", *texts],
         ["r2-0", "neutral", *texts],
         ["r2-1", "contradiction", *texts],
         ["r3-0", "contradiction", *texts],
     ]
     for number in (1, 2, 3):
-        assert rows(out, f"anli_r{number}_dev.tsv") == [[f"dev{number}", "entailment", *texts]]
-    assert rows(out, "anli_r2_test.tsv") == [["test2", "neutral", *texts]]
+        assert rows(out / f"anli_r{number}_dev.tsv") == [[f"dev{number}", "entailment", *texts]]
+    assert rows(out / "anli_r2_test.tsv") == [["test2", "neutral", *texts]]
     printed = capsys.readouterr().out
     assert f"anli r1_test: no file {raw}/anli_v1.0/R1/test.jsonl" in printed
 
 
 def test_a_round_that_is_missing_is_named(raw, out, capsys):
-    write(raw, "anli_v1.0/R2/train.jsonl", anli("a", "e"))
+    write(raw / "anli_v1.0/R2/train.jsonl", anli("a", "e"))
     prepare(str(raw), str(out), "anli")
-    assert len(rows(out, "anli_train.tsv")) == 1
+    assert len(rows(out / "anli_train.tsv")) == 1
     printed = capsys.readouterr().out
     assert f"anli train: no file {raw}/anli_v1.0/R1/train.jsonl" in printed
     assert f"anli train: no file {raw}/anli_v1.0/R3/train.jsonl" in printed
@@ -114,18 +91,18 @@ def test_a_round_that_is_missing_is_named(raw, out, capsys):
 
 def test_snli_and_mnli_drop_pairs_that_nobody_agreed_on(raw, out, capsys):
     write(
-        raw, "snli_1.0/snli_1.0_dev.jsonl", sentences("1.jpg#2r1n", "neutral"), sentences("2", "-")
+        raw / "snli_1.0/snli_1.0_dev.jsonl", sentences("1.jpg#2r1n", "neutral"), sentences("2", "-")
     )
-    write(raw, "snli_1.0/snli_1.0_test.jsonl", sentences("3", "-"))
+    write(raw / "snli_1.0/snli_1.0_test.jsonl", sentences("3", "-"))
     for split, pair in (("train", "1e"), ("dev_matched", "2e"), ("dev_mismatched", "3e")):
-        write(raw, f"multinli_1.0/multinli_1.0_{split}.jsonl", sentences(pair, "entailment"))
+        write(raw / f"multinli_1.0/multinli_1.0_{split}.jsonl", sentences(pair, "entailment"))
     prepare(str(raw), str(out))
     texts = ["A man.", "A person."]
-    assert rows(out, "snli_dev.tsv") == [["1.jpg#2r1n", "neutral", *texts]]
-    assert rows(out, "snli_test.tsv") == [["3", "", *texts]]
-    assert rows(out, "mnli_train.tsv") == [["1e", "entailment", *texts]]
-    assert rows(out, "mnli_matched_dev.tsv") == [["2e", "entailment", *texts]]
-    assert rows(out, "mnli_mismatched_dev.tsv") == [["3e", "entailment", *texts]]
+    assert rows(out / "snli_dev.tsv") == [["1.jpg#2r1n", "neutral", *texts]]
+    assert rows(out / "snli_test.tsv") == [["3", "", *texts]]
+    assert rows(out / "mnli_train.tsv") == [["1e", "entailment", *texts]]
+    assert rows(out / "mnli_matched_dev.tsv") == [["2e", "entailment", *texts]]
+    assert rows(out / "mnli_mismatched_dev.tsv") == [["3e", "entailment", *texts]]
     printed = capsys.readouterr().out
     assert "snli skipped 1 lines" in printed
     assert f"{raw}/snli_1.0/snli_1.0_dev.jsonl:2: no gold label" in printed
@@ -134,11 +111,11 @@ def test_snli_and_mnli_drop_pairs_that_nobody_agreed_on(raw, out, capsys):
 def test_fevers_claim_is_the_hypothesis(raw, out):
     labels = ("SUPPORTS", "REFUTES", "NOT ENOUGH INFO")
     records = [fever(str(number), label) for number, label in enumerate(labels)]
-    write(raw, "nli_fever/train_fitems.jsonl", *records)
+    write(raw / "nli_fever/train_fitems.jsonl", *records)
     prepare(str(raw), str(out), "fever")
     texts = ["Bo was a man .", "Bo is a man."]
     words = ("entailment", "contradiction", "neutral")
-    assert rows(out, "fever_train.tsv") == [
+    assert rows(out / "fever_train.tsv") == [
         [str(number), word, *texts] for number, word in enumerate(words)
     ]
 
@@ -152,7 +129,7 @@ def test_fevers_claim_is_the_hypothesis(raw, out):
     ],
 )
 def test_faults_name_file_and_line_and_leave_nothing(raw, out, record, message):
-    write(raw, "anli_v1.0/R1/train.jsonl", anli("good", "e"), record)
+    write(raw / "anli_v1.0/R1/train.jsonl", anli("good", "e"), record)
     with pytest.raises(UserError, match=message):
         prepare(str(raw), str(out), "anli")
     assert not out.exists()
@@ -190,39 +167,36 @@ def test_hub_rows_equal_the_downloads(raw, out, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", fake_load)
     prepare("hub", str(out))
     texts = ["Bo left.", "Bo is here."]
-    assert rows(out, "anli_train.tsv") == [
+    assert rows(out / "anli_train.tsv") == [
         [f"train{n}", word, *texts] for n, word in zip("123", HUB_WORDS, strict=True)
     ]
-    assert rows(out, "anli_r2_dev.tsv") == [["dev2", "neutral", *texts]]
-    assert rows(out, "anli_r3_test.tsv") == [["test3", "contradiction", *texts]]
-    assert rows(out, "snli_dev.tsv") == [["0", "neutral", *texts]]
-    assert rows(out, "snli_test.tsv") == [["0", "", *texts]]
-    assert rows(out, "mnli_matched_dev.tsv") == [["31193n", "neutral", *texts]]
-    assert rows(out, "fever_train.tsv") == [
+    assert rows(out / "anli_r2_dev.tsv") == [["dev2", "neutral", *texts]]
+    assert rows(out / "anli_r3_test.tsv") == [["test3", "contradiction", *texts]]
+    assert rows(out / "snli_dev.tsv") == [["0", "neutral", *texts]]
+    assert rows(out / "snli_test.tsv") == [["0", "", *texts]]
+    assert rows(out / "mnli_matched_dev.tsv") == [["31193n", "neutral", *texts]]
+    assert rows(out / "fever_train.tsv") == [
         ["9", "contradiction", "Bo was a man .", "Bo is a man."]
     ]
 
 
-def test_hub_out_of_reach_and_other_mistakes_exit_with_2(raw, out, monkeypatch, capsys):
+def test_hub_out_of_reach_and_other_mistakes_exit_with_2(raw, out, monkeypatch, command):
     datasets = pytest.importorskip("datasets")
 
     def offline(*_: object, **__: object):
         raise ConnectionError("no route\nand more")
 
-    def code(*argv: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["prog", *map(str, argv)])
-        with pytest.raises(SystemExit) as stop:
-            run_cli(anli_prepare.main)
-        return stop.value.code
-
     monkeypatch.setattr(datasets, "load_dataset", offline)
-    assert code("--source", "hub", "--out", out, "--tasks", "anli") == 2
-    assert "'facebook/anli' cannot be loaded: no route\n" in capsys.readouterr().err
+    code, _, err = command(anli_prepare.main, "--source", "hub", "--out", out, "--tasks", "anli")
+    assert code == 2
+    assert "'facebook/anli' cannot be loaded: no route\n" in err
     raw.mkdir()
-    assert code("--source", raw, "--out", out) == 2
-    assert "error: nothing found" in capsys.readouterr().err
-    assert code("--source", raw, "--tasks", "anil") == 2
-    assert "Did you mean 'anli'" in capsys.readouterr().err
+    code, _, err = command(anli_prepare.main, "--source", raw, "--out", out)
+    assert code == 2
+    assert "error: nothing found" in err
+    code, _, err = command(anli_prepare.main, "--source", raw, "--tasks", "anil")
+    assert code == 2
+    assert "Did you mean 'anli'" in err
 
 
 @pytest.mark.parametrize("name", ["single", "multitask", "minilm"])

@@ -5,33 +5,22 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from experiments.domain_adaptation import prepare as domain_adaptation
 from experiments.domain_adaptation.prepare import PER_MILLE, TASK_FILE, prepare
 from experiments.domain_adaptation.subsets import apportion, nested_subset, subset_size
 from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
+from tests.support.files import rows, write
 
 PARTS = sorted(PER_MILLE.values())
 LABELS = ("entailment", "neutral", "contradiction")
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
 
 
 def pairs(count: int, labels: tuple[str, ...] = LABELS) -> list[list[str]]:
@@ -40,15 +29,6 @@ def pairs(count: int, labels: tuple[str, ...] = LABELS) -> list[list[str]]:
     weights = [1 / (1 + i) for i in range(len(labels))]
     chosen = rng.choices(labels, weights, k=count)
     return [[str(i), label, f"premise {i // 3}", f"claim {i}"] for i, label in enumerate(chosen)]
-
-
-def rows(path: Path) -> list[list[str]]:
-    return [line.split("\t") for line in path.read_text("utf-8").removesuffix("\n").split("\n")]
-
-
-def write(path: Path, *lines: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def snli_line(uid: int, label: str) -> str:
@@ -251,15 +231,12 @@ def test_another_seed_another_part(raw, tmp_path):
     assert first != second
 
 
-def test_nothing_found_exits_with_2(raw, monkeypatch, capsys):
+def test_nothing_found_exits_with_2(raw, command):
     raw.mkdir()
-    monkeypatch.setattr(sys, "argv", ["prog", "--source", str(raw)])
-    with pytest.raises(SystemExit) as stop:
-        run_cli(domain_adaptation.main)
-    assert stop.value.code == 2
-    captured = capsys.readouterr()
-    assert f"error: nothing found in {raw}" in captured.err
-    assert captured.out.count("snli skipped") == 1
+    code, printed, err = command(domain_adaptation.main, "--source", raw)
+    assert code == 2
+    assert f"error: nothing found in {raw}" in err
+    assert printed.count("snli skipped") == 1
 
 
 def test_a_part_is_the_whole_but_for_its_rows():

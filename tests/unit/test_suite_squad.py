@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from data_utils.canonical import clean_text
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from experiments.squad import prepare as squad
 from experiments.squad.evaluate import evaluate
@@ -19,6 +17,7 @@ from experiments.squad.prepare import TASK_FILE, prepare
 from experiments.squad.questions import cleaned_offset, nearest
 from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
+from tests.support.files import rows, write_text
 
 DOCUMENT = "\n  Warsaw\tis big.\n\nThe capital\u2028of Poland is Warsaw; it is old. "
 
@@ -32,24 +31,8 @@ def article(document: str, *entries: dict[str, Any]) -> dict[str, Any]:
     return {"title": "T", "paragraphs": [{"context": document, "qas": list(entries)}]}
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def write(path: Path, *articles: dict[str, Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"version": "1.1", "data": articles}))
-    return path
-
-
-def rows(path: Path) -> list[list[str]]:
-    return [line.split("\t") for line in path.read_text("utf-8").removesuffix("\n").split("\n")]
+def write_articles(path: Path, *articles: dict[str, Any]) -> Path:
+    return write_text(path, json.dumps({"version": "1.1", "data": articles}))
 
 
 def spans(path: Path) -> dict[str, list[str]]:
@@ -85,7 +68,7 @@ def test_nearest_occurrence():
 
 def test_offsets_hold_in_the_cleaned_document(raw, out, capsys):
     at = DOCUMENT.index
-    write(
+    write_articles(
         raw / "train-v1.1.json",
         article(
             DOCUMENT,
@@ -112,7 +95,7 @@ def test_offsets_hold_in_the_cleaned_document(raw, out, capsys):
 
 
 def test_an_offset_that_is_off_is_mended_and_named(raw, out, capsys):
-    write(
+    write_articles(
         raw / "train-v1.1.json",
         article("one two one two", entry("q1", ("two", 11), ("two", 4)), entry("q2", ("one", 6))),
     )
@@ -126,7 +109,7 @@ def test_an_offset_that_is_off_is_mended_and_named(raw, out, capsys):
 
 
 def test_answers_that_cannot_be_are_left_out_and_named(raw, out, capsys):
-    write(
+    write_articles(
         raw / "dev-v1.1.json",
         article(
             "a ::: b c",
@@ -152,7 +135,7 @@ def test_unanswerable_questions(raw, out, capsys):
     no = entry("no", is_impossible=True, plausible_answers=[{"text": "b", "answer_start": 2}])
     both = article("a b", no, entry("yes", ("b", 2), is_impossible=False))
     for name in ("train-v2.0.json", "dev-v1.1.json"):
-        write(raw / name, both)
+        write_articles(raw / name, both)
     prepare(str(raw), str(out))
     labels = [row[1] for row in rows(out / "squad2_train.tsv")]
     assert labels == ["-1:::-1:::1:::", "2:::3:::0:::b"]
@@ -164,22 +147,22 @@ def test_unanswerable_questions(raw, out, capsys):
 
 def test_ids_that_repeat_give_way_to_numbers(raw, out, capsys):
     articles = [article("a", entry("0", ("a", 0))), article("b", entry("0", ("b", 0)))]
-    write(raw / "tydiqa.goldp.en.train.json", *articles)
+    write_articles(raw / "tydiqa.goldp.en.train.json", *articles)
     prepare(str(raw), str(out), "tydiqa")
     assert spans(out / "tydiqa_train.tsv") == {"0": ["a", "a"], "1": ["b", "b"]}
     assert "ids repeat" in capsys.readouterr().out
 
 
 def test_a_file_without_answers_is_no_split(raw, out, capsys):
-    write(raw / "tydiqa_en_train.json", article("a", entry("0", ("a", 0))))
-    write(raw / "tydiqa_en_dev.json", article("a", entry("0", ("", 0))))
+    write_articles(raw / "tydiqa_en_train.json", article("a", entry("0", ("a", 0))))
+    write_articles(raw / "tydiqa_en_dev.json", article("a", entry("0", ("", 0))))
     prepare(str(raw), str(out), "tydiqa")
     assert {path.name for path in out.iterdir()} == {"tydiqa_train.tsv"}
     assert "tydiqa_en_dev.json, which has no answers" in capsys.readouterr().out
 
 
 def test_a_file_of_unanswerable_questions_is_a_split(raw, out):
-    write(raw / "dev-v2.0.json", article("a", entry("0", is_impossible=True)))
+    write_articles(raw / "dev-v2.0.json", article("a", entry("0", is_impossible=True)))
     prepare(str(raw), str(out), "squad2")
     assert rows(out / "squad2_dev.tsv")[0][1] == "-1:::-1:::1:::"
 
@@ -189,7 +172,7 @@ def test_own_split_parts_no_document_and_loses_no_question(raw, out):
         article(f"text {i % 15}", entry(f"q{i}", (str(i % 15), 5), is_impossible=False))
         for i in range(45)
     ]
-    write(raw / "squad2_dev_half.json", *articles)
+    write_articles(raw / "squad2_dev_half.json", *articles)
     prepare(str(raw), str(out), "squad2", split_dev=True)
     train, dev = rows(out / "squad2_train.tsv"), rows(out / "squad2_dev.tsv")
     assert (len(train), len(dev)) == (33, 12)
@@ -199,7 +182,7 @@ def test_own_split_parts_no_document_and_loses_no_question(raw, out):
 
 def test_own_split_leaves_the_benchmarks_alone(raw, out):
     for name in ("train", "dev"):
-        write(raw / f"{name}-v1.1.json", article("a", entry(name, ("a", 0))))
+        write_articles(raw / f"{name}-v1.1.json", article("a", entry(name, ("a", 0))))
     prepare(str(raw), str(out), "squad", split_dev=True)
     assert list(spans(out / "squad_train.tsv")) == ["train"]
     assert list(spans(out / "squad_dev.tsv")) == ["dev"]
@@ -246,7 +229,7 @@ def test_hub_rows_equal_the_files(raw, out, tmp_path, monkeypatch):
     prepare("hub", str(out), "squad2")
     entries = entry("no", is_impossible=True), entry("yes", ("b", 2), ("a\tb", 0))
     for name in ("train", "dev"):
-        write(raw / f"{name}-v2.0.json", article("a\tb", *entries))
+        write_articles(raw / f"{name}-v2.0.json", article("a\tb", *entries))
     prepare(str(raw), str(tmp_path / "files"), "squad2")
     for split in ("train", "dev"):
         name = f"squad2_{split}.tsv"
@@ -276,7 +259,7 @@ def predict(path: Path, answers: dict[str, Any]) -> str:
 
 
 def test_evaluation_counts_every_question_of_the_file(tmp_path, capsys):
-    data = write(
+    data = write_articles(
         tmp_path / "dev.json",
         article(
             "The red fox",
@@ -312,18 +295,16 @@ def test_evaluation_counts_every_question_of_the_file(tmp_path, capsys):
     [({"other": "a"}, "'other' is not a question id in"), ({"q": None}, r"p\.jsonl:1: expected")],
 )
 def test_evaluation_refuses(tmp_path, answers, message):
-    data = write(tmp_path / "dev.json", article("a", entry("q", ("a", 0))))
+    data = write_articles(tmp_path / "dev.json", article("a", entry("q", ("a", 0))))
     with pytest.raises(UserError, match=message):
         evaluate(str(data), predict(tmp_path / "p.jsonl", answers))
 
 
-def test_nothing_found_exits_with_2(raw, monkeypatch, capsys):
+def test_nothing_found_exits_with_2(raw, command):
     raw.mkdir()
-    monkeypatch.setattr(sys, "argv", ["prog", "--source", str(raw)])
-    with pytest.raises(SystemExit) as stop:
-        run_cli(squad.main)
-    assert stop.value.code == 2
-    assert f"error: nothing found in {raw}" in capsys.readouterr().err
+    code, _, err = command(squad.main, "--source", raw)
+    assert code == 2
+    assert f"error: nothing found in {raw}" in err
 
 
 @pytest.mark.parametrize("name", ["bert", "minilm"])

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS, Row
 from data_utils.sources import FileSource
@@ -17,6 +15,7 @@ from experiments.superglue.prepare import FOLDERS, prepare
 from experiments.superglue.rows import SHAPES, label_word
 from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
+from tests.support.files import rows, write
 
 SUITE = Path(superglue_prepare.__file__).parent
 PASSAGE = "Ann met Bo in Paris.\nBo left.\n@highlight\nAnn stays in Paris\n@highlight\nBo is gone"
@@ -25,28 +24,6 @@ PASSAGE = "Ann met Bo in Paris.\nBo left.\n@highlight\nAnn stays in Paris\n@high
 @pytest.fixture(scope="module")
 def tasks():
     return load_tasks(SUITE / "tasks.yml")
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def write(folder: Path, name: str, *records: dict | str) -> None:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (r if isinstance(r, str) else json.dumps(r, ensure_ascii=False) for r in records)
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
-def rows(folder: Path, name: str) -> list[list[str]]:
-    text = (folder / name).read_text(encoding="utf-8")
-    return [line.split("\t") for line in text.removesuffix("\n").split("\n")]
 
 
 def entity(text: str, *, nth: int = 0) -> dict[str, int]:
@@ -107,17 +84,17 @@ def test_all_tasks_with_the_papers_metrics(tasks):
 
 def test_pairs_and_their_labels_as_json_writes_them(raw, out, capsys):
     pair = {"question": "is it wet", "passage": 'Rain -- It is\n"wet".', "idx": 3}
-    write(raw, "BoolQ/train.jsonl", pair | {"label": True}, pair | {"label": False, "idx": 4})
-    write(raw, "BoolQ/test.jsonl", pair)
+    write(raw / "BoolQ/train.jsonl", pair | {"label": True}, pair | {"label": False, "idx": 4})
+    write(raw / "BoolQ/test.jsonl", pair)
     nli = {"premise": "It rains.", "hypothesis": "It is wet.", "idx": 0}
-    write(raw, "CB/val.jsonl", nli | {"label": "neutral"})
-    write(raw, "RTE/val.jsonl", nli | {"label": "not_entailment"})
+    write(raw / "CB/val.jsonl", nli | {"label": "neutral"})
+    write(raw / "RTE/val.jsonl", nli | {"label": "not_entailment"})
     prepare(str(raw), str(out))
     texts = ['Rain -- It is "wet".', "is it wet"]
-    assert rows(out, "boolq_train.tsv") == [["3", "true", *texts], ["4", "false", *texts]]
-    assert rows(out, "boolq_test.tsv") == [["3", "", *texts]]
-    assert rows(out, "cb_dev.tsv") == [["0", "neutral", "It rains.", "It is wet."]]
-    assert rows(out, "rte_dev.tsv") == [["0", "not_entailment", "It rains.", "It is wet."]]
+    assert rows(out / "boolq_train.tsv") == [["3", "true", *texts], ["4", "false", *texts]]
+    assert rows(out / "boolq_test.tsv") == [["3", "", *texts]]
+    assert rows(out / "cb_dev.tsv") == [["0", "neutral", "It rains.", "It is wet."]]
+    assert rows(out / "rte_dev.tsv") == [["0", "not_entailment", "It rains.", "It is wet."]]
     printed = capsys.readouterr().out
     assert "boolq train: 2 rows" in printed
     assert f"boolq dev: no file {raw / 'BoolQ/val.jsonl'}" in printed
@@ -125,43 +102,45 @@ def test_pairs_and_their_labels_as_json_writes_them(raw, out, capsys):
 
 def test_copa_asks_in_words_and_marks_the_right_alternative(raw, out, tasks):
     causes = {"premise": "I fell.", "choice1": "Ice.", "choice2": "Tea.", "question": "cause"}
-    write(raw, "COPA/train.jsonl", causes | {"label": 0, "idx": 0}, causes | {"label": 1, "idx": 1})
-    write(raw, "COPA/test.jsonl", causes | {"question": "effect", "idx": 0})
+    write(
+        raw / "COPA/train.jsonl", causes | {"label": 0, "idx": 0}, causes | {"label": 1, "idx": 1}
+    )
+    write(raw / "COPA/test.jsonl", causes | {"question": "effect", "idx": 0})
     prepare(str(raw), str(out), "copa")
     asked = "I fell. What was the cause of this?"
-    assert rows(out, "copa_train.tsv") == [
+    assert rows(out / "copa_train.tsv") == [
         ["0", "0,1", "1,0", asked, "Ice.", "Tea."],
         ["1", "0,1", "0,1", asked, "Ice.", "Tea."],
     ]
     effect = "I fell. What happened as a result?"
-    assert rows(out, "copa_test.tsv") == [["0", "0,1", "", effect, "Ice.", "Tea."]]
+    assert rows(out / "copa_test.tsv") == [["0", "0,1", "", effect, "Ice.", "Tea."]]
     assert [e.label for e in parsed(out / "copa_train.tsv", tasks["copa"])] == [[1, 0], [0, 1]]
 
 
 def test_wic_shows_the_word(raw, out):
     pair = {"word": "bed", "sentence1": "River bed.", "sentence2": "To bed.", "version": 1.1}
     places = {"start1": 6, "end1": 9, "start2": 3, "end2": 6}
-    write(raw, "WiC/val.jsonl", pair | places | {"idx": 0, "label": False})
+    write(raw / "WiC/val.jsonl", pair | places | {"idx": 0, "label": False})
     prepare(str(raw), str(out), "wic")
-    assert rows(out, "wic_dev.tsv") == [["0", "false", "bed: River bed.", "To bed."]]
+    assert rows(out / "wic_dev.tsv") == [["0", "false", "bed: River bed.", "To bed."]]
 
 
 def test_multirc_has_a_row_for_every_answer_under_its_question(raw, out):
-    write(raw, "MultiRC/val.jsonl", multirc())
-    write(raw, "MultiRC/test.jsonl", multirc(labelled=False))
+    write(raw / "MultiRC/val.jsonl", multirc())
+    write(raw / "MultiRC/test.jsonl", multirc(labelled=False))
     prepare(str(raw), str(out), "multirc")
-    dev = rows(out, "multirc_dev.tsv")
+    dev = rows(out / "multirc_dev.tsv")
     assert dev[0] == ["7-0-0", "1", "Bo left.", "Who left? Bo"]
     assert [row[:2] for row in dev[1:]] == [["7-0-1", "0"], ["7-1-0", "0"], ["7-1-1", "1"]]
     questions = {row[0].rpartition("-")[0] for row in dev}
     assert len(questions) == 2  # what MultiRCEM counts
-    assert [row[1] for row in rows(out, "multirc_test.tsv")] == [""] * 4
+    assert [row[1] for row in rows(out / "multirc_test.tsv")] == [""] * 4
 
 
 def test_record_fills_the_gap_with_every_entity_once(raw, out, tasks):
-    write(raw, "ReCoRD/val.jsonl", record())
+    write(raw / "ReCoRD/val.jsonl", record())
     prepare(str(raw), str(out), "record")
-    first, second = rows(out, "record_dev.tsv")
+    first, second = rows(out / "record_dev.tsv")
     uid, choice, answer, label, premise, *filled = second
     assert uid == "4-10"
     assert json.loads(choice) == ["Ann", "Bo", "Paris"]
@@ -177,33 +156,32 @@ def test_record_fills_the_gap_with_every_entity_once(raw, out, tasks):
 def test_record_without_answers_is_a_test_row(raw, out):
     unlabelled = record()
     unlabelled["qas"] = [{"query": "@placeholder left", "idx": 0}]
-    write(raw, "ReCoRD/test.jsonl", unlabelled)
-    write(raw, "ReCoRD/train.jsonl", record(), unlabelled)
+    write(raw / "ReCoRD/test.jsonl", unlabelled)
+    write(raw / "ReCoRD/train.jsonl", record(), unlabelled)
     prepare(str(raw), str(out), "record")
-    ((uid, _, answer, label, *_),) = rows(out, "record_test.tsv")
+    ((uid, _, answer, label, *_),) = rows(out / "record_test.tsv")
     assert (uid, answer, label) == ("4-0", "[]", "")
-    assert len(rows(out, "record_train.tsv")) == 2
+    assert len(rows(out / "record_train.tsv")) == 2
 
 
 def test_record_whose_answer_is_no_candidate_is_named(raw, out, capsys):
     stray = record()
     stray["qas"][0]["answers"] = [{"start": 0, "end": 2, "text": "Cy"}]
-    write(raw, "ReCoRD/train.jsonl", stray)
+    write(raw / "ReCoRD/train.jsonl", stray)
     prepare(str(raw), str(out), "record")
-    assert [row[0] for row in rows(out, "record_train.tsv")] == ["4-10"]
+    assert [row[0] for row in rows(out / "record_train.tsv")] == ["4-10"]
     printed = capsys.readouterr().out
     assert f"{raw}/ReCoRD/train.jsonl:1: no entity of the passage is an answer" in printed
 
 
 def test_wsc_marks_spans_by_the_place_of_their_words(raw, out):
     write(
-        raw,
-        "WSC/train.jsonl",
+        raw / "WSC/train.jsonl",
         wsc(0, "Mark", 7, "him", idx=0, label=False),
         wsc(3, "Many lies", 7, "him", idx=1, label=True),  # the text's words stand otherwise
     )
     prepare(str(raw), str(out), "wsc")
-    assert rows(out, "wsc_train.tsv") == [
+    assert rows(out / "wsc_train.tsv") == [
         ["0", "false", "[ Mark ] told Pete many lies. Pete believed * him. *"],
         ["1", "true", "Mark told Pete [ many lies. ] Pete believed * him. *"],
     ]
@@ -211,39 +189,39 @@ def test_wsc_marks_spans_by_the_place_of_their_words(raw, out):
 
 def test_tables_do_where_the_download_is_not_there(raw, out, capsys):
     header = "word\tsentence1\tsentence2\tlabel"
-    write(raw, "wic/train.tsv", header, "word: bed\tRiver bed.\tTo bed.\t0", "word: bed\tA bed.")
-    write(raw, "boolq/dev.tsv", "question\tpassage\tlabel", 'is it\tSaid "no.\t1')
+    write(raw / "wic/train.tsv", header, "word: bed\tRiver bed.\tTo bed.\t0", "word: bed\tA bed.")
+    write(raw / "boolq/dev.tsv", "question\tpassage\tlabel", 'is it\tSaid "no.\t1')
     copa = "premise\tquestion\tchoice1\tchoice2\tlabel"
-    write(raw, "copa/train.tsv", copa, "I fell.\tcause\tIce.\tTea.\t1")
-    write(raw, "cb/dev.tsv", "premise\thypothesis\tlabel", "A\tB\tcontradiction")
+    write(raw / "copa/train.tsv", copa, "I fell.\tcause\tIce.\tTea.\t1")
+    write(raw / "cb/dev.tsv", "premise\thypothesis\tlabel", "A\tB\tcontradiction")
     prepare(str(raw), str(out))
-    assert rows(out, "wic_train.tsv") == [["0", "false", "bed: River bed.", "To bed."]]
-    assert rows(out, "boolq_dev.tsv") == [["0", "true", 'Said "no.', "is it"]]
+    assert rows(out / "wic_train.tsv") == [["0", "false", "bed: River bed.", "To bed."]]
+    assert rows(out / "boolq_dev.tsv") == [["0", "true", 'Said "no.', "is it"]]
     asked = "I fell. What was the cause of this?"
-    assert rows(out, "copa_train.tsv") == [["0", "0,1", "0,1", asked, "Ice.", "Tea."]]
-    assert rows(out, "cb_dev.tsv") == [["0", "contradiction", "A", "B"]]
+    assert rows(out / "copa_train.tsv") == [["0", "0,1", "0,1", asked, "Ice.", "Tea."]]
+    assert rows(out / "cb_dev.tsv") == [["0", "contradiction", "A", "B"]]
     assert f"{raw}/wic/train.tsv:3: 2 columns instead of 4" in capsys.readouterr().out
 
 
 def test_the_download_goes_before_a_table(raw, out):
     nli = {"premise": "A", "hypothesis": "B", "label": "neutral", "idx": 5}
-    write(raw, "CB/train.jsonl", nli)
-    write(raw, "cb/train.tsv", "premise\thypothesis\tlabel", "C\tD\tentailment")
+    write(raw / "CB/train.jsonl", nli)
+    write(raw / "cb/train.tsv", "premise\thypothesis\tlabel", "C\tD\tentailment")
     prepare(str(raw), str(out), "cb")
-    assert rows(out, "cb_train.tsv") == [["5", "neutral", "A", "B"]]
+    assert rows(out / "cb_train.tsv") == [["5", "neutral", "A", "B"]]
 
 
 def test_a_table_of_nested_records_is_none(raw, out):
-    write(raw, "record/train.tsv", "passage\tquery", f"{PASSAGE!r}\t@placeholder left")
+    write(raw / "record/train.tsv", "passage\tquery", f"{PASSAGE!r}\t@placeholder left")
     with pytest.raises(UserError, match="nothing found"):
         prepare(str(raw), str(out), "record")
 
 
 def test_dev_rows_without_gold_labels_are_left_out_and_named(raw, out, capsys):
     nli = {"premise": "A", "hypothesis": "B"}
-    write(raw, "CB/val.jsonl", nli | {"idx": 0, "label": "neutral"}, nli | {"idx": 1})
+    write(raw / "CB/val.jsonl", nli | {"idx": 0, "label": "neutral"}, nli | {"idx": 1})
     prepare(str(raw), str(out), "cb")
-    assert rows(out, "cb_dev.tsv") == [["0", "neutral", "A", "B"]]
+    assert rows(out / "cb_dev.tsv") == [["0", "neutral", "A", "B"]]
     printed = capsys.readouterr().out
     assert "cb skipped 1 lines" in printed
     assert f"{raw}/CB/val.jsonl:2: no gold label" in printed
@@ -293,7 +271,7 @@ def test_dev_rows_without_gold_labels_are_left_out_and_named(raw, out, capsys):
     ],
 )
 def test_faults_name_file_and_line_and_leave_nothing(raw, out, file, line, message):
-    write(raw, file, line)
+    write(raw / file, line)
     with pytest.raises(UserError, match=message):
         prepare(str(raw), str(out))
     assert not out.exists()
@@ -354,31 +332,27 @@ def test_hub_rows_equal_the_downloads(raw, out, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", fake_load)
     prepare("hub", str(out / "hub"), ",".join(hub))
     boolq = ["true", "It is.", "is it"]
-    assert rows(out / "hub", "boolq_dev.tsv") == [["3", *boolq]]
-    assert rows(out / "hub", "boolq_test.tsv") == [["3", "", *boolq[1:]]]
-    assert rows(out / "hub", "wsc_dev.tsv") == [["2", "false", "[ a ] b c d e f g * h *"]]
+    assert rows(out / "hub" / "boolq_dev.tsv") == [["3", *boolq]]
+    assert rows(out / "hub" / "boolq_test.tsv") == [["3", "", *boolq[1:]]]
+    assert rows(out / "hub" / "wsc_dev.tsv") == [["2", "false", "[ a ] b c d e f g * h *"]]
 
-    write(raw, "COPA/val.jsonl", choice | {"label": 1, "idx": 1})
-    write(raw, "MultiRC/val.jsonl", multirc())
-    write(raw, "ReCoRD/val.jsonl", record())
+    write(raw / "COPA/val.jsonl", choice | {"label": 1, "idx": 1})
+    write(raw / "MultiRC/val.jsonl", multirc())
+    write(raw / "ReCoRD/val.jsonl", record())
     prepare(str(raw), str(out / "file"), "copa,multirc,record")
     for task in ("copa", "multirc", "record"):
-        assert rows(out / "hub", f"{task}_dev.tsv")[0] in rows(out / "file", f"{task}_dev.tsv")
-    assert rows(out / "hub", "record_test.tsv")[0][2:4] == ["[]", ""]
+        assert rows(out / "hub" / f"{task}_dev.tsv")[0] in rows(out / "file" / f"{task}_dev.tsv")
+    assert rows(out / "hub" / "record_test.tsv")[0][2:4] == ["[]", ""]
 
 
-def test_mistakes_exit_with_2(raw, out, monkeypatch, capsys):
-    def code(*argv: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["prog", *map(str, argv)])
-        with pytest.raises(SystemExit) as stop:
-            run_cli(superglue_prepare.main)
-        return stop.value.code
-
+def test_mistakes_exit_with_2(raw, out, command):
     raw.mkdir()
-    assert code("--source", raw, "--out", out) == 2
-    assert f"error: nothing found in {raw} for boolq, cb, copa" in capsys.readouterr().err
-    assert code("--source", raw, "--tasks", "multrc") == 2
-    assert "Did you mean 'multirc'" in capsys.readouterr().err
+    code, _, err = command(superglue_prepare.main, "--source", raw, "--out", out)
+    assert code == 2
+    assert f"error: nothing found in {raw} for boolq, cb, copa" in err
+    code, _, err = command(superglue_prepare.main, "--source", raw, "--tasks", "multrc")
+    assert code == 2
+    assert "Did you mean 'multirc'" in err
 
 
 @pytest.mark.parametrize("name", ["single", "minilm"])

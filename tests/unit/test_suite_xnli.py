@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.task_def import dataset_name
 from experiments.xnli import prepare as xnli_prepare
 from experiments.xnli.prepare import TRAIN_FILE, prepare
 from mt_dnn.config.parser import parse_config
 from mt_dnn.task_types import load_tasks
+from tests.support.files import rows, write
 
 SUITE = Path(xnli_prepare.__file__).parent
 LANGUAGES = [
@@ -43,27 +42,6 @@ def task():
     return load_tasks(SUITE / "tasks.yml")["xnli"]
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def write(folder: Path, name: str, *lines: str) -> None:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
-def rows(folder: Path, name: str) -> list[list[str]]:
-    text = (folder / name).read_text(encoding="utf-8")
-    return [line.split("\t") for line in text.removesuffix("\n").split("\n")]
-
-
 def pair(
     language: str, label: str, pair_id: int, *, premise: str = "", hypothesis: str = ""
 ) -> str:
@@ -85,16 +63,16 @@ def test_each_language_gets_its_rows_of_the_one_file(raw, out, capsys):
         for number, label in ((1, "neutral"), (2, "contradiction"))
         for language in LANGUAGES
     ]
-    write(raw, "XNLI-1.0/xnli.dev.tsv", HEADER, *dev)
-    write(raw, "XNLI-1.0/xnli.test.tsv", HEADER, pair("sw", "entailment", 7))
+    write(raw / "XNLI-1.0/xnli.dev.tsv", HEADER, *dev)
+    write(raw / "XNLI-1.0/xnli.test.tsv", HEADER, pair("sw", "entailment", 7))
     prepare(str(raw), str(out))
     for language in LANGUAGES:
         texts = [f"A{language}", f"B{language}"]
-        assert rows(out, f"xnli_{language}_dev.tsv") == [
+        assert rows(out / f"xnli_{language}_dev.tsv") == [
             ["1", "neutral", *texts],
             ["2", "contradiction", *texts],
         ]
-    assert rows(out, "xnli_sw_test.tsv") == [["7", "entailment", "Asw", "Bsw"]]
+    assert rows(out / "xnli_sw_test.tsv") == [["7", "entailment", "Asw", "Bsw"]]
     printed = capsys.readouterr().out
     assert f"xnli train: no file {raw / TRAIN_FILE}" in printed
     assert f"xnli zh_test: no rows of zh in {raw}/XNLI-1.0/xnli.test.tsv" in printed
@@ -102,23 +80,22 @@ def test_each_language_gets_its_rows_of_the_one_file(raw, out, capsys):
 
 def test_texts_keep_their_quotation_marks(raw, out):
     said = pair("de", "neutral", 1, premise='"Nein", sagt er.', hypothesis='Er sagt "ja')
-    write(raw, "XNLI-1.0/xnli.dev.tsv", HEADER, said, pair("de", "neutral", 2))
+    write(raw / "XNLI-1.0/xnli.dev.tsv", HEADER, said, pair("de", "neutral", 2))
     prepare(str(raw), str(out))
-    first, _ = rows(out, "xnli_de_dev.tsv")
+    first, _ = rows(out / "xnli_de_dev.tsv")
     assert first[2:] == ['"Nein", sagt er.', 'Er sagt "ja']
 
 
 def test_the_training_file_has_names_and_a_label_of_its_own(raw, out, capsys):
     write(
-        raw,
-        TRAIN_FILE,
+        raw / TRAIN_FILE,
         "premise\thypo\tlabel",
         "It rains .\tIt is dry .\tcontradictory",
         "broken off",
         "It rains .\tIt is wet .\tentailment",
     )
     prepare(str(raw), str(out))
-    assert rows(out, "xnli_train.tsv") == [
+    assert rows(out / "xnli_train.tsv") == [
         ["0", "contradiction", "It rains .", "It is dry ."],
         ["2", "entailment", "It rains .", "It is wet ."],
     ]
@@ -130,10 +107,10 @@ def test_the_training_file_has_names_and_a_label_of_its_own(raw, out, capsys):
 def test_dev_rows_without_gold_labels_are_left_out_and_named(raw, out, capsys):
     lines = [pair("fr", "-", 1), pair("fr", "neutral", 2)]
     for role in ("dev", "test"):
-        write(raw, f"XNLI-1.0/xnli.{role}.tsv", HEADER, *lines)
+        write(raw / f"XNLI-1.0/xnli.{role}.tsv", HEADER, *lines)
     prepare(str(raw), str(out))
-    assert [row[:2] for row in rows(out, "xnli_fr_dev.tsv")] == [["2", "neutral"]]
-    assert [row[:2] for row in rows(out, "xnli_fr_test.tsv")] == [["1", ""], ["2", "neutral"]]
+    assert [row[:2] for row in rows(out / "xnli_fr_dev.tsv")] == [["2", "neutral"]]
+    assert [row[:2] for row in rows(out / "xnli_fr_test.tsv")] == [["1", ""], ["2", "neutral"]]
     assert f"{raw}/XNLI-1.0/xnli.dev.tsv:2: no gold label" in capsys.readouterr().out
 
 
@@ -151,7 +128,7 @@ def test_dev_rows_without_gold_labels_are_left_out_and_named(raw, out, capsys):
     ],
 )
 def test_faults_name_file_and_line_and_leave_nothing(raw, out, file, header, line, message):
-    write(raw, file, header, line)
+    write(raw / file, header, line)
     with pytest.raises(UserError, match=message):
         prepare(str(raw), str(out))
     assert not out.exists()
@@ -176,25 +153,21 @@ def test_hub_has_a_configuration_for_each_language(out, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", fake_load)
     prepare("hub", str(out))
     assert asked == set(LANGUAGES)
-    assert rows(out, "xnli_train.tsv") == [["0", "entailment", "Aen", "train"]]
+    assert rows(out / "xnli_train.tsv") == [["0", "entailment", "Aen", "train"]]
     for language in LANGUAGES:
-        dev, test = (rows(out, f"xnli_{language}_{role}.tsv") for role in ("dev", "test"))
+        dev, test = (rows(out / f"xnli_{language}_{role}.tsv") for role in ("dev", "test"))
         assert dev == [["0", "neutral", f"A{language}", "validation"]]
         assert test == [["0", "contradiction", f"A{language}", "test"]]
 
 
-def test_mistakes_exit_with_2(raw, out, monkeypatch, capsys):
-    def code(*argv: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["prog", *map(str, argv)])
-        with pytest.raises(SystemExit) as stop:
-            run_cli(xnli_prepare.main)
-        return stop.value.code
-
+def test_mistakes_exit_with_2(raw, out, command):
     raw.mkdir()
-    assert code("--source", raw, "--out", out) == 2
-    assert f"error: nothing found in {raw} for xnli" in capsys.readouterr().err
-    assert code("--source", raw / "no", "--out", out) == 2
-    assert "no such folder" in capsys.readouterr().err
+    code, _, err = command(xnli_prepare.main, "--source", raw, "--out", out)
+    assert code == 2
+    assert f"error: nothing found in {raw} for xnli" in err
+    code, _, err = command(xnli_prepare.main, "--source", raw / "no", "--out", out)
+    assert code == 2
+    assert "no such folder" in err
 
 
 @pytest.mark.parametrize("name", ["zero_shot", "minilm"])
