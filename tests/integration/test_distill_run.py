@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,11 @@ from transformers import AutoModel, AutoTokenizer
 import mt_dnn
 import predict as command
 import prepro
-from data_utils.cli import run_cli
 from data_utils.collator import IGNORE
 from data_utils.errors import UserError
 from mt_dnn.training.trainer import Trainer
 from tests.integration.test_resume import assert_equal_runs, interrupted
+from tests.support.commands import call
 from tests.support.finished_run import read_jsonl
 from tests.support.runs import assert_same_weights, copy_workspace, lines, logged, run
 from tests.support.words import WORDS
@@ -86,7 +84,7 @@ def soft(config_in, settings, tmp_path_factory, no_figures) -> Path:
     for name in NAMES:
         args = ["--run", *teachers, "--task", name, "--input", rows / f"{name}_train.tsv"]
         args += ["--what", "logits", "--output", folder / "soft" / f"{name}_train.jsonl"]
-        assert called(command.main, "predict.py", *args, "--device", "cpu") == 0
+        assert call(command.main, *args, "--device", "cpu") == 0
     found = mt_dnn.load(teachers).logits("pair", [("a good film", "all day")])
     assert np.isfinite(found).all()
     return folder / "soft"
@@ -99,14 +97,6 @@ def no_figures():
             "mt_dnn.tracking.tracker.Tracker.figure", lambda self, tag, figure, step: None
         )
         yield
-
-
-def called(main: Callable[[], None], *argv: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(arg) for arg in argv])
-        with pytest.raises(SystemExit) as end:
-            run_cli(main)
-    return int(end.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -261,13 +251,13 @@ def test_prepro_joins_too_and_a_mistake_ends_with_code_2(data, soft, tmp_path, c
     args = ["--data.tasks", data["tasks"], "--data.data_dir", data["data_dir"]]
     args += ["--data.store_dir", tmp_path / "store", "--data.max_seq_len", LONG]
     args += ["--model.encoder", settings["model"]["encoder"]]
-    assert called(prepro.main, "prepro.py", *args, "--distill.soft_labels", soft) == 0
+    assert call(prepro.main, *args, "--distill.soft_labels", soft) == 0
     out = capsys.readouterr().out
     assert out.count("with soft labels (0 lines of their file unused)") == len(NAMES)
     folders = {path.name for path in (tmp_path / "store").iterdir()}
     assert {name for name in folders if name.endswith("_dev")} == {f"{n}_dev" for n in NAMES}
     assert len([name for name in folders if "_train-soft-" in name]) == len(NAMES)
-    assert called(prepro.main, "prepro.py", *args, "--distill.soft_labels", tmp_path) == 2
+    assert call(prepro.main, *args, "--distill.soft_labels", tmp_path) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: distill.soft_labels: none of these files exists:")
     assert "Traceback" not in err

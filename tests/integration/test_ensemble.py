@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from torch import nn
 from transformers import AutoTokenizer, BertTokenizer
 
 import mt_dnn
-import predict as command
-from data_utils.cli import run_cli
+import predict
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config.bounds import resolve_config
@@ -26,6 +24,7 @@ from mt_dnn.runs.run_dir import save_model_folder
 from mt_dnn.runs.stores import select_tasks
 from mt_dnn.task_types import TASK_TYPES, load_tasks
 from mt_dnn.training.assemble import build_model
+from tests.support.commands import Command
 from tests.support.words import vocabulary
 from tests.support.workspace import TASKS
 
@@ -116,17 +115,9 @@ def test_a_task_that_shares_a_head_is_answered_by_every_member(runs, tmp_path):
 
 
 @pytest.fixture
-def cli(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
-    """``predict.py`` in this process: exit code, stdout, stderr."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, args), "--device", "cpu"])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            run_cli(command.main)
-        return int(end.value.code or 0), *capsys.readouterr()
-
-    return call
+def cli(command: Command) -> Command:
+    """``predict.py`` in this process."""
+    return lambda *args: command(predict.main, *args, "--device", "cpu")
 
 
 def test_the_command_takes_several_runs(runs, cli, workspace):

@@ -21,7 +21,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import mt_dnn
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.from_mt_dnn import importer as module
@@ -553,23 +552,18 @@ def test_settings_of_mt_dnns_own_classes_are_read_without_them(load, state, tmp_
 # --- The command ---------------------------------------------------------------------------------
 
 
-def test_the_command(load, state, workspace, encoder_folder, tmp_path, monkeypatch, capsys):
+def test_the_command(load, state, workspace, encoder_folder, tmp_path, command):
     torch.save({"state": state}, tmp_path / "model.pt")
     words = ["--checkpoint", tmp_path / "model.pt", "--tasks", workspace / "tasks.yml"]
     words += ["--encoder", encoder_folder, "--out", tmp_path / "out", "--max_seq_len", 64]
-    monkeypatch.setattr(sys, "argv", ["import_checkpoint", *map(str, words)])
-    for code in (0, 2):  # the second time the folder is there
-        with pytest.raises(SystemExit) as end:
-            run_cli(module.main)
-        out, err = capsys.readouterr()
-        assert end.value.code == code
-        if code == 0:
-            assert "head score  scoring_list.1.* on bert.pooler.dense.*, tanh\n" in out
-            assert "expected    1  bert.embeddings.position_ids\n" in out
-            assert err == ""
-        else:
-            assert err.startswith("error: --out: ")
-            assert err.count("\n") == 1
+    code, out, err = command(module.main, *words)
+    assert (code, err) == (0, "")
+    assert "head score  scoring_list.1.* on bert.pooler.dense.*, tanh\n" in out
+    assert "expected    1  bert.embeddings.position_ids\n" in out
+    code, _, err = command(module.main, *words)  # the folder exists now
+    assert code == 2
+    assert err.startswith("error: --out: ")
+    assert err.count("\n") == 1
 
 
 def test_help_needs_no_torch():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,33 +13,16 @@ from safetensors.torch import load_file
 
 import mt_dnn
 import predict
-from data_utils.cli import run_cli
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.publish import average, export
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training.checkpoint import checkpoint_folders
 from mt_dnn.training.trainer import Trainer
+from tests.support.commands import Command
 from tests.support.finished_run import Run
 from tests.support.workspace import TinyConfig
 
-Cli = Callable[..., tuple[int, str, str]]
 PAIR = ("a dog in the garden", "the cat is asleep")
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """A module's command in this process: exit code, stdout, stderr."""
-
-    def call(module, *args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, args)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            run_cli(module.main)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +46,11 @@ def best(run: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors") | load_file(folder / "heads.safetensors")
 
 
-def test_the_encoder_of_a_run(run: Run, predictor: Predictor, cli: Cli, tmp_path: Path) -> None:
+def test_the_encoder_of_a_run(
+    run: Run, predictor: Predictor, command: Command, tmp_path: Path
+) -> None:
     out = tmp_path / "new" / "encoder"
-    code, said, err = cli(export, "--run", run.folder, "--out", out)
+    code, said, err = command(export.main, "--run", run.folder, "--out", out)
     assert (code, err) == (0, "")
     assert said == f"written: {out}; load it with AutoModel; its outputs equal the run's\n"
     tokenizer = hf.AutoTokenizer.from_pretrained(out)
@@ -79,11 +63,11 @@ def test_the_encoder_of_a_run(run: Run, predictor: Predictor, cli: Cli, tmp_path
     assert [path.name for path in out.parent.iterdir()] == ["encoder"]
 
 
-def test_a_task_of_a_run(two_runs: list[Path], cli: Cli, tmp_path: Path) -> None:
+def test_a_task_of_a_run(two_runs: list[Path], command: Command, tmp_path: Path) -> None:
     predictor = mt_dnn.load(two_runs[0])
     for task in ("pair", "score"):
         out = tmp_path / task
-        code, said, err = cli(export, "--run", two_runs[0], "--task", task, "--out", out)
+        code, said, err = command(export.main, "--run", two_runs[0], "--task", task, "--out", out)
         assert (code, err) == (0, "")
         assert "load it with AutoModelForSequenceClassification;" in said
         tokenizer = hf.AutoTokenizer.from_pretrained(out)
@@ -99,8 +83,10 @@ def test_a_task_of_a_run(two_runs: list[Path], cli: Cli, tmp_path: Path) -> None
             assert "pair | ACC | " in (out / "README.md").read_text()
 
 
-def test_the_candidates_of_a_run(two_runs: list[Path], cli: Cli, tmp_path: Path) -> None:
-    code, _, err = cli(export, "--run", two_runs[0], "--task", "pick", "--out", tmp_path / "out")
+def test_the_candidates_of_a_run(two_runs: list[Path], command: Command, tmp_path: Path) -> None:
+    code, _, err = command(
+        export.main, "--run", two_runs[0], "--task", "pick", "--out", tmp_path / "out"
+    )
     assert (code, err) == (0, "")
     question, *answers = "where is the dog", "in the garden", "a king", "the cat is old"
     tokenizer = hf.AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -112,7 +98,9 @@ def test_the_candidates_of_a_run(two_runs: list[Path], cli: Cli, tmp_path: Path)
     torch.testing.assert_close(logits[0], torch.from_numpy(own), rtol=1e-5, atol=1e-6)
 
 
-def test_mistakes_end_with_code_2_and_leave_nothing(run: Run, cli: Cli, tmp_path: Path) -> None:
+def test_mistakes_end_with_code_2_and_leave_nothing(
+    run: Run, command: Command, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("all of it")
@@ -129,7 +117,7 @@ def test_mistakes_end_with_code_2_and_leave_nothing(run: Run, cli: Cli, tmp_path
         (["--run", run.folder, "--out", run.folder, "--overwrite"], "contains the input model"),
         (["--run", run.folder], "the following arguments are required: --out"),
     ):
-        code, said, err = cli(export, *args)
+        code, said, err = command(export.main, *args)
         assert (code, said) == (2, ""), err
         assert message in err
     for args, message in (
@@ -141,7 +129,7 @@ def test_mistakes_end_with_code_2_and_leave_nothing(run: Run, cli: Cli, tmp_path
         ),
         (["--run", run.folder, run.folder, "--out", tmp_path / "full"], "is not empty"),
     ):
-        code, said, err = cli(average, *args)
+        code, said, err = command(average.main, *args)
         assert (code, said) == (2, ""), err
         assert message in err
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "thesis.txt"]
@@ -149,19 +137,21 @@ def test_mistakes_end_with_code_2_and_leave_nothing(run: Run, cli: Cli, tmp_path
 
 
 def test_runs_of_other_tasks_are_not_averaged(
-    run: Run, two_runs: list[Path], cli: Cli, tmp_path: Path
+    run: Run, two_runs: list[Path], command: Command, tmp_path: Path
 ) -> None:
-    code, _, err = cli(average, "--run", run.folder, two_runs[0], "--out", tmp_path / "out")
+    code, _, err = command(
+        average.main, "--run", run.folder, two_runs[0], "--out", tmp_path / "out"
+    )
     assert code == 2
     assert "tasks: ['nli', 'rank', 'sim', 'tone'] and ['pair', 'pick', 'score']" in err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_are_averaged_and_their_mean_is_a_model(
-    two_runs: list[Path], cli: Cli, tmp_path: Path, config_in: Callable[[Path], TinyConfig]
+    two_runs: list[Path], command: Command, tmp_path: Path, config_in: Callable[[Path], TinyConfig]
 ) -> None:
     out = tmp_path / "soup"
-    code, said, err = cli(average, "--run", *two_runs, "--out", out)
+    code, said, err = command(average.main, "--run", *two_runs, "--out", out)
     assert (code, err) == (0, "")
     assert said.splitlines() == [
         "averaged:",
@@ -173,20 +163,26 @@ def test_two_runs_are_averaged_and_their_mean_is_a_model(
     for name, tensor in found.items():
         assert torch.equal(tensor, ((one[name].double() + two[name].double()) / 2).float()), name
     (tmp_path / "rows.tsv").write_text("\t".join(PAIR) + "\n")
-    code, said, _ = cli(predict, "--run", out, "--task", "pair", "--input", tmp_path / "rows.tsv")
+    code, said, _ = command(
+        predict.main, "--run", out, "--task", "pair", "--input", tmp_path / "rows.tsv"
+    )
     assert code == 0
     assert json.loads(said)["prediction"] == mt_dnn.load(out).predict("pair", [PAIR])[0].label
     again = Trainer(config_in(tmp_path / "runs")(model={"init_from": str(out)}))
     state = again.model.state_dict()
     assert torch.equal(state["heads.pair.output.weight"], found["pair.output.weight"])
-    code, _, _ = cli(export, "--run", out, "--task", "pair", "--out", tmp_path / "published")
+    code, _, _ = command(
+        export.main, "--run", out, "--task", "pair", "--out", tmp_path / "published"
+    )
     assert code == 0
 
 
 def test_the_checkpoints_of_a_run_are_averaged(
-    two_runs: list[Path], cli: Cli, tmp_path: Path
+    two_runs: list[Path], command: Command, tmp_path: Path
 ) -> None:
-    code, said, err = cli(average, "--run", two_runs[0], "--checkpoints", "--out", tmp_path / "out")
+    code, said, err = command(
+        average.main, "--run", two_runs[0], "--checkpoints", "--out", tmp_path / "out"
+    )
     assert (code, err) == (0, "")
     folders = checkpoint_folders(two_runs[0])
     assert len(folders) == 2
