@@ -16,7 +16,6 @@ from transformers import AutoTokenizer, BertTokenizer
 import mt_dnn
 import predict
 from data_utils.errors import UserError
-from data_utils.task_def import TaskDef
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.inference.ensemble import Ensemble
@@ -25,6 +24,7 @@ from mt_dnn.runs.stores import select_tasks
 from mt_dnn.task_types import TASK_TYPES, load_tasks
 from mt_dnn.training.assemble import build_model
 from tests.support.commands import Command
+from tests.support.tasks import make_task
 from tests.support.words import vocabulary
 from tests.support.workspace import TASKS
 
@@ -215,18 +215,7 @@ def test_texts_are_written_by_one_run():
     class Writer(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            where = "tasks.yml:1: task 't'"
-            self.tasks = {
-                "t": TaskDef(
-                    "t",
-                    "PremiseOnly",
-                    "SequenceGeneration",
-                    0,
-                    ("ACC",),
-                    "ACC",
-                    where=where,
-                )
-            }
+            self.tasks = {"t": make_task("SequenceGeneration")}
             self.task_types = {"t": TASK_TYPES.get("SequenceGeneration")}
 
     class Batch:

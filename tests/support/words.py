@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import transformers as hf
 
@@ -59,3 +60,12 @@ def tiny_tokenizer(folder: str | Path) -> Path:
     tokenizer = hf.BertTokenizer(vocab=vocabulary(), do_lower_case=True, model_max_length=128)
     tokenizer.save_pretrained(folder)
     return Path(folder)
+
+
+class Words:
+    """A tokenizer that only decodes: the ids themselves, with blanks between."""
+
+    eos_token_id = 1
+
+    def decode(self, ids: list[int], **_: Any) -> str:
+        return " ".join(map(str, ids))

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks import common, memory, prepare, smart_cost, throughput
 from benchmarks.common import BenchmarkRow, Settings, compare, in_turn, isolated
-from data_utils.collator import Batch
 from data_utils.errors import UserError
+from tests.support.batches import make_batch
 from tests.support.encoders import tiny_encoder_folder
 from tests.support.words import WORDS
 
@@ -86,11 +85,7 @@ def test_unsorted_batches_have_the_same_examples_and_sizes():
 
 
 def test_padding_is_the_share_of_cells_without_a_token():
-    def batch(*rows):
-        mask = torch.tensor(rows)
-        return Batch(task="pairs", uids=["0"] * len(mask), input_ids=mask, attention_mask=mask)
-
-    assert throughput.padding([batch([1, 1], [1, 0]), batch([1, 1, 1, 0])]) == 25.0  # 2 of 8
+    assert throughput.padding([make_batch([2, 1]), make_batch([3], width=4)]) == 25.0  # 2 of 8
 
 
 def test_trainer_and_bare_loop_train_on_the_same_batches(settings, tmp_path, monkeypatch):

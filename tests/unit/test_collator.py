@@ -12,8 +12,8 @@ from data_utils.collator import IGNORE, Batch, collate, make_batch, pad
 from data_utils.columns import to_arrow
 from data_utils.sources import find_source
 from data_utils.store import ensure_store
-from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable
+from tests.support.tasks import make_task
 
 PAD = 9
 
@@ -122,7 +122,7 @@ def test_the_stores_own_pad_id_is_used(encoder_folder, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
     tokenizer.pad_token = "zero"  # any id but 0, which would come by itself
     (tmp_path / "t_dev.tsv").write_text("a\t1\tabout above\nb\t0\ta\n")
-    task = TaskDef("t", "PremiseOnly", "Classification", 2, ("ACC",), "ACC")
+    task = make_task(n_class=2)
     store = ensure_store(
         task,
         "dev",

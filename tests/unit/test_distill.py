@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data_utils.collator import Batch
+from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import DistillConfig, RunConfig
@@ -21,14 +21,14 @@ from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import Objective
 from mt_dnn.objective.supervised import distillation_loss, teacher_weight
 from mt_dnn.task_types import TASK_TYPES
-from tests.unit.test_objective import KINDS, make_batch, make_model, move
-from tests.unit.test_task_types import CANDIDATES, LABELS, make
-from tests.unit.test_task_types import make_batch as candidates_batch
-from tests.unit.test_token_types import LABELS as TOKEN_LABELS
-from tests.unit.test_token_types import STARTS
-from tests.unit.test_token_types import batch as token_batch
+from tests.support.batches import make_batch
+from tests.support.tasks import make_kind
+from tests.support.three_tasks import KINDS, make_model, move, task_batch
+from tests.support.token_labels import LABELS as TOKEN_LABELS
+from tests.support.token_labels import STARTS, word_batch
 
 B, C = 5, 4
+RANKED = [[0, 1, IGNORE], [1, 0, 0], [1, IGNORE, IGNORE]]
 
 
 def mean(name: str) -> Callable[[Tensor, Tensor], Tensor]:
@@ -180,10 +180,10 @@ def test_these_can_be_distilled():
 
 @pytest.mark.parametrize("absent", [0.0, float("nan"), float("inf")])
 def test_absent_candidates_are_not_looked_at(absent):
-    kind = make("Ranking")
+    kind = make_kind("Ranking")
     values = [[0.0, 2.0, absent], [1.0, 0.0, 0.0], [7.0, absent, absent]]
     student = torch.tensor(values, requires_grad=True)
-    batch = candidates_batch(LABELS, CANDIDATES)
+    batch = make_batch([4] * 6, candidates=[2, 3, 1], labels=RANKED)
     batch.soft_labels = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [3.0, 0.0, 0.0]])
     teacher = kind.soft_logits(student, batch)
     loss = distillation_loss(
@@ -200,10 +200,10 @@ def test_absent_candidates_are_not_looked_at(absent):
 
 
 def test_words_are_distilled_at_their_first_sub_words():
-    kind = make("SequenceLabeling")
+    kind = make_kind("SequenceLabeling")
     generator = torch.Generator().manual_seed(0)
     student, soft = torch.randn(2, 2, 5, 3, generator=generator)
-    batch = token_batch(TOKEN_LABELS, STARTS)
+    batch = word_batch(TOKEN_LABELS, STARTS)
     batch.soft_labels = soft[:, :4]  # narrower than logits that batch.pad_multiple widened
     student.requires_grad_()
     teacher = kind.soft_logits(student, batch)
@@ -223,7 +223,7 @@ def test_words_are_distilled_at_their_first_sub_words():
 
 
 def taught(task: str) -> Batch:
-    batch = make_batch(task)
+    batch = task_batch(task)
     shape = {"c": (3, 3), "r": (3, 1), "k": (3, 2)}[task]
     soft = torch.randn(shape, generator=torch.Generator().manual_seed(4))
     return dataclasses.replace(batch, soft_labels=soft)
@@ -254,7 +254,9 @@ def test_the_terms_add_up_with_their_weights(task):
 def test_the_tasks_own_kd_loss_else_the_types(task, name):
     """``adv_loss`` is another matter."""
     options = {"kd_loss": "js"} if name == "js" else {"adv_loss": "hellinger"}
-    model = make_model(dropout=False, **options)
+    model = make_model(dropout=False)
+    kind = model.task_types[task]
+    kind.task = dataclasses.replace(kind.task, **options)
     batch = taught(task)
     expected = DIVERGENCES.get(name)(batch.soft_labels, model(batch), mask=batch.candidate_mask)
     found = objective(model)(batch, seed=1).distill
@@ -264,9 +266,9 @@ def test_the_tasks_own_kd_loss_else_the_types(task, name):
 @pytest.mark.parametrize("task", KINDS)
 def test_a_batch_without_teacher_and_a_term_that_is_off_have_plain_losses(task):
     model = make_model(dropout=True)
-    plain = Objective(model, resolve_config(RunConfig()))(make_batch(task), seed=1)
+    plain = Objective(model, resolve_config(RunConfig()))(task_batch(task), seed=1)
     for terms in (
-        objective(model)(make_batch(task), seed=1),
+        objective(model)(task_batch(task), seed=1),
         objective(model, weight=0.0)(taught(task), seed=1),
         objective(model, soft_labels=None)(taught(task), seed=1),
     ):

@@ -22,11 +22,7 @@ from mt_dnn.inference.evaluate import (
 )
 from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType
 from mt_dnn.training.assemble import assemble
-
-
-def task(name: str = "t", kind: str = "Classification", **options) -> TaskDef:
-    options = {"metrics": ("ACC",), "metric_for_best": "ACC", "n_class": 3} | options
-    return TaskDef(name, "PremiseOnly", kind, **options)
+from tests.support.tasks import make_task
 
 
 def guesses(gold: list, values: list) -> list[Prediction]:
@@ -78,12 +74,12 @@ def kind_of(definition: TaskDef) -> TaskType:
 
 
 def test_the_baseline_of_classes_is_the_most_frequent_one():
-    _, baseline = score(kind_of(task()), guesses([1, 1, 1, 0], [0, 0, 0, 0]))
+    _, baseline = score(kind_of(make_task()), guesses([1, 1, 1, 0], [0, 0, 0, 0]))
     assert baseline == {"ACC": 75.0}
 
 
 def test_the_baseline_of_numbers_is_the_mean():
-    numbers = task(kind="Regression", n_class=1, metrics=("Pearson",), metric_for_best="Pearson")
+    numbers = make_task("Regression", n_class=1, metrics=("Pearson",), metric_for_best="Pearson")
     metrics, baseline = score(kind_of(numbers), guesses([0.0, 1.0, 2.0], [0.0, 2.0, 4.0]))
     assert metrics == {"Pearson": pytest.approx(100.0)}
     assert baseline == {"Pearson": 0.0}
@@ -91,13 +87,13 @@ def test_the_baseline_of_numbers_is_the_mean():
 
 def test_candidates_are_scored_one_by_one():
     gold, values = [[1, 0, 0], [0, 1]], [[1, 0, 0], [1, 0]]
-    metrics, baseline = score(kind_of(task(kind="Ranking")), guesses(gold, values))
+    metrics, baseline = score(kind_of(make_task("Ranking")), guesses(gold, values))
     assert metrics == {"ACC": pytest.approx(60.0)}
     assert baseline == {"ACC": pytest.approx(60.0)}
 
 
 def test_what_is_no_number_has_no_baseline():
-    two = task(metrics=("ACC", "CMAT"), n_class=2)
+    two = make_task(metrics=("ACC", "CMAT"), n_class=2)
     predictions = [Prediction("u", 0, [0.9, 0.1], 0), Prediction("v", 1, [0.2, 0.8], 1)]
     metrics, baseline = score(kind_of(two), predictions)
     assert metrics == {"ACC": 100.0, "CMAT": [[1, 0], [0, 1]]}
@@ -105,7 +101,7 @@ def test_what_is_no_number_has_no_baseline():
 
 
 def test_rows_without_labels_have_no_scores():
-    assert score(kind_of(task()), guesses([None, None], [0, 1])) == ({}, {})
+    assert score(kind_of(make_task()), guesses([None, None], [0, 1])) == ({}, {})
 
 
 def evaluation(definition: TaskDef, **metrics: float) -> Evaluation:
@@ -113,7 +109,10 @@ def evaluation(definition: TaskDef, **metrics: float) -> Evaluation:
 
 
 def test_a_tasks_data_sets_are_averaged_before_the_tasks_are():
-    mnli, rte = task("mnli", metrics=("F1", "ACC"), metric_for_best="ACC"), task("rte")
+    mnli, rte = (
+        make_task(name="mnli", metrics=("F1", "ACC"), metric_for_best="ACC"),
+        make_task(name="rte"),
+    )
     found = {
         "mnli_matched": evaluation(mnli, F1=0.0, ACC=80.0),
         "mnli_mismatched": evaluation(mnli, F1=0.0, ACC=70.0),
@@ -124,17 +123,17 @@ def test_a_tasks_data_sets_are_averaged_before_the_tasks_are():
 
 def test_what_is_better_when_smaller_counts_negatively(monkeypatch):
     monkeypatch.setitem(METRICS._entries, "Loss", Metric(lambda *_: 0.0, greater_is_better=False))
-    loss = task("lm", metrics=("Loss",), metric_for_best="Loss")
+    loss = make_task(name="lm", metrics=("Loss",), metric_for_best="Loss")
     assert average_score({"lm": evaluation(loss, Loss=3.0)}) == -3.0
 
 
 def test_without_scores_there_is_no_average():
     assert average_score({}) is None
-    assert average_score({"ax": evaluation(task())}) is None
+    assert average_score({"ax": evaluation(make_task())}) is None
 
 
 def test_predictions_are_written_in_words(tmp_path):
-    words = task(labels=("no", "yes"), n_class=2)
+    words = make_task(labels=("no", "yes"), n_class=2)
     predictions = [Prediction("u1", 1, [0.25, 0.75], 0), Prediction("ü2", 0, [1.0, 0.0])]
     path = tmp_path / "new" / "t.jsonl"
     write_predictions(path, kind_of(words), Evaluation(words, predictions, {}, {}))

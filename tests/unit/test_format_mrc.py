@@ -22,28 +22,20 @@ from data_utils.formats.mrc import NO_ANSWER_AT, UNANSWERABLE, SpanLabel
 from data_utils.sources import FileSource
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
+from tests.support.tasks import make_task
 from tests.support.words import WORDS, tiny_tokenizer
 
 MRC = FORMATS.get("MRC")
 DOCUMENT = "The dog sleeps in the house, and the cat in the garden."
 
 
-def make_task(**options: Any) -> TaskDef:
-    return TaskDef(
-        name="t",
-        data_format="MRC",
-        task_type="any",
-        n_class=2,
-        metrics=(),
-        metric_for_best="",
-        options=options,
-        where="f:1",
-    )
+def question_task(**options: Any) -> TaskDef:
+    return make_task("Span", options=options, where="f:1")
 
 
 def parse(label: str = "", document: str = DOCUMENT, **values: Any) -> SpanLabel | None:
     row = {"uid": "7", "label": label, "document": document, "question": "who sleeps ?"} | values
-    return MRC.parse(Row(row, "rows.tsv:3"), make_task()).label
+    return MRC.parse(Row(row, "rows.tsv:3"), question_task()).label
 
 
 # Labels.
@@ -51,7 +43,7 @@ def parse(label: str = "", document: str = DOCUMENT, **values: Any) -> SpanLabel
 
 def test_a_row_with_its_label():
     row = {"uid": "7", "label": "4:::7:::0:::dog", "document": DOCUMENT, "question": "who ?"}
-    example = MRC.parse(Row(row, "rows.tsv:3"), make_task())
+    example = MRC.parse(Row(row, "rows.tsv:3"), question_task())
     assert example == Example("7", (DOCUMENT, "who ?"), SpanLabel(4, 7, ("dog",)))
 
 
@@ -104,7 +96,7 @@ def test_the_keys_of_squad_in_json(tmp_path):
     common = {"id": "q", "context": DOCUMENT, "question": "who ?"}
     path.write_text("".join(json.dumps(common | keys) + "\n" for keys, _ in forms))
     source = FileSource(path, MRC.columns, {"document": "context", "uid": "id"})
-    examples = [MRC.parse(row, make_task()) for row in source.rows()]
+    examples = [MRC.parse(row, question_task()) for row in source.rows()]
     assert [example.label for example in examples] == [label for _, label in forms]
     assert {example.uid for example in examples} == {"q"}
 
@@ -207,7 +199,7 @@ def some_examples(count: int = 30) -> list[Example]:
 def encode(
     examples: list[Example], tokenizer: PreTrainedTokenizerBase, max_seq_len: int, **options: Any
 ) -> dict[str, list]:
-    return MRC.encode(examples, tokenizer, make_task(**options), max_seq_len=max_seq_len)
+    return MRC.encode(examples, tokenizer, question_task(**options), max_seq_len=max_seq_len)
 
 
 def rows_of(columns: dict[str, list], uid: str) -> list[dict[str, Any]]:
@@ -419,7 +411,7 @@ def test_nothing_to_read(wordpiece):
 def test_windows_through_a_table_into_a_batch(tokenizer):
     examples = [*some_examples(3), Example("none", ("", "who ?"), UNANSWERABLE)]
     columns = encode(examples, tokenizer, 64, stride=8)
-    table, truncated = tokenize(examples, make_task(stride=8), tokenizer, max_seq_len=64)
+    table, truncated = tokenize(examples, question_task(stride=8), tokenizer, max_seq_len=64)
     assert truncated == sum(columns["truncated"])
     tokens = TokenTable(table)
     assert len(tokens) == len(columns["uid"]) > len(examples)

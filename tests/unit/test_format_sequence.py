@@ -9,15 +9,15 @@ from data_utils.errors import UserError
 from data_utils.formats import FORMATS, IGNORE, Row
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
+from tests.support.tasks import make_task
 from tests.support.words import tiny_tokenizer
 
 LABELS = ("O", "B-x", "I-x")
 SEQUENCE = FORMATS.get("Sequence")
 
 
-def task(**keys) -> TaskDef:
-    values = {"n_class": 3, "labels": LABELS, "metrics": ("ACC",), "metric_for_best": "ACC"} | keys
-    return TaskDef("t", "Sequence", "SequenceLabeling", **values)
+def task(**fields) -> TaskDef:
+    return make_task("SequenceLabeling", **{"labels": LABELS, **fields})
 
 
 def row(tokens, label="") -> Row:

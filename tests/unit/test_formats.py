@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS, DroppedRow, Example, Row
 from data_utils.task_def import TaskDef
+from tests.support.tasks import make_task
 
 
 @pytest.fixture(scope="module")
@@ -15,16 +16,13 @@ def tokenizer(encoder_folder) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(encoder_folder)
 
 
-def make_task(data_format: str, **keys) -> TaskDef:
-    values = {"labels": ("no", "yes"), "n_class": 2} | keys
-    return TaskDef(
-        name="t",
-        data_format=data_format,
-        task_type="any",
-        metrics=("ACC",),
-        metric_for_best="ACC",
-        **values,
-    )
+TYPES = {"PremiseAndMultiHypothesis": "Ranking"}
+WORDS = ("no", "yes")
+
+
+def task_of(data_format: str, labels: tuple[str, ...] = WORDS, **fields) -> TaskDef:
+    task_type = TYPES.get(data_format, "Classification")
+    return make_task(task_type, data_format=data_format, labels=labels, **fields)
 
 
 def row(**values) -> Row:
@@ -32,7 +30,7 @@ def row(**values) -> Row:
 
 
 def parse(data_format: str, row: Row, **keys) -> Example:
-    return FORMATS.get(data_format).parse(row, make_task(data_format, **keys))
+    return FORMATS.get(data_format).parse(row, task_of(data_format, **keys))
 
 
 def test_every_format_declares_its_columns_and_labels():
@@ -104,7 +102,7 @@ def test_no_label_and_no_gold_label():
 def encode(data_format: str, tokenizer, *texts: tuple[str, ...], max_seq_len: int = 64):
     examples = [Example(str(i), t, None) for i, t in enumerate(texts)]
     return FORMATS.get(data_format).encode(
-        examples, tokenizer, make_task(data_format), max_seq_len=max_seq_len
+        examples, tokenizer, task_of(data_format), max_seq_len=max_seq_len
     )
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
-from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.heads.pooled import (
     AttentionPooling,
@@ -19,7 +18,9 @@ from mt_dnn.heads.pooled import (
     sequence_head,
 )
 from mt_dnn.heads.san import SANHead
+from tests.support.batches import make_batch
 from tests.support.encoders import tiny_encoder
+from tests.support.tasks import make_task
 
 N, T, H = 3, 5, 4
 LENGTHS = [5, 2, 3]
@@ -29,20 +30,6 @@ MASK = (torch.arange(T) < torch.tensor(LENGTHS)[:, None]).long()  # (N, T)
 @pytest.fixture
 def hidden() -> Tensor:
     return torch.randn(N, T, H, generator=torch.Generator().manual_seed(0))
-
-
-def make_batch(mask: Tensor = MASK, candidates: list[int] | None = None) -> Batch:
-    examples = len(candidates or mask)
-    present = None
-    if candidates is not None:
-        present = torch.arange(max(candidates)) < torch.tensor(candidates)[:, None]
-    return Batch(
-        task="t",
-        uids=[str(i) for i in range(examples)],
-        input_ids=torch.zeros_like(mask),
-        attention_mask=mask,
-        candidate_mask=present,
-    )
 
 
 def test_pooling_by_hand(hidden):
@@ -81,13 +68,13 @@ def test_the_head_by_hand(hidden):
     nn.init.normal_(head.output.bias)
     pooled = pool(hidden, MASK, "mean")
     expected = (pooled @ dense.weight.T + dense.bias).tanh() @ head.output.weight.T
-    assert torch.allclose(head(hidden, make_batch()), expected + head.output.bias)
+    assert torch.allclose(head(hidden, make_batch(LENGTHS)), expected + head.output.bias)
 
 
 def test_without_activation_there_is_no_dense_layer(hidden):
     head = PooledHead(H, 2, activation="none").eval()
     assert [name for name, _ in head.named_parameters()] == ["output.weight", "output.bias"]
-    assert torch.equal(head(hidden, make_batch()), head.output(hidden[:, 0]))
+    assert torch.equal(head(hidden, make_batch(LENGTHS)), head.output(hidden[:, 0]))
 
 
 def test_initialised_as_bert():
@@ -101,12 +88,8 @@ def test_initialised_as_bert():
 def test_dropout_is_before_the_output(hidden):
     head = PooledHead(H, 2, activation="none", dropout=1.0)
     nn.init.normal_(head.output.bias)
-    assert torch.equal(head.train()(hidden, make_batch()), head.output.bias.expand(N, 2))
-    assert not torch.equal(head.eval()(hidden, make_batch()), head.output.bias.expand(N, 2))
-
-
-def make_task(**keys) -> TaskDef:
-    return TaskDef("t", "PremiseOnly", "Classification", 2, ("ACC",), "ACC", **keys)
+    assert torch.equal(head.train()(hidden, make_batch(LENGTHS)), head.output.bias.expand(N, 2))
+    assert not torch.equal(head.eval()(hidden, make_batch(LENGTHS)), head.output.bias.expand(N, 2))
 
 
 def test_the_tasks_settings_win_over_the_runs():
@@ -144,7 +127,7 @@ def test_attention_pooling_starts_as_the_mean_and_ignores_padding(hidden):
 
 def test_the_head_learns_what_to_attend_to(hidden):
     head = PooledHead(H, 2, pooling="attention", dropout=0.0)
-    head(hidden, make_batch()).sum().backward()
+    head(hidden, make_batch(LENGTHS)).sum().backward()
     assert head.attention.score.weight.grad.abs().sum() > 0
 
 
@@ -184,8 +167,7 @@ def test_candidates_are_laid_in_a_row_per_example():
     torch.manual_seed(0)
     head = CandidateHead(PooledHead(H, 1, dropout=0.0))
     hidden = torch.randn(6, T, H)
-    mask = torch.ones(6, T, dtype=torch.long)
-    batch = make_batch(mask, candidates=[2, 1, 3])
+    batch = make_batch([T] * 6, candidates=[2, 1, 3])
     logits = head(hidden, batch)  # (B, K)
     scores = head.scorer(hidden, batch).squeeze(-1)  # (N,)
     assert logits.shape == (3, 3)
@@ -197,22 +179,22 @@ def test_candidates_are_laid_in_a_row_per_example():
 def test_every_candidate_gets_its_own_gradient():
     head = CandidateHead(PooledHead(H, 1, dropout=0.0))
     hidden = torch.randn(3, T, H, requires_grad=True)
-    batch = make_batch(torch.ones(3, T, dtype=torch.long), candidates=[1, 2])
+    batch = make_batch([T] * 3, candidates=[1, 2])
     head(hidden, batch)[1, 1].backward()  # the third sequence
     assert hidden.grad[2].any()
     assert not hidden.grad[:2].any()
 
 
-def pair_batch(mask: Tensor, lengths_of_first: list[int]) -> Batch:
-    batch = make_batch(mask)
-    positions = torch.arange(mask.shape[1])
+def pair_batch(lengths: list[int], lengths_of_first: list[int]) -> Batch:
+    batch = make_batch(lengths)
+    positions = torch.arange(max(lengths))
     batch.token_type_ids = (positions >= torch.tensor(lengths_of_first)[:, None]).long()
     return batch
 
 
 def test_pair_pooling_by_hand(hidden):
     first = [2, 1, 2]
-    pooled = pool_pair(hidden, pair_batch(MASK, first))  # (N, 4 H)
+    pooled = pool_pair(hidden, pair_batch(LENGTHS, first))  # (N, 4 H)
     for row, (cut, length) in enumerate(zip(first, LENGTHS, strict=True)):
         u, v = hidden[row, :cut].mean(0), hidden[row, cut:length].mean(0)
         assert torch.allclose(pooled[row], torch.cat([u, v, (u - v).abs(), u * v]))
@@ -220,12 +202,12 @@ def test_pair_pooling_by_hand(hidden):
 
 def test_pair_pooling_of_equal_sentences_has_no_difference(hidden):
     twice = torch.cat([hidden[:, :2], hidden[:, :2]], dim=1)  # (N, 4, H)
-    pooled = pool_pair(twice, pair_batch(torch.ones(N, 4, dtype=torch.long), [2] * N))
+    pooled = pool_pair(twice, pair_batch([4] * N, [2] * N))
     assert torch.equal(pooled[:, 2 * H : 3 * H], torch.zeros(N, H))
 
 
 def test_pair_pooling_without_a_second_sentence(hidden):
-    pooled = pool_pair(hidden, make_batch())
+    pooled = pool_pair(hidden, make_batch(LENGTHS))
     u = pool(hidden, MASK, "mean")
     assert torch.equal(
         pooled, torch.cat([u, torch.zeros_like(u), u.abs(), torch.zeros_like(u)], -1)
@@ -235,4 +217,4 @@ def test_pair_pooling_without_a_second_sentence(hidden):
 @pytest.mark.parametrize("activation", ["tanh", "none"])
 def test_a_pair_head_fits_its_features(hidden, activation):
     head = PooledHead(H, 3, pooling="pair", activation=activation)
-    assert head(hidden, make_batch()).shape == (N, 3)
+    assert head(hidden, make_batch(LENGTHS)).shape == (N, 3)

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 import transformers as hf
 from transformers import AutoTokenizer
 
-from data_utils.collator import IGNORE, Batch, make_batch
+from data_utils import collator
+from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS, Row
 from data_utils.metrics import METRICS
-from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.config.run import ModelConfig, OptimConfig
 from mt_dnn.encoders.encoder import load_encoder
@@ -24,17 +24,14 @@ from mt_dnn.heads.mask_lm import MASKED_AT, pretrained_weights
 from mt_dnn.heads.masking import UNTOUCHED, choose_positions, replacement_ids
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalConfig, ProximalTeacher
-from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, checked
+from mt_dnn.task_types import Prediction
 from mt_dnn.training.optim import parameter_groups
+from tests.support.batches import make_batch
 from tests.support.encoders import ARCHITECTURES, tiny_encoder
+from tests.support.tasks import make_kind, make_task
 from tests.support.words import WORDS, tiny_tokenizer, vocabulary
 
 FORMAT = FORMATS.get("MLM")
-
-
-def make_task(**keys) -> TaskDef:
-    values = {"n_class": 0, "metrics": ("Perplexity",), "metric_for_best": "Perplexity"} | keys
-    return checked(TaskDef("t", "MLM", "MaskLM", where="tasks.yml:1", **values))
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +41,11 @@ def tokenizer(tmp_path_factory):
 
 def encode(tokenizer, *texts: str, max_seq_len: int = 32) -> dict[str, list]:
     rows = [Row({"uid": str(i), "text": text}, f"rows:{i}") for i, text in enumerate(texts)]
-    task = make_task()
+    task = make_task("MaskLM")
     examples = [FORMAT.parse(row, task) for row in rows]
     table, truncated = tokenize(examples, task, tokenizer, max_seq_len=max_seq_len)
     assert truncated == 0
     return TokenTable(table).take(range(len(table)))
-
-
-def make_kind(tokenizer, **options) -> TaskType:
-    return TASK_TYPES.get("MaskLM")(make_task(options=options), tokenizer)
 
 
 # What is stored.
@@ -93,7 +86,7 @@ def test_blank_lines_part_a_text_into_paragraphs(tokenizer):
 
 def test_an_empty_text_is_refused():
     with pytest.raises(UserError, match=r"rows:3: column 'text' is empty"):
-        FORMAT.parse(Row({"uid": "0", "text": " \n\n"}, "rows:3"), make_task())
+        FORMAT.parse(Row({"uid": "0", "text": " \n\n"}, "rows:3"), make_task("MaskLM"))
 
 
 # What is hidden.
@@ -136,7 +129,7 @@ def test_whole_words_are_chosen_as_one():
 
 
 def make_lm_batch(tokenizer, *texts: str, pad_multiple: int = 1) -> Batch:
-    return make_batch(
+    return collator.make_batch(
         encode(tokenizer, *texts), task="t", pad_token_id=7, pad_multiple=pad_multiple
     )
 
@@ -153,7 +146,7 @@ def scattered(batch: Batch, values: torch.Tensor) -> torch.Tensor:
 
 
 def test_labels_are_the_original_ids_of_what_is_hidden(tokenizer):
-    kind = make_kind(tokenizer, mask_probability=0.4)
+    kind = make_kind("MaskLM", tokenizer, options={"mask_probability": 0.4})
     batch = make_lm_batch(tokenizer, *TEXTS, pad_multiple=16)
     before = batch.input_ids.clone()
     seen = kind.prepare(batch, 3)
@@ -168,13 +161,13 @@ def test_labels_are_the_original_ids_of_what_is_hidden(tokenizer):
 
 
 def test_no_special_token_is_drawn_as_a_random_one(tokenizer):
-    kind = make_kind(tokenizer)
+    kind = make_kind("MaskLM", tokenizer)
     ids = [*kind.ordinary_ids.tolist(), *tokenizer.all_special_ids]
     assert sorted(ids) == list(range(len(tokenizer)))
 
 
 def test_the_seed_alone_says_what_is_hidden(tokenizer):
-    kind = make_kind(tokenizer)
+    kind = make_kind("MaskLM", tokenizer)
     batch = make_lm_batch(tokenizer, *TEXTS)
     once, other = kind.prepare(batch, 1), kind.prepare(batch, 2)
     torch.manual_seed(99)
@@ -185,7 +178,7 @@ def test_the_seed_alone_says_what_is_hidden(tokenizer):
 
 
 def test_padding_to_a_multiple_hides_the_same(tokenizer):
-    kind = make_kind(tokenizer)
+    kind = make_kind("MaskLM", tokenizer)
     narrow = kind.prepare(make_lm_batch(tokenizer, *TEXTS), 1)
     wide = kind.prepare(make_lm_batch(tokenizer, *TEXTS, pad_multiple=64), 1)
     assert wide.input_ids.shape[1] == 64
@@ -199,21 +192,14 @@ def test_padding_to_a_multiple_hides_the_same(tokenizer):
 
 def make_model(tokenizer, architecture: str = "bert", **options) -> MTDNN:
     torch.manual_seed(0)
-    tasks = {"t": make_task(options=options)}
+    tasks = {"t": make_task("MaskLM", options=options)}
     return MTDNN(tiny_encoder(architecture), tasks, ModelConfig(), tokenizer).eval()
 
 
 def small_batch(tokenizer, count: int = 3, length: int = 12) -> Batch:
     """Ids below 100, the size of the tiny architectures' vocabulary."""
-    generator = torch.Generator().manual_seed(0)
-    return Batch(
-        task="t",
-        uids=[str(i) for i in range(count)],
-        input_ids=torch.randint(5, 100, (count, length), generator=generator),
-        attention_mask=torch.ones(count, length, dtype=torch.long),
-        is_padded=False,
-        extras={"word_ids": [np.arange(length, dtype=np.int32)] * count},
-    )
+    words = [np.arange(length, dtype=np.int32)] * count
+    return make_batch([length] * count, ids=(5, 100), extras={"word_ids": words}, is_padded=False)
 
 
 @pytest.fixture
@@ -309,7 +295,7 @@ def test_the_checkpoints_own_head_is_taken_over(tmp_path, architecture):
     full.save_pretrained(tmp_path)
     encoder = load_encoder(str(tmp_path))
     torch.manual_seed(1)
-    head = TASK_TYPES.get("MaskLM")(make_task()).build_head(encoder, ModelConfig()).eval()
+    head = make_kind("MaskLM").build_head(encoder, ModelConfig()).eval()
     batch = small_batch(None)
     with torch.no_grad():
         expected = full(input_ids=batch.input_ids).logits
@@ -334,7 +320,7 @@ def test_without_one_in_the_checkpoint_the_head_is_drawn(tmp_path):
 
 def test_perplexity_and_accuracy_by_hand(tokenizer):
     """Two windows of one row and another row; p of the right id is 1/2, 1/4 and 1/8."""
-    kind = make_kind(tokenizer)
+    kind = make_kind("MaskLM", tokenizer)
     logits = torch.full((3, 2, 4), -1e9)
     logits[0, 0, :2] = 0.0  # 1/2, gold 0
     logits[1, 0, :4] = torch.tensor([0.1, 0.0, 0.0, 0.0])  # arg max 0
@@ -359,7 +345,7 @@ def test_perplexity_and_accuracy_by_hand(tokenizer):
 
 def test_ids_are_read_as_tokens(tokenizer):
     ids = [vocabulary()[token] for token in ("good", "##y")]
-    assert make_kind(tokenizer).in_words(ids) == ["good", "##y"]
+    assert make_kind("MaskLM", tokenizer).in_words(ids) == ["good", "##y"]
 
 
 # What is refused.
@@ -368,19 +354,24 @@ def test_ids_are_read_as_tokens(tokenizer):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"options": {"mask_probability": 1.0}}, r"tasks.yml:1: options: mask_probability: 1.0"),
+        (
+            {"options": {"mask_probability": 1.0}},
+            r"tasks.yml:1: task 't': options: mask_probability: 1.0",
+        ),
         ({"options": {"mask_prob": 0.1}}, r"mask_prob.*Did you mean 'mask_probability'"),
         ({"labels": ("a", "b"), "n_class": 2}, "labels: MaskLM takes its labels from the text"),
     ],
 )
 def test_wrong_settings(keys, message):
     with pytest.raises(UserError, match=message):
-        make_task(**keys)
+        make_task("MaskLM", **keys)
 
 
 def test_a_tokenizer_without_mask_token_is_refused_when_the_head_is_built(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer(tmp_path))
     tokenizer.mask_token = None
-    kind = TASK_TYPES.get("MaskLM")(make_task(), tokenizer)
-    with pytest.raises(UserError, match=r"tasks.yml:1: MaskLM needs a mask token.*t5 has none"):
+    kind = make_kind("MaskLM", tokenizer)
+    with pytest.raises(
+        UserError, match=r"tasks.yml:1: task 't': MaskLM needs a mask token.*t5 has none"
+    ):
         kind.build_head(tiny_encoder("t5"), ModelConfig())

@@ -7,29 +7,19 @@ import json
 import pytest
 import torch
 
-from data_utils.collator import Batch
 from mt_dnn.training.meters import Meters
+from tests.support.batches import make_batch
 
 CPU = torch.device("cpu")
-
-
-def batch(task: str, mask: list[list[int]]) -> Batch:
-    attention_mask = torch.tensor(mask)
-    return Batch(
-        task=task,
-        uids=[str(i) for i in range(len(mask))],
-        input_ids=torch.ones_like(attention_mask),
-        attention_mask=attention_mask,
-    )
 
 
 def fill(meters: Meters) -> None:
     for value in (0.1, 0.2, 0.6):
         meters.add("loss", torch.tensor(value, requires_grad=True))
     meters.add("other", torch.tensor(2.0))
-    meters.count(batch("a", [[1, 1, 1, 1], [1, 0, 0, 0]]))
-    meters.count(batch("a", [[1, 1]]))
-    meters.count(batch("b", [[1, 1, 1], [1, 1, 0]]))
+    meters.count(make_batch([4, 1], task="a"))
+    meters.count(make_batch([2], task="a"))
+    meters.count(make_batch([3, 2], task="b"))
 
 
 def test_means_padding_and_shares():

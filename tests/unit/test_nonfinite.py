@@ -11,11 +11,11 @@ import torch
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from mt_dnn.training.nonfinite import NonFiniteDetector
+from tests.support.batches import make_batch
 
 
 def batch(task: str, *uids: str) -> Batch:
-    ids = torch.ones(len(uids), 3, dtype=torch.long)
-    return Batch(task=task, uids=list(uids), input_ids=ids, attention_mask=ids)
+    return make_batch([3] * len(uids), task=task, uids=list(uids))
 
 
 @pytest.fixture

@@ -8,55 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from data_utils.collator import Batch
 from data_utils.errors import UserError
-from data_utils.task_def import TaskDef
-from mt_dnn.config.run import ModelConfig, RunConfig
+from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import LossTerms, Objective
 from mt_dnn.task_types import TASK_TYPES
-from tests.support.encoders import VOCAB, tiny_encoder
-
-KINDS = {"c": ("Classification", 3), "r": ("Regression", 1), "k": ("Ranking", 2)}
-LABELS = {
-    "c": torch.tensor([0, 2, 1]),
-    "r": torch.tensor([0.5, 1.5, -1.0]),
-    "k": torch.tensor([[1, 0], [0, 1], [1, -100]]),
-}
-CANDIDATES = torch.tensor([[True, True], [True, True], [True, False]])
-
-
-def make_model(*, dropout: bool, **task_options: Any) -> MTDNN:
-    tasks = {
-        name: TaskDef(name, "PremiseOnly", kind, n, ("ACC",), "ACC", **task_options)
-        for name, (kind, n) in KINDS.items()
-    }
-    torch.manual_seed(3)
-    model = MTDNN(tiny_encoder(), tasks, ModelConfig()).train()
-    if not dropout:
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-            if hasattr(module, "dropout_prob"):
-                module.dropout_prob = 0.0
-        model.eval()
-    return model
-
-
-def make_batch(task: str, seed: int = 0) -> Batch:
-    sequences = 5 if task == "k" else 3
-    lengths = torch.tensor([6, 4, 5, 3, 6])[:sequences, None]
-    generator = torch.Generator().manual_seed(seed)
-    mask = (torch.arange(6) < lengths).long()
-    return Batch(
-        task=task,
-        uids=["0", "1", "2"],
-        input_ids=torch.randint(1, VOCAB, (sequences, 6), generator=generator) * mask,
-        attention_mask=mask,
-        labels=LABELS[task],
-        candidate_mask=CANDIDATES if task == "k" else None,
-    )
+from tests.support.three_tasks import KINDS, make_model, move, task_batch
 
 
 def make(
@@ -70,13 +28,6 @@ def gradients(model: MTDNN, loss: Tensor) -> list[Tensor | None]:
     return list(torch.autograd.grad(loss, list(model.parameters()), allow_unused=True))
 
 
-def move(model: MTDNN, size: float = 0.01) -> None:
-    generator = torch.Generator().manual_seed(9)
-    with torch.no_grad():
-        for p in model.parameters():
-            p += size * torch.randn(p.shape, generator=generator)
-
-
 @pytest.mark.parametrize("task", KINDS)
 def test_off_is_the_supervised_loss_and_nothing_else(task, monkeypatch):
     model = make_model(dropout=True)
@@ -88,11 +39,11 @@ def test_off_is_the_supervised_loss_and_nothing_else(task, monkeypatch):
 
     monkeypatch.setattr("mt_dnn.objective.objective.smoothness_loss", forbidden)
     monkeypatch.setattr(type(model.task_types[task]), "divergence", forbidden)
-    terms = objective(make_batch(task), seed=1)
+    terms = objective(task_batch(task), seed=1)
     assert (terms.smoothness, terms.proximal, terms.smoothness_stats) == (None, None, None)
     torch.manual_seed(1)
-    logits = model(make_batch(task))
-    expected = model.task_types[task].loss(logits, make_batch(task))
+    logits = model(task_batch(task))
+    expected = model.task_types[task].loss(logits, task_batch(task))
     assert torch.equal(terms.total, expected)
     assert torch.equal(terms.supervised, expected)
     assert terms.named(task).keys() == {f"train/{task}/loss"}
@@ -103,7 +54,7 @@ def test_the_terms_add_up_with_their_weights(task):
     model = make_model(dropout=True, weight=3.0)
     objective = make(model, mu=0.7, weight=5.0, epsilon=0.1, step_size=0.1, sigma=0.05)
     move(model)
-    terms = objective(make_batch(task), seed=1)
+    terms = objective(task_batch(task), seed=1)
     assert min(terms.supervised, terms.smoothness, terms.proximal) > 0
     expected = 3.0 * (terms.supervised + 5.0 * terms.smoothness + 0.7 * terms.proximal)
     torch.testing.assert_close(terms.total, expected)
@@ -114,7 +65,7 @@ def test_a_tasks_weight_scales_its_gradient(task):
     losses = []
     for weight in (1.0, 2.5):
         model = make_model(dropout=False, weight=weight)
-        losses.append(gradients(model, make(model)(make_batch(task), seed=1).total))
+        losses.append(gradients(model, make(model)(task_batch(task), seed=1).total))
     for plain, weighted in zip(*losses, strict=True):
         if plain is not None:
             torch.testing.assert_close(2.5 * plain, weighted)
@@ -124,7 +75,7 @@ def test_a_tasks_weight_scales_its_gradient(task):
 def test_d_breg_is_exactly_zero_before_the_first_update(task):
     """theta = theta_tilde and no dropout: neither value nor gradient."""
     model = make_model(dropout=False)
-    terms = make(model, mu=1.0, weight=0.0)(make_batch(task), seed=1)
+    terms = make(model, mu=1.0, weight=0.0)(task_batch(task), seed=1)
     assert terms.proximal == 0.0
     assert torch.equal(terms.total, terms.supervised)
     for gradient in gradients(model, terms.proximal):
@@ -136,11 +87,11 @@ def test_d_breg_grows_once_the_student_moves_and_the_teacher_follows(task):
     model = make_model(dropout=False)
     objective = make(model, mu=1.0, weight=0.0)
     move(model)
-    before, far = objective(make_batch(task), seed=1).proximal, objective.distance()
+    before, far = objective(task_batch(task), seed=1).proximal, objective.distance()
     assert before > 0
     for step in range(1, 400):
         objective.after_update(step, 400)
-    assert objective(make_batch(task), seed=1).proximal < 0.9 * before
+    assert objective(task_batch(task), seed=1).proximal < 0.9 * before
     assert objective.distance()["smart/distance"] < far["smart/distance"]
 
 
@@ -149,12 +100,12 @@ def test_r_s_is_exactly_zero_at_delta_zero_under_shared_dropout(task):
     """What is left without a perturbation is dropout noise; identical masks leave nothing."""
     model = make_model(dropout=True)
     still = {"ascent": "none", "noise": "zero", "mu": 0.0}
-    terms = make(model, **still, dropout="shared")(make_batch(task), seed=1)
+    terms = make(model, **still, dropout="shared")(task_batch(task), seed=1)
     assert terms.smoothness == 0.0
     for gradient in gradients(model, terms.smoothness):
         assert gradient is None or not gradient.any()
-    assert make(model, **still, dropout="off")(make_batch(task), seed=1).smoothness == 0.0
-    assert make(model, **still, dropout="independent")(make_batch(task), seed=1).smoothness > 0
+    assert make(model, **still, dropout="off")(task_batch(task), seed=1).smoothness == 0.0
+    assert make(model, **still, dropout="independent")(task_batch(task), seed=1).smoothness > 0
 
 
 @pytest.mark.parametrize("task", KINDS)
@@ -162,17 +113,17 @@ def test_all_randomness_is_a_function_of_the_seed(task):
     model = make_model(dropout=True)
     objective = make(model, "rdrop")
     state = torch.get_rng_state()
-    first, again = (objective(make_batch(task), seed=5) for _ in range(2))
+    first, again = (objective(task_batch(task), seed=5) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(first.total, again.total)
-    assert not torch.equal(first.total, objective(make_batch(task), seed=6).total)
+    assert not torch.equal(first.total, objective(task_batch(task), seed=6).total)
 
 
 def test_measuring_the_gain_changes_nothing_else():
     model = make_model(dropout=True)
     objective = make(model, epsilon=0.1, step_size=0.1, sigma=0.05)
-    plain = objective(make_batch("c"), seed=1)
-    measured = objective(make_batch("c"), seed=1, measure_gain=True)
+    plain = objective(task_batch("c"), seed=1)
+    measured = objective(task_batch("c"), seed=1, measure_gain=True)
     assert torch.equal(plain.total, measured.total)
     assert "smart/c/gain" not in plain.named("c")
     assert measured.named("c")["smart/c/gain"] > 0

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from data_utils.errors import UserError
-from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig, OptimConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.training.optim import (
@@ -21,15 +20,14 @@ from mt_dnn.training.optim import (
     set_learning_rate,
 )
 from tests.support.encoders import tiny_encoder
+from tests.support.tasks import make_task
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def model() -> MTDNN:
-    tasks = {
-        name: TaskDef(name, "PremiseOnly", "Classification", 2, ("ACC",), "ACC") for name in "ab"
-    }
+    tasks = {name: make_task(name=name, n_class=2) for name in "ab"}
     return MTDNN(tiny_encoder(), tasks, ModelConfig())
 
 

@@ -12,23 +12,13 @@ from data_utils.collator import Batch
 from mt_dnn.divergences import symmetric_kl
 from mt_dnn.heads.san import SANHead, sentence_masks
 from mt_dnn.randomness import dropout_off, seeded_rng
+from tests.support.batches import make_batch
 
 N, T, H, C = 3, 7, 6, 3
 LENGTHS, FIRST = [7, 5, 4], [3, 2, 1]  # tokens of each pair, and of its first sentence
 
 
-def make_batch(lengths: list[int], first: list[int] | None, width: int | None = None) -> Batch:
-    """``first`` None: an encoder without token types, on single sentences."""
-    positions = torch.arange(width or max(lengths))
-    mask = (positions < torch.tensor(lengths)[:, None]).long()
-    types = None
-    if first is not None:
-        types = (positions >= torch.tensor(first)[:, None]).long() * mask
-    uids = [str(i) for i in range(len(lengths))]
-    return Batch("t", uids, torch.zeros_like(mask), mask, token_type_ids=types)
-
-
-PAIRS = make_batch(LENGTHS, FIRST)
+PAIRS = make_batch(LENGTHS, first=FIRST)
 
 
 @pytest.fixture
@@ -147,7 +137,7 @@ def test_a_memory_has_no_order(hidden):
 @pytest.mark.parametrize("filling", [0.0, 1e6, float("inf"), float("nan")])
 def test_padding_changes_nothing(hidden, filling):
     head = make_head()
-    wide = make_batch(LENGTHS, FIRST, width=T + 2)
+    wide = make_batch(LENGTHS, first=FIRST, width=T + 2)
     padded = torch.full((N, T + 2, H), filling, dtype=torch.float64)
     for row, length in enumerate(LENGTHS):
         padded[row, :length] = hidden[row, :length]
@@ -170,7 +160,7 @@ def test_special_tokens_go_with_their_token_type():
 @pytest.mark.parametrize("first", [None, LENGTHS, [0] * N], ids=["no types", "all 0", "all 1"])
 def test_a_single_sentence_is_compared_with_itself(hidden, first):
     head = make_head(steps=3)
-    logits = head(hidden, make_batch(LENGTHS, first))
+    logits = head(hidden, make_batch(LENGTHS, first=first))
     for row, length in enumerate(LENGTHS):
         sentence = hidden[row, :length]
         assert_equal(logits[row], log_mean(by_hand(head, sentence, sentence, 3)))
@@ -178,16 +168,16 @@ def test_a_single_sentence_is_compared_with_itself(hidden, first):
 
 def test_a_single_sentence_among_pairs(hidden):
     head = make_head()
-    mixed = head(hidden, make_batch(LENGTHS, [FIRST[0], LENGTHS[1], FIRST[2]]))
+    mixed = head(hidden, make_batch(LENGTHS, first=[FIRST[0], LENGTHS[1], FIRST[2]]))
     torch.testing.assert_close(mixed[[0, 2]], head(hidden, PAIRS)[[0, 2]])
-    torch.testing.assert_close(mixed[1], head(hidden, make_batch(LENGTHS, None))[1])
+    torch.testing.assert_close(mixed[1], head(hidden, make_batch(LENGTHS))[1])
 
 
 @pytest.mark.parametrize("n_out", [1, C])
 def test_every_parameter_has_a_finite_gradient(hidden, n_out):
     head = make_head(n_out).train()
     hidden.requires_grad_()
-    batch = make_batch([7, 5, 0], [3, 5, 0])  # a pair, a single sentence, no token at all
+    batch = make_batch([7, 5, 0], first=[3, 5, 0])  # a pair, a single sentence, no token at all
     logits = head(hidden, batch)
     assert logits.isfinite().all()
     for gradient in torch.autograd.grad(logits.square().sum(), [hidden, *head.parameters()]):
@@ -197,7 +187,7 @@ def test_every_parameter_has_a_finite_gradient(hidden, n_out):
 
 def test_prediction_dropout_drops_whole_steps(hidden):
     """Each example's output is the mean over a subset of its steps, which is never empty."""
-    many = make_batch([T] * 200, [3] * 200)
+    many = make_batch([T] * 200, first=[3] * 200)
     head = make_head(steps=3, dropout=0.0, prediction_dropout=0.6).train()
     rows = hidden[:1].expand(200, T, H)
     steps = head.step_logits(rows, many)[0].softmax(-1)  # (K, C)
@@ -262,7 +252,7 @@ def test_memory_dropout_is_variational(hidden):
     head = make_head(dropout=0.5).train()
     seen = []
     head.memory_dropout.register_forward_hook(lambda *call: seen.append(call[-1].mT))
-    full = make_batch([T] * N, [3] * N)
+    full = make_batch([T] * N, first=[3] * N)
     head(hidden, full)
     dropped = seen[0] == 0  # (N, T, H)
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
@@ -311,7 +301,7 @@ def test_it_learns_eight_pairs():
     """From the weights and with the rates that a run starts with, hidden states held fixed."""
     torch.manual_seed(0)
     hidden = torch.randn(8, T, 32)
-    batch = make_batch([T, 5, 6, T, 4, T, 5, 6], [3, 2, 3, 4, 2, 5, 1, 3])
+    batch = make_batch([T, 5, 6, T, 4, T, 5, 6], first=[3, 2, 3, 4, 2, 5, 1, 3])
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
     head = SANHead(32, C)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-2)

@@ -16,10 +16,11 @@ from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.heads.decoder import DecoderHead
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalTeacher
-from mt_dnn.task_types import checked
 from mt_dnn.task_types.sequence_generation import SequenceGeneration
+from tests.support.batches import make_batch
 from tests.support.encoders import tiny_encoder
-from tests.unit.test_task_types import Words
+from tests.support.tasks import make_task
+from tests.support.words import Words
 
 V, EOS = 60, 1
 
@@ -50,22 +51,13 @@ def reference(request, tmp_path_factory):
     return hf.T5ForConditionalGeneration.from_pretrained(folder).eval(), folder
 
 
-def task(**keys) -> TaskDef:
-    values = {"n_class": 0, "metrics": ("EM",), "metric_for_best": "EM"} | keys
-    return checked(TaskDef("t", "PremiseOnly", "SequenceGeneration", **values))
+def task(**fields) -> TaskDef:
+    return make_task("SequenceGeneration", **fields)
 
 
 def batch(labels: list[list[int]] | None = None, lengths=(6, 4)) -> Batch:
-    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    ids = torch.randint(3, V, mask.shape, generator=torch.Generator().manual_seed(0)) * mask
-    return Batch(
-        "t",
-        ["a", "b"],
-        ids,
-        mask,
-        labels=None if labels is None else torch.tensor(labels),
-        is_padded=len(set(lengths)) > 1,
-    )
+    padded = len(set(lengths)) > 1
+    return make_batch(lengths, ids=(3, V), labels=labels, uids=["a", "b"], is_padded=padded)
 
 
 LABELS = [[7, 8, 9, EOS], [5, EOS, IGNORE, IGNORE]]

@@ -20,9 +20,7 @@ from benchmarks.smart_gain import (
     shuffled_score,
     write,
 )
-from data_utils.collator import Batch
 from data_utils.errors import UserError
-from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.inference.evaluate import Evaluation
@@ -31,7 +29,9 @@ from mt_dnn.objective.norm_ball import norms
 from mt_dnn.objective.smoothness import smoothness_loss
 from mt_dnn.task_types import Prediction
 from mt_dnn.training.trainer import Trainer
+from tests.support.batches import make_batch
 from tests.support.encoders import VOCAB, tiny_encoder
+from tests.support.tasks import make_task
 
 SMALL = Settings(runs="", rows=6, batch_size=4, draws=2)
 LENGTHS = torch.tensor([7, 5, 2, 6])
@@ -40,9 +40,7 @@ LENGTHS = torch.tensor([7, 5, 2, 6])
 @pytest.fixture
 @torch.no_grad()
 def model():
-    task = TaskDef(
-        "pair", "PremiseOnly", "Classification", n_class=2, metrics=("ACC",), metric_for_best="ACC"
-    )
+    task = make_task(name="pair", n_class=2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = MTDNN(tiny_encoder(), {"pair": task}, ModelConfig())
@@ -54,9 +52,7 @@ def model():
 
 @pytest.fixture
 def batch():
-    mask = (torch.arange(7) < LENGTHS[:, None]).long()
-    ids = torch.randint(3, VOCAB, mask.shape, generator=torch.Generator().manual_seed(0))
-    return Batch("pair", list("abcd"), ids * mask, mask, torch.zeros_like(mask))
+    return make_batch([7, 5, 2, 6], ids=(3, VOCAB), first=[7] * 4, task="pair", uids=list("abcd"))
 
 
 def settings_of(name) -> SmoothnessConfig:
@@ -176,9 +172,7 @@ def test_means_are_taken_before_ratios():
 
 @pytest.mark.parametrize(("right", "skilled"), [(100, True), (55, False)])
 def test_chance_is_told_from_skill(right, skilled):
-    task = TaskDef(
-        "t", "PremiseOnly", "Classification", n_class=2, metrics=("ACC",), metric_for_best="ACC"
-    )
+    task = make_task(name="t", n_class=2)
     values = [int(i % 2 == 0) ^ int(i >= right) for i in range(100)]
     predictions = [Prediction(str(i), v, [], int(i % 2 == 0)) for i, v in enumerate(values)]
     shuffled = shuffled_score(Evaluation(task, predictions, {}, {}), 0)

@@ -19,32 +19,19 @@ from data_utils.manifest import Manifest, read_manifest
 from data_utils.soft_labels import fingerprint
 from data_utils.sources import find_source
 from data_utils.store import TaskStore, describe, ensure_store
-from data_utils.task_def import TaskDef
 from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DistillConfig
 from mt_dnn.runs.stores import soft_label_files
-from mt_dnn.task_types import TASK_TYPES, checked
-from tests.unit.test_task_types import make_task
+from mt_dnn.task_types import TASK_TYPES
+from tests.support.tasks import make_task
 
-CLASSES = TaskDef(
-    name="t",
-    data_format="PremiseOnly",
-    task_type="Classification",
-    n_class=2,
-    labels=("no", "yes"),
-    metrics=("ACC",),
-    metric_for_best="ACC",
-    where="tasks.yml:1: task 't'",
-)
+CLASSES = make_task(labels=("no", "yes"))
 TASKS = {
     "classes": CLASSES,
-    "number": dataclasses.replace(CLASSES, n_class=1, labels=(), task_type="Regression"),
-    "candidates": dataclasses.replace(
-        CLASSES, data_format="PremiseAndMultiHypothesis", task_type="Ranking"
-    ),
-    "words": dataclasses.replace(CLASSES, data_format="Sequence", task_type="SequenceLabeling"),
+    "number": make_task("Regression"),
+    "candidates": make_task("Ranking", labels=("no", "yes")),
+    "words": make_task("SequenceLabeling", labels=("no", "yes")),
 }
-TASKS = {kind: checked(task) for kind, task in TASKS.items()}
 ROWS = {
     "classes": "a\tyes\tabout above\nb\tno\tafter\nc\tno\tall all\n",
     "number": "a\t0.5\tabout above\nb\t2\tafter\n",

@@ -11,22 +11,14 @@ from data_utils.canonical import write_rows
 from data_utils.errors import UserError
 from data_utils.sources import FileSource, HubSource, find_source
 from data_utils.task_def import SourceDef, TaskDef
+from tests.support.tasks import make_task
 
 COLUMNS = ("uid", "label", "premise", "hypothesis")
 
 
-def make_task(source: SourceDef | None = None, **keys) -> TaskDef:
-    values = {"data_format": "PremiseAndOneHypothesis", "labels": ("no", "yes")} | keys
-    return TaskDef(
-        name="t",
-        task_type="Classification",
-        n_class=2,
-        metrics=("ACC",),
-        metric_for_best="ACC",
-        source=source,
-        where="tasks.yml:1: task 't'",
-        **values,
-    )
+def task_of(source: SourceDef | None = None, **fields) -> TaskDef:
+    fields = {"data_format": "PremiseAndOneHypothesis", "labels": ("no", "yes")} | fields
+    return make_task(n_class=2, source=source, **fields)
 
 
 def rows_of(path: Path, content: str | bytes, columns=COLUMNS, renames=None) -> list[dict]:
@@ -119,7 +111,7 @@ def test_the_fingerprint_follows_rows_and_column_map(tmp_path):
 
 
 def test_where_rows_are_looked_for(tmp_path):
-    task = make_task()
+    task = task_of()
     assert find_source(task, "dev", tmp_path) is None
     (tmp_path / "t_dev.jsonl").write_text("{}")
     assert find_source(task, "dev", tmp_path).name.endswith("t_dev.jsonl")
@@ -128,7 +120,7 @@ def test_where_rows_are_looked_for(tmp_path):
 
 
 def test_files_of_the_task_file(tmp_path):
-    task = make_task(SourceDef(files={"train": "sub/a.tsv", "test": str(tmp_path / "b.tsv")}))
+    task = task_of(SourceDef(files={"train": "sub/a.tsv", "test": str(tmp_path / "b.tsv")}))
     with pytest.raises(UserError, match=r"task 't': source: file .*a\.tsv does not exist"):
         find_source(task, "train", tmp_path)
     (tmp_path / "b.tsv").write_text("")
@@ -138,7 +130,7 @@ def test_files_of_the_task_file(tmp_path):
 
 def test_what_write_rows_writes_reads_back(tmp_path):
     write_rows(tmp_path / "t_dev.tsv", [("1", "yes", 'a\tb\u2028"c"\n', " d ")])
-    (row,) = find_source(make_task(), "dev", tmp_path).rows()
+    (row,) = find_source(task_of(), "dev", tmp_path).rows()
     assert row.values["premise"] == 'a b "c"'
     assert row.values["hypothesis"] == "d"
 
@@ -150,7 +142,7 @@ RENAMES = {"premise": "sentence1", "hypothesis": "sentence2"}
 
 def hub(folder: Path, **keys) -> HubSource:
     source = SourceDef(hub=str(folder), columns=RENAMES, splits={"dev": "validation"}, **keys)
-    found = find_source(make_task(source), keys.pop("split", "dev"), "data")
+    found = find_source(task_of(source), keys.pop("split", "dev"), "data")
     assert isinstance(found, HubSource)
     return found
 
@@ -196,19 +188,19 @@ def test_a_saved_dataset_gives_label_words(saved):
 
 
 def test_without_label_words_the_ids_are_taken(saved):
-    task = make_task(SourceDef(hub=str(saved), columns=RENAMES), labels=())
+    task = task_of(SourceDef(hub=str(saved), columns=RENAMES), labels=())
     rows = find_source(task, "train", "data").rows()
     assert [row.values["label"] for row in rows] == [0, 1]
 
 
 def test_minus_one_is_no_label(saved):
-    task = make_task(SourceDef(hub=str(saved), columns=RENAMES))
+    task = task_of(SourceDef(hub=str(saved), columns=RENAMES))
     rows = find_source(task, "test", "data").rows()
     assert [row.values["label"] for row in rows] == ["", ""]
 
 
 def test_a_missing_split_names_those_there_are(saved):
-    task = make_task(SourceDef(hub=str(saved), columns=RENAMES))
+    task = task_of(SourceDef(hub=str(saved), columns=RENAMES))
     with pytest.raises(UserError) as error:
         list(find_source(task, "dev", "data").rows())
     for word in ("no split 'dev'", "train, validation, test", "splits: {dev: validation}"):
@@ -216,7 +208,7 @@ def test_a_missing_split_names_those_there_are(saved):
 
 
 def test_a_missing_column_names_those_there_are(saved):
-    task = make_task(SourceDef(hub=str(saved), columns={"premise": "question"}))
+    task = task_of(SourceDef(hub=str(saved), columns={"premise": "question"}))
     with pytest.raises(UserError, match=r"row 0: column 'question' .*sentence1, sentence2"):
         list(find_source(task, "train", "data").rows())
 
@@ -227,7 +219,7 @@ def test_a_dataset_saved_without_splits_is_the_train_split(tmp_path):
     Dataset.from_dict({"sentence1": ["a"], "sentence2": ["b"], "label": ["no"]}).save_to_disk(
         tmp_path / "one"
     )
-    task = make_task(SourceDef(hub=str(tmp_path / "one"), columns=RENAMES))
+    task = task_of(SourceDef(hub=str(tmp_path / "one"), columns=RENAMES))
     assert len(list(find_source(task, "train", "data").rows())) == 1
     with pytest.raises(UserError, match="no split 'dev'; it has train"):
         list(find_source(task, "dev", "data").rows())
@@ -263,7 +255,7 @@ def test_the_column_map_is_part_of_the_fingerprint(saved):
         columns={"premise": "sentence2", "hypothesis": "sentence1"},
         splits={"dev": "validation"},
     )
-    other = find_source(make_task(swapped), "dev", "data")
+    other = find_source(task_of(swapped), "dev", "data")
     assert hub(saved).fingerprint() == hub(saved).fingerprint() != other.fingerprint()
 
 

@@ -13,33 +13,29 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from data_utils.task_def import TaskDef
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.inference.evaluate import score
 from mt_dnn.inference.loop import by_row
-from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType, checked
+from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType
 from mt_dnn.task_types.span_decoding import best_spans, distinct
+from tests.support.batches import make_batch
+from tests.support.tasks import make_kind
 
 INF, NAN = float("inf"), float("nan")
 QUESTION = 2
 """[CLS] and a token of the question stand before the document."""
 
 
-def make(task_type: str = "Span", *, metrics: tuple[str, ...] = ("EM",), **keys: Any) -> TaskType:
-    facts: dict[str, Any] = {"n_class": 0, "where": "f:1"} | keys
-    task = checked(
-        TaskDef("t", "MRC", task_type, metrics=metrics, metric_for_best=metrics[0], **facts)
-    )
-    return TASK_TYPES.get(task.task_type)(task)
+def make(task_type: str = "Span", **fields: Any) -> TaskType:
+    return make_kind(task_type, **{"where": "f:1", **fields})
 
 
-def make_batch(
+def windows(
     *passages: str, labels: Any = None, answers: list[list[str]] | None = None, room: int = 0
 ) -> Batch:
     """Windows [CLS] ? PASSAGE [SEP]; a token for every word, ``room`` more than the longest needs."""
     words = [passage.split() for passage in passages]
-    lengths = torch.tensor([QUESTION + len(own) + 1 for own in words])
-    mask = (torch.arange(int(lengths.max()) + room) < lengths[:, None]).long()
+    lengths = [QUESTION + len(own) + 1 for own in words]
     starts = [np.cumsum([0, *(len(word) + 1 for word in own[:-1])])[: len(own)] for own in words]
     extras: dict[str, list[Any]] = {
         "window": list(range(len(passages))),
@@ -53,14 +49,8 @@ def make_batch(
     }
     if answers is not None:
         extras["answers"] = answers
-    return Batch(
-        task="t",
-        uids=["q"] * len(passages),
-        input_ids=torch.ones_like(mask),
-        attention_mask=mask,
-        labels=None if labels is None else torch.tensor(labels),
-        extras=extras,
-    )
+    uids = ["q"] * len(passages)
+    return make_batch(lengths, width=max(lengths) + room, labels=labels, uids=uids, extras=extras)
 
 
 def peaks(batch: Batch, *spans: tuple[int, int, float], null: float = 0.0) -> Tensor:
@@ -82,7 +72,7 @@ def answer(kind: TaskType, logits: Tensor, batch: Batch) -> Prediction:
 @pytest.mark.parametrize("name", ["Span", "SpanYN"])
 @pytest.mark.parametrize("padding", [0.0, 50.0, NAN, INF, -INF])
 def test_loss_by_hand_whatever_the_padding_holds(name, padding):
-    batch = make_batch("a b", "a", labels=[[2, 3], [0, 0]])  # 5 tokens, and 4
+    batch = windows("a b", "a", labels=[[2, 3], [0, 0]])  # 5 tokens, and 4
     logits = torch.zeros(2, 5, 2)
     logits[0, 2, 0] = math.log(4)  # start: 4 of 8; end: 1 of 5
     logits[1, 0, 1] = math.log(2)  # start: 1 of 4; end: 2 of 5, of 4 tokens
@@ -98,14 +88,14 @@ def test_loss_by_hand_whatever_the_padding_holds(name, padding):
 
 
 def test_loss_in_half_precision_is_float32():
-    batch = make_batch("a b", labels=[[2, 3]])
+    batch = windows("a b", labels=[[2, 3]])
     assert make().loss(torch.zeros(1, 5, 2, dtype=torch.bfloat16), batch).dtype == torch.float32
 
 
 @pytest.mark.parametrize("padding", [0.0, 50.0, NAN, INF])
 def test_divergence_is_the_mean_of_start_and_end_whatever_the_padding_holds(padding):
     generator = torch.Generator().manual_seed(0)
-    batch = make_batch("a b c", "a")
+    batch = windows("a b c", "a")
     p, q = (torch.randn(2, 6, 2, generator=generator) for _ in range(2))
     own = [slice(0, 6), slice(0, 4)]
     each = [
@@ -124,7 +114,7 @@ def test_divergence_is_the_mean_of_start_and_end_whatever_the_padding_holds(padd
 
 @pytest.mark.parametrize("name", [None, *TASK_TYPES.get("Span").divergences])
 def test_equal_logits_have_neither_divergence_nor_gradient(name):
-    batch = make_batch("a b c", "a")
+    batch = windows("a b c", "a")
     p = torch.randn(2, 6, 2, generator=torch.Generator().manual_seed(0))
     p[1, 4:] = NAN
     p, q = p.clone().requires_grad_(), p.clone().requires_grad_()
@@ -169,7 +159,7 @@ def test_best_spans_are_those_of_brute_force(n_best, max_answer_len):
 def test_the_best_texts_of_a_window_are_those_of_brute_force():
     rng = random.Random(0)
     words = ["one", "two", "three", "four", "five", "six", "seven"]
-    batch = make_batch(*(" ".join(words[: rng.randint(1, 7)]) for _ in range(10)), room=3)
+    batch = windows(*(" ".join(words[: rng.randint(1, 7)]) for _ in range(10)), room=3)
     logits = torch.randn(*batch.input_ids.shape, 2, generator=torch.Generator().manual_seed(2))
     for prediction, passage, row in zip(
         make(options={"max_answer_len": 3}).decode(logits, batch),
@@ -192,7 +182,7 @@ def test_the_best_texts_of_a_window_are_those_of_brute_force():
 
 def test_only_the_document_is_answered_with():
     """The question, [SEP], [CLS] and padding are likelier than anything else."""
-    batch = make_batch("one two", "three", room=1)
+    batch = windows("one two", "three", room=1)
     logits = torch.zeros(*batch.input_ids.shape, 2)
     logits[:, :QUESTION] = 100.0
     logits[0, 4:] = logits[1, 3:] = 100.0
@@ -205,7 +195,7 @@ def test_only_the_document_is_answered_with():
 
 
 def test_the_longest_answer():
-    batch = make_batch("a b c d e")
+    batch = windows("a b c d e")
     logits = peaks(batch, (1, 3, 20.0))
     assert answer(make(options={"max_answer_len": 3}), logits, batch).value == "b c d"
     shorter = answer(make(options={"max_answer_len": 2}), logits, batch)
@@ -214,7 +204,7 @@ def test_the_longest_answer():
 
 
 def test_an_answer_does_not_end_before_it_begins():
-    batch = make_batch("a b c d e")
+    batch = windows("a b c d e")
     logits = peaks(batch, (3, 1, 20.0))
     kept = {text for text, _ in answer(make(), logits, batch).scores["n_best"]}
     assert all(text in "a b c d e" and text for text in kept)
@@ -223,7 +213,7 @@ def test_an_answer_does_not_end_before_it_begins():
 
 def test_a_text_counts_once_with_its_best_score():
     assert distinct([("a", 1.0), ("b", 2.0), ("a", 3.0), ("b", 0.0)]) == [("a", 3.0), ("b", 2.0)]
-    batch = make_batch("a b a")
+    batch = windows("a b a")
     logits = torch.zeros(*batch.input_ids.shape, 2)
     logits[0, QUESTION] = 1.0
     logits[0, QUESTION + 2] = 2.0
@@ -233,7 +223,7 @@ def test_a_text_counts_once_with_its_best_score():
 
 
 def test_a_token_that_is_a_blank_is_no_answer():
-    batch = make_batch("a b")
+    batch = windows("a b")
     extras = batch.extras  # as SentencePiece would cut: "a", " ", "b"
     extras["char_starts"], extras["char_ends"] = [np.array([0, 1, 2])], [np.array([1, 2, 3])]
     batch.attention_mask = torch.ones(1, 6, dtype=torch.long)
@@ -245,7 +235,7 @@ def test_a_token_that_is_a_blank_is_no_answer():
 
 def test_the_blank_before_a_word_is_no_part_of_the_answer():
     """Some tokenizers count it to the word's first token."""
-    batch = make_batch("a b")
+    batch = windows("a b")
     batch.extras["char_starts"], batch.extras["char_ends"] = [np.array([0, 1])], [np.array([1, 3])]
     assert answer(make(), peaks(batch, (1, 1, 20.0)), batch).value == "b"
 
@@ -254,7 +244,7 @@ def test_the_blank_before_a_word_is_no_part_of_the_answer():
 
 
 def test_no_answer_above_the_threshold_and_not_at_it():
-    batch = make_batch("one two three")
+    batch = windows("one two three")
     logits = peaks(batch, (0, 1, 4.0), null=6.0)  # 2 more for no answer
     values = {
         threshold: answer(
@@ -269,12 +259,12 @@ def test_no_answer_above_the_threshold_and_not_at_it():
 
 
 def test_a_window_without_document():
-    batch = make_batch("")
+    batch = windows("")
     logits = torch.ones(1, 3, 2)
     for kind in (make(), make("SpanYN", options={"null_threshold": 99.0})):
         found = answer(kind, logits, batch)
         assert (found.value, found.scores) == ("", {"score": None, "null": 2.0, "n_best": []})
-    both = make_batch("", "two")
+    both = windows("", "two")
     assert answer(make(), torch.ones(2, 4, 2), both).value == "two"
 
 
@@ -283,7 +273,7 @@ def test_a_window_without_document():
 
 def test_a_row_is_answered_by_the_best_of_its_windows():
     gold = [["two"], ["two"], ["two"]]
-    batch = make_batch("one two", "two three", "three four", answers=gold)
+    batch = windows("one two", "two three", "three four", answers=gold)
     logits = peaks(batch, (0, 1, 3.0), (0, 0, 7.0), (1, 1, 5.0), null=0.0)
     logits[:, 0, 0] = torch.tensor([9.0, 4.0, 6.0])
     for name in ("Span", "SpanYN"):
@@ -302,7 +292,7 @@ def test_a_row_is_answered_by_the_best_of_its_windows():
 def test_merging_is_as_searching_in_all_windows_at_once():
     logits = torch.randn(5, 12, 2, generator=torch.Generator().manual_seed(3))
     words = [f"w{i}" for i in range(40)]
-    batch = make_batch(*(" ".join(words[7 * i :][:9]) for i in range(5)))
+    batch = windows(*(" ".join(words[7 * i :][:9]) for i in range(5)))
     found = answer(make(options={"max_answer_len": 4}), logits, batch).scores["n_best"]
     every = [
         (" ".join(words[7 * row :][:9][i : j + 1]), value)
@@ -315,7 +305,7 @@ def test_merging_is_as_searching_in_all_windows_at_once():
 
 
 def test_several_right_answers_and_no_right_answer_are_scored():
-    batch = make_batch("one two", "three", "four", answers=[["x", "Two."], [], ["five"]])
+    batch = windows("one two", "three", "four", answers=[["x", "Two."], [], ["five"]])
     batch.uids = ["a", "b", "c"]
     logits = peaks(batch, (1, 1, 5.0), (0, 0, -9.0), (0, 0, 5.0))
     kind = make("SpanYN", metrics=("EM", "EmF12"))
@@ -339,7 +329,7 @@ def test_a_guess_is_nothing_and_words_stay_words():
 
 
 def test_logits_without_padding():
-    batch = make_batch("one two three", "one", room=2)
+    batch = windows("one two three", "one", room=2)
     logits = torch.randn(2, 8, 2)
     first, second = make().unpadded(logits, batch)
     assert torch.equal(first, logits[0, :6])

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from data_utils.collator import Batch
-from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
 from mt_dnn.objective import objective as objective_module
 from mt_dnn.objective.objective import Objective
-from mt_dnn.task_types import checked, mask_lm
+from mt_dnn.task_types import mask_lm
+from tests.support.batches import make_batch
 from tests.support.encoders import VOCAB, tiny_encoder
+from tests.support.tasks import make_task
 
 LENGTH = 12
 
@@ -32,21 +33,13 @@ class Tokenizer:
 
 
 def make_model() -> MTDNN:
-    task = TaskDef("t", "MLM", "MaskLM", 0, ("Perplexity",), "Perplexity")
-    return MTDNN(tiny_encoder(), {"t": checked(task)}, ModelConfig(), Tokenizer()).train()
+    return MTDNN(tiny_encoder(), {"t": make_task("MaskLM")}, ModelConfig(), Tokenizer()).train()
 
 
 def make_text() -> Batch:
     """Three rows of words, one token each."""
-    generator = torch.Generator().manual_seed(0)
-    return Batch(
-        task="t",
-        uids=["0", "1", "2"],
-        input_ids=torch.randint(5, VOCAB, (3, LENGTH), generator=generator),
-        attention_mask=torch.ones(3, LENGTH, dtype=torch.long),
-        is_padded=False,
-        extras={"word_ids": [np.arange(LENGTH, dtype=np.int32)] * 3},
-    )
+    words = [np.arange(LENGTH, dtype=np.int32)] * 3
+    return make_batch([LENGTH] * 3, ids=(5, VOCAB), extras={"word_ids": words}, is_padded=False)
 
 
 @pytest.fixture

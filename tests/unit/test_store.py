@@ -15,18 +15,10 @@ from data_utils.errors import UserError
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
 from data_utils.task_def import SourceDef, TaskDef
+from tests.support.tasks import make_task
 from tests.support.words import vocabulary
 
-TASK = TaskDef(
-    name="t",
-    data_format="PremiseOnly",
-    task_type="Classification",
-    n_class=2,
-    labels=("no", "yes"),
-    metrics=("ACC",),
-    metric_for_best="ACC",
-    where="tasks.yml:1: task 't'",
-)
+TASK = make_task(labels=("no", "yes"))
 ROWS = "a\tyes\tabout above\nb\tno\tafter\nc\tno\tall all all all all all all all all\n"
 
 

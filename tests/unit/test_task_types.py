@@ -14,72 +14,40 @@ from torch import Tensor
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS
-from data_utils.labels import LabelKind, LabelSpec, LabelUnit
-from data_utils.task_def import TaskDef
+from data_utils.labels import LabelKind, LabelUnit
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.heads.pooled import PooledHead
 from mt_dnn.task_types import TASK_TYPES, TaskType, checked
+from tests.support.batches import make_batch
 from tests.support.encoders import tiny_encoder
+from tests.support.tasks import make_kind, make_task
+from tests.support.words import Words
 
 ENCODER = tiny_encoder()
 H, T = ENCODER.hidden_size, 4
-FORMAT = {LabelUnit.EXAMPLE: "PremiseOnly"}
-N_CLASS = {"Regression": 1, "Ranking": 1, "Span": 2, "SpanYN": 2}
-"""A new type needs a line here where its n_class is not 3."""
 NOT_IN_MT_DNN = ("MultiLabel",)
 
 
-def make_task(task_type: str, **keys: Any) -> TaskDef:
-    label = TASK_TYPES.get(task_type).label
-    data_format = FORMAT.get(label.per) or next(
-        name for name in FORMATS.names() if label in FORMATS.get(name).labels
-    )
-    values = {"n_class": N_CLASS.get(task_type, 3), "data_format": data_format} | keys
-    return TaskDef(name="t", task_type=task_type, metrics=("ACC",), metric_for_best="ACC", **values)
-
-
 def make(task_type: str, **keys: Any) -> TaskType:
-    task = checked(make_task(task_type, **keys))
-    return TASK_TYPES.get(task.task_type)(task, Words() if writes_text(task.label) else None)
+    task = make_task(task_type, **keys)
+    return make_kind(task_type, Words() if task.label.kind is LabelKind.TEXT else None, **keys)
 
 
-def writes_text(label: LabelSpec) -> bool:
-    return label.kind is LabelKind.TEXT
-
-
-class Words:
-    """A tokenizer as far as a decoded text asks for it."""
-
-    eos_token_id = 1
-
-    def decode(self, ids: list[int], **_: Any) -> str:
-        return " ".join(map(str, ids))
-
-
-def make_batch(labels: Any = None, candidates: list[int] | None = None, count: int = 3) -> Batch:
-    mask = None
-    if candidates is not None:
-        count = len(candidates)
-        mask = torch.arange(max(candidates)) < torch.tensor(candidates)[:, None]
+def some_batch(labels: Any = None, candidates: list[int] | None = None, count: int = 3) -> Batch:
+    """With all that any type's ``decode`` reads."""
+    examples = count if candidates is None else len(candidates)
+    extras = {
+        "word_starts": [np.arange(T)] * examples,
+        "choice": [list("abc")[:k] for k in candidates or ()],
+        "answer": [[]] * examples,
+        "passage": ["a bc"] * examples,
+        "passage_at": [1] * examples,
+        "char_starts": [np.array([0, 2])] * examples,
+        "char_ends": [np.array([1, 4])] * examples,
+    }
     sequences = sum(candidates) if candidates else count
-    return Batch(
-        task="t",
-        uids=[f"u{i}" for i in range(count)],
-        input_ids=torch.ones(sequences, T, dtype=torch.long),
-        attention_mask=torch.ones(sequences, T, dtype=torch.long),
-        extras={
-            "word_starts": [np.arange(T)] * count,
-            "choice": [list("abc")[:k] for k in candidates or ()],
-            "answer": [[]] * count,
-            "passage": ["a bc"] * count,
-            "passage_at": [1] * count,
-            "char_starts": [np.array([0, 2])] * count,
-            "char_ends": [np.array([1, 4])] * count,
-        },
-        labels=None if labels is None else torch.tensor(labels),
-        candidate_mask=mask,
-    )
+    return make_batch([T] * sequences, candidates=candidates, labels=labels, extras=extras)
 
 
 # What holds for every type.
@@ -90,8 +58,8 @@ def some_logits(name: str, seed: int = 0) -> tuple[TaskType, Tensor, Batch]:
     kind = make(name)
     many = [2, 1, 3] if kind.label.per is LabelUnit.CANDIDATE else None
     # A text under teacher forcing is its own input.
-    words = [[5, 6, 7, 1]] * 3 if writes_text(kind.label) else None
-    batch = make_batch(words, candidates=many)
+    words = [[5, 6, 7, 1]] * 3 if kind.label.kind is LabelKind.TEXT else None
+    batch = some_batch(words, candidates=many)
     encoder = ENCODER if words is None else tiny_encoder("t5")
     head = kind.build_head(encoder, ModelConfig(dropout=0.0))
     generator = torch.Generator().manual_seed(seed)
@@ -159,7 +127,7 @@ def test_every_type_has_a_format_and_names_its_divergences(name):
 
 def test_the_tasks_own_divergence():
     p, q = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[1.0, 0.0, 0.0]])
-    batch = make_batch(count=1)
+    batch = some_batch(count=1)
     kind = make("Classification", adv_loss="JSCriterion")
     assert kind.task.adv_loss == "js"
     js, kl = (DIVERGENCES.get(name)(p, q).mean() for name in ("js", "kl"))
@@ -183,14 +151,14 @@ def test_divergences_are_means_over_examples():
 def test_classification_loss_by_hand():
     kind = make("Classification")
     logits = torch.tensor([[0.0, 0.0, 0.0], [math.log(2), 0.0, 0.0]])
-    loss = kind.loss(logits, make_batch([1, 0]))
+    loss = kind.loss(logits, some_batch([1, 0]))
     assert loss.item() == pytest.approx((math.log(3) + math.log(2)) / 2)
 
 
 def test_classification_decodes_the_likeliest_class():
     kind = make("Classification")
     logits = torch.tensor([[0.0, math.log(2), 0.0], [5.0, 0.0, 0.0]])
-    first, second = kind.decode(logits, make_batch([1, 2], count=2))
+    first, second = kind.decode(logits, some_batch([1, 2], count=2))
     assert (first.uid, first.value, first.gold) == ("u0", 1, 1)
     assert first.scores == pytest.approx([0.25, 0.5, 0.25])
     assert (second.value, second.gold) == (0, 2)
@@ -207,16 +175,16 @@ def test_clue_spelling_is_classification():
 def test_squared_error_by_hand_and_of_identical_predictions():
     kind = make("Regression")
     logits = torch.tensor([[1.0], [2.0], [4.0]])
-    assert kind.loss(logits, make_batch([1.0, 2.0, 4.0])).item() == 0.0
+    assert kind.loss(logits, some_batch([1.0, 2.0, 4.0])).item() == 0.0
     # (B,) broadcast against (B, 1) would give 2 * variance here, and not 0.
-    assert kind.loss(logits, make_batch([0.0, 2.0, 1.0])).item() == pytest.approx((1 + 9) / 3)
-    assert kind.loss(logits.half(), make_batch([0.0, 2.0, 1.0])).dtype == torch.float32
+    assert kind.loss(logits, some_batch([0.0, 2.0, 1.0])).item() == pytest.approx((1 + 9) / 3)
+    assert kind.loss(logits.half(), some_batch([0.0, 2.0, 1.0])).dtype == torch.float32
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 3), (1, 3)])
 def test_regression_never_broadcasts(shape):
     kind = make("Regression")
-    batch = make_batch([1.0, 2.0, 4.0])
+    batch = some_batch([1.0, 2.0, 4.0])
     with pytest.raises(ValueError, match="same shape"):
         kind.loss(torch.zeros(shape), batch)
     with pytest.raises(ValueError, match="same shape"):
@@ -225,7 +193,7 @@ def test_regression_never_broadcasts(shape):
 
 def test_a_regression_prediction_is_the_number_itself():
     kind = make("Regression")
-    predictions = kind.decode(torch.tensor([[3.5], [-1.0], [0.25]]), make_batch([3.0, 0.0, 0.5]))
+    predictions = kind.decode(torch.tensor([[3.5], [-1.0], [0.25]]), some_batch([3.0, 0.0, 0.5]))
     assert [p.value for p in predictions] == [3.5, -1.0, 0.25]  # an arg max would be 0 always
     assert [p.scores for p in predictions] == [3.5, -1.0, 0.25]
     assert [p.gold for p in predictions] == [3.0, 0.0, 0.5]
@@ -246,7 +214,7 @@ def ranking_logits(absent: float = 0.0) -> Tensor:
 def test_listwise_softmax_by_hand_whatever_absent_cells_hold(absent):
     kind = make("Ranking")
     logits = ranking_logits(absent)
-    loss = kind.loss(logits, make_batch(LABELS, CANDIDATES))
+    loss = kind.loss(logits, some_batch(LABELS, CANDIDATES))
     assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(2) + 0.0) / 3)
     loss.backward()
     expected = [[1 / 4, -1 / 4, 0.0], [-1 / 2, 1 / 4, 1 / 4], [0.0, 0.0, 0.0]]  # p - target
@@ -257,26 +225,26 @@ def test_an_example_without_relevant_candidate_carries_no_loss():
     kind = make("Ranking")
     labels = [[0, 1, IGNORE], [0, 0, 0], [0, IGNORE, IGNORE]]
     logits = ranking_logits()
-    loss = kind.loss(logits, make_batch(labels, CANDIDATES))
+    loss = kind.loss(logits, some_batch(labels, CANDIDATES))
     assert loss.item() == pytest.approx(math.log(4 / 3))
     loss.backward()
     assert not logits.grad[1:].any()
-    none = kind.loss(ranking_logits(), make_batch([[0] * 3] * 3, CANDIDATES))
+    none = kind.loss(ranking_logits(), some_batch([[0] * 3] * 3, CANDIDATES))
     assert none.item() == 0.0
 
 
 def test_graded_relevance_is_normalised():
     kind = make("Ranking")
     logits = torch.tensor([[0.0, math.log(3)]])
-    loss = kind.loss(logits, make_batch([[1.0, 3.0]], [2]))
+    loss = kind.loss(logits, some_batch([[1.0, 3.0]], [2]))
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
     assert loss.item() == pytest.approx(entropy)
-    assert torch.equal(loss, kind.loss(logits, make_batch([[2.0, 6.0]], [2])))
+    assert torch.equal(loss, kind.loss(logits, some_batch([[2.0, 6.0]], [2])))
 
 
 def test_ranking_divergence_ignores_absent_cells():
     kind = make("Ranking")
-    batch = make_batch(LABELS, CANDIDATES)
+    batch = some_batch(LABELS, CANDIDATES)
     p, q = ranking_logits(50.0), ranking_logits(float("nan"))
     value = kind.divergence(p, q, batch)
     assert value.item() == 0.0
@@ -288,7 +256,7 @@ def test_ranking_divergence_ignores_absent_cells():
 
 def test_ranking_decodes_one_entry_per_candidate():
     kind = make("Ranking")
-    predictions = kind.decode(ranking_logits(50.0).detach(), make_batch(LABELS, CANDIDATES))
+    predictions = kind.decode(ranking_logits(50.0).detach(), some_batch(LABELS, CANDIDATES))
     assert [p.value for p in predictions] == [[0, 1], [1, 0, 0], [1]]
     assert [p.gold for p in predictions] == [[0, 1], [1, 0, 0], [1]]
     assert predictions[0].scores == pytest.approx([0.25, 0.75])

@@ -12,7 +12,7 @@ from data_utils.sources import find_source
 from data_utils.store import TaskStore, ensure_store
 from data_utils.task_def import TaskDef
 from data_utils.token_rows import export_rows
-from mt_dnn.task_types import checked
+from tests.support.tasks import make_task
 from tests.support.words import tiny_tokenizer
 
 PAIR = ("PremiseAndOneHypothesis", "Classification", {"labels": ("no", "yes"), "n_class": 2})
@@ -34,8 +34,7 @@ def tokenizer(tmp_path_factory):
 
 def task_of(kind) -> TaskDef:
     data_format, task_type, keys = kind
-    task = TaskDef("t", data_format, task_type, metrics=("ACC",), metric_for_best="ACC", **keys)
-    return checked(task)
+    return make_task(task_type, data_format=data_format, **keys)
 
 
 def store_in(folder, task: TaskDef, tokenizer, max_seq_len: int = 16) -> TaskStore:
