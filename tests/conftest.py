@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mt_dnn.tracking.tracker import Tracker
-from tests.support.commands import command  # noqa: F401, a fixture
 from tests.support.encoders import tiny_encoder_folder
 from tests.support.workspace import TASKS, TinyConfig, run_config, write_rows
+
+pytest_plugins = ["tests.support.commands", "tests.support.mt_dnn_checkpoint"]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -32,6 +34,12 @@ def fresh_accelerator() -> None:
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of 2 layers with dropout 0.1."""
     return tiny_encoder_folder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tokenizer(encoder_folder: Path) -> PreTrainedTokenizerBase:
+    """Of the tiny encoder; to be read only."""
+    return AutoTokenizer.from_pretrained(encoder_folder)
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from transformers import AutoTokenizer
 
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS, IGNORE, Row
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
 from tests.support.tasks import make_task
-from tests.support.words import tiny_tokenizer
 
 LABELS = ("O", "B-x", "I-x")
 SEQUENCE = FORMATS.get("Sequence")
@@ -22,11 +20,6 @@ def task(**fields) -> TaskDef:
 
 def row(tokens, label="") -> Row:
     return Row({"uid": "7", "tokens": tokens, "label": label}, "rows.tsv:3")
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return AutoTokenizer.from_pretrained(tiny_tokenizer(tmp_path_factory.mktemp("tokenizer")))
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 
 from data_utils.errors import UserError
 from data_utils.formats import FORMATS, DroppedRow, Example, Row
 from data_utils.task_def import TaskDef
 from tests.support.tasks import make_task
-
-
-@pytest.fixture(scope="module")
-def tokenizer(encoder_folder) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(encoder_folder)
-
 
 TYPES = {"PremiseAndMultiHypothesis": "Ranking"}
 WORDS = ("no", "yes")

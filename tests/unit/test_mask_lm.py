@@ -34,11 +34,6 @@ from tests.support.words import WORDS, tiny_tokenizer, vocabulary
 FORMAT = FORMATS.get("MLM")
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return AutoTokenizer.from_pretrained(tiny_tokenizer(tmp_path_factory.mktemp("tokenizer")))
-
-
 def encode(tokenizer, *texts: str, max_seq_len: int = 32) -> dict[str, list]:
     rows = [Row({"uid": str(i), "text": text}, f"rows:{i}") for i, text in enumerate(texts)]
     task = make_task("MaskLM")

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from data_utils import store as store_module
 from data_utils.collator import IGNORE, collate
@@ -56,11 +55,6 @@ EXPECTED = {
     ],
 }
 LENGTH = 6
-
-
-@pytest.fixture(scope="module")
-def tokenizer(encoder_folder) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(encoder_folder)
 
 
 Prepare = Callable[..., TaskStore]

@@ -22,11 +22,6 @@ TASK = make_task(labels=("no", "yes"))
 ROWS = "a\tyes\tabout above\nb\tno\tafter\nc\tno\tall all all all all all all all all\n"
 
 
-@pytest.fixture(scope="module")
-def tokenizer(encoder_folder) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(encoder_folder)
-
-
 @pytest.fixture
 def prepare(tmp_path: Path, tokenizer):
     """Write rows (None: leave them) and ask for the store of (task, split)."""

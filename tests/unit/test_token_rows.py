@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from transformers import AutoTokenizer
 
 from data_utils.errors import UserError
 from data_utils.sources import find_source
@@ -13,7 +12,6 @@ from data_utils.store import TaskStore, ensure_store
 from data_utils.task_def import TaskDef
 from data_utils.token_rows import export_rows
 from tests.support.tasks import make_task
-from tests.support.words import tiny_tokenizer
 
 PAIR = ("PremiseAndOneHypothesis", "Classification", {"labels": ("no", "yes"), "n_class": 2})
 PICK = ("PremiseAndMultiHypothesis", "Ranking", {"n_class": 2})
@@ -25,11 +23,6 @@ ROWS = {
     "Sequence": '7\t["O", "B-x"]\t["good", "xyz"]\n',
     "PremiseOnly": "7\t2.5\tgood day\n",
 }
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return AutoTokenizer.from_pretrained(tiny_tokenizer(tmp_path_factory.mktemp("tokenizer")))
 
 
 def task_of(kind) -> TaskDef:
