@@ -1,72 +1,18 @@
-"""Answers as spans: loss and divergence over the tokens of a window, and the search for the best span."""
+"""The span types: loss and divergence over the tokens of a window, no answer, the task file."""
 
 from __future__ import annotations
 
 import math
-import random
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from data_utils.collator import Batch
 from data_utils.errors import UserError
 from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.inference.evaluate import score
-from mt_dnn.inference.loop import by_row
-from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType
-from mt_dnn.task_types.span_decoding import best_spans, distinct
-from tests.support.batches import make_batch
-from tests.support.tasks import make_kind
+from mt_dnn.task_types import TASK_TYPES
+from tests.support.spans import answer, make_span, peaks, windows
 
 INF, NAN = float("inf"), float("nan")
-QUESTION = 2
-"""[CLS] and a token of the question stand before the document."""
-
-
-def make(task_type: str = "Span", **fields: Any) -> TaskType:
-    return make_kind(task_type, **{"where": "f:1", **fields})
-
-
-def windows(
-    *passages: str, labels: Any = None, answers: list[list[str]] | None = None, room: int = 0
-) -> Batch:
-    """Windows [CLS] ? PASSAGE [SEP]; a token for every word, ``room`` more than the longest needs."""
-    words = [passage.split() for passage in passages]
-    lengths = [QUESTION + len(own) + 1 for own in words]
-    starts = [np.cumsum([0, *(len(word) + 1 for word in own[:-1])])[: len(own)] for own in words]
-    extras: dict[str, list[Any]] = {
-        "window": list(range(len(passages))),
-        "passage": list(passages),
-        "passage_at": [QUESTION] * len(passages),
-        "char_starts": starts,
-        "char_ends": [
-            at + np.array([len(word) for word in own], dtype=int)
-            for at, own in zip(starts, words, strict=True)
-        ],
-    }
-    if answers is not None:
-        extras["answers"] = answers
-    uids = ["q"] * len(passages)
-    return make_batch(lengths, width=max(lengths) + room, labels=labels, uids=uids, extras=extras)
-
-
-def peaks(batch: Batch, *spans: tuple[int, int, float], null: float = 0.0) -> Tensor:
-    """Logits of -10 but for the first and last word of one span in each window, and for [CLS]."""
-    logits = torch.full((*batch.input_ids.shape, 2), -10.0)
-    logits[:, 0] = null / 2
-    for row, (first, last, total) in zip(logits, spans, strict=True):
-        row[QUESTION + first, 0] = row[QUESTION + last, 1] = total / 2
-    return logits
-
-
-def answer(kind: TaskType, logits: Tensor, batch: Batch) -> Prediction:
-    return kind.merge(kind.decode(logits, batch))
-
-
-# --- Loss and divergence -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["Span", "SpanYN"])
@@ -78,7 +24,7 @@ def test_loss_by_hand_whatever_the_padding_holds(name, padding):
     logits[1, 0, 1] = math.log(2)  # start: 1 of 4; end: 2 of 5, of 4 tokens
     logits[1, 4] = padding
     logits.requires_grad_()
-    loss = make(name).loss(logits, batch)
+    loss = make_span(name).loss(logits, batch)
     assert loss.item() == pytest.approx(
         (math.log(2) + math.log(5) + math.log(4) + math.log(5 / 2)) / 4
     )
@@ -89,7 +35,9 @@ def test_loss_by_hand_whatever_the_padding_holds(name, padding):
 
 def test_loss_in_half_precision_is_float32():
     batch = windows("a b", labels=[[2, 3]])
-    assert make().loss(torch.zeros(1, 5, 2, dtype=torch.bfloat16), batch).dtype == torch.float32
+    assert (
+        make_span().loss(torch.zeros(1, 5, 2, dtype=torch.bfloat16), batch).dtype == torch.float32
+    )
 
 
 @pytest.mark.parametrize("padding", [0.0, 50.0, NAN, INF])
@@ -105,7 +53,7 @@ def test_divergence_is_the_mean_of_start_and_end_whatever_the_padding_holds(padd
     ]
     q[1, 4:] = padding
     p, q = p.requires_grad_(), q.requires_grad_()
-    value = make().divergence(p, q, batch)
+    value = make_span().divergence(p, q, batch)
     assert value.item() == pytest.approx((sum(each) / 4).item(), rel=1e-5)
     value.backward()
     assert all(logits.grad.isfinite().all() and logits.grad.any() for logits in (p, q))
@@ -118,129 +66,11 @@ def test_equal_logits_have_neither_divergence_nor_gradient(name):
     p = torch.randn(2, 6, 2, generator=torch.Generator().manual_seed(0))
     p[1, 4:] = NAN
     p, q = p.clone().requires_grad_(), p.clone().requires_grad_()
-    value = make().divergence(p, q, batch, name=name)
+    value = make_span().divergence(p, q, batch, name=name)
     value.backward()
     assert value.item() == 0.0
     assert not p.grad.any()
     assert not q.grad.any()
-
-
-# --- Search --------------------------------------------------------------------------------------
-
-
-def by_brute_force(logits: Tensor, allowed: Tensor, n_best: int, max_answer_len: int) -> list:
-    found = [
-        ((logits[i, 0] + logits[j, 1]).item(), i, j)
-        for i in range(len(logits))
-        for j in range(i, min(i + max_answer_len, len(logits)))
-        if allowed[i] and allowed[j]
-    ]
-    return sorted(found, reverse=True)[:n_best]
-
-
-@pytest.mark.parametrize(
-    ("n_best", "max_answer_len"), [(1, 30), (20, 30), (20, 1), (7, 3), (500, 5)]
-)
-def test_best_spans_are_those_of_brute_force(n_best, max_answer_len):
-    generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(8, 17, 2, generator=generator)
-    allowed = torch.rand(8, 17, generator=generator) < 0.7
-    logits[~allowed] = torch.tensor(NAN)
-    found = best_spans(logits, allowed, n_best=n_best, max_answer_len=max_answer_len)
-    for row, (scores, first, last) in enumerate(
-        zip(*(part.tolist() for part in found), strict=True)
-    ):
-        spans = [span for span in zip(scores, first, last, strict=True) if span[0] > -INF]
-        expected = by_brute_force(logits[row], allowed[row], n_best, max_answer_len)
-        assert [span[1:] for span in spans] == [span[1:] for span in expected]
-        assert [span[0] for span in spans] == pytest.approx([span[0] for span in expected])
-
-
-def test_the_best_texts_of_a_window_are_those_of_brute_force():
-    rng = random.Random(0)
-    words = ["one", "two", "three", "four", "five", "six", "seven"]
-    batch = windows(*(" ".join(words[: rng.randint(1, 7)]) for _ in range(10)), room=3)
-    logits = torch.randn(*batch.input_ids.shape, 2, generator=torch.Generator().manual_seed(2))
-    for prediction, passage, row in zip(
-        make(options={"max_answer_len": 3}).decode(logits, batch),
-        batch.extras["passage"],
-        logits,
-        strict=True,
-    ):
-        own = row[QUESTION : QUESTION + len(passage.split())]
-        expected = [
-            (" ".join(passage.split()[i : j + 1]), value)
-            for value, i, j in by_brute_force(own, torch.ones(len(own)), 5, 3)
-        ]
-        assert prediction.value == expected[0][0]
-        found = prediction.scores["n_best"]
-        assert [text for text, _ in found] == [text for text, _ in expected]
-        assert [value for _, value in found] == pytest.approx([value for _, value in expected])
-        assert prediction.scores["score"] == found[0][1]
-        assert prediction.scores["null"] == pytest.approx(row[0].sum().item())
-
-
-def test_only_the_document_is_answered_with():
-    """The question, [SEP], [CLS] and padding are likelier than anything else."""
-    batch = windows("one two", "three", room=1)
-    logits = torch.zeros(*batch.input_ids.shape, 2)
-    logits[:, :QUESTION] = 100.0
-    logits[0, 4:] = logits[1, 3:] = 100.0
-    logits[:, -1] = NAN
-    logits[0, 3] = 1.0
-    kind = make()
-    assert [p.value for p in kind.decode(logits, batch)] == ["two", "three"]
-    found = [text for text, _ in kind.decode(logits, batch)[0].scores["n_best"]]
-    assert found == ["two", "one two", "one"]
-
-
-def test_the_longest_answer():
-    batch = windows("a b c d e")
-    logits = peaks(batch, (1, 3, 20.0))
-    assert answer(make(options={"max_answer_len": 3}), logits, batch).value == "b c d"
-    shorter = answer(make(options={"max_answer_len": 2}), logits, batch)
-    assert max(len(text.split()) for text, _ in shorter.scores["n_best"]) == 2
-    assert shorter.scores["score"] == 0.0  # 10 of the one peak, -10 of what stands beside it
-
-
-def test_an_answer_does_not_end_before_it_begins():
-    batch = windows("a b c d e")
-    logits = peaks(batch, (3, 1, 20.0))
-    kept = {text for text, _ in answer(make(), logits, batch).scores["n_best"]}
-    assert all(text in "a b c d e" and text for text in kept)
-    assert answer(make(), logits, batch).scores["score"] == 0.0
-
-
-def test_a_text_counts_once_with_its_best_score():
-    assert distinct([("a", 1.0), ("b", 2.0), ("a", 3.0), ("b", 0.0)]) == [("a", 3.0), ("b", 2.0)]
-    batch = windows("a b a")
-    logits = torch.zeros(*batch.input_ids.shape, 2)
-    logits[0, QUESTION] = 1.0
-    logits[0, QUESTION + 2] = 2.0
-    found = answer(make(), logits, batch).scores["n_best"]
-    assert [text for text, _ in found].count("a") == 1
-    assert found[0] == ["a", 4.0]
-
-
-def test_a_token_that_is_a_blank_is_no_answer():
-    batch = windows("a b")
-    extras = batch.extras  # as SentencePiece would cut: "a", " ", "b"
-    extras["char_starts"], extras["char_ends"] = [np.array([0, 1, 2])], [np.array([1, 2, 3])]
-    batch.attention_mask = torch.ones(1, 6, dtype=torch.long)
-    logits = torch.zeros(1, 6, 2)
-    logits[0, QUESTION + 1] = 10.0
-    logits[0, QUESTION + 2] = 1.0
-    assert answer(make(options={"n_best": 1}), logits, batch).value == "b"
-
-
-def test_the_blank_before_a_word_is_no_part_of_the_answer():
-    """Some tokenizers count it to the word's first token."""
-    batch = windows("a b")
-    batch.extras["char_starts"], batch.extras["char_ends"] = [np.array([0, 1])], [np.array([1, 3])]
-    assert answer(make(), peaks(batch, (1, 1, 20.0)), batch).value == "b"
-
-
-# --- No answer -----------------------------------------------------------------------------------
 
 
 def test_no_answer_above_the_threshold_and_not_at_it():
@@ -248,109 +78,40 @@ def test_no_answer_above_the_threshold_and_not_at_it():
     logits = peaks(batch, (0, 1, 4.0), null=6.0)  # 2 more for no answer
     values = {
         threshold: answer(
-            make("SpanYN", options={"null_threshold": threshold}), logits, batch
+            make_span("SpanYN", options={"null_threshold": threshold}), logits, batch
         ).value
         for threshold in (-3, 1.5, 2.0, 2.5)
     }
     assert values == {-3: "", 1.5: "", 2.0: "one two", 2.5: "one two"}
-    assert answer(make("SpanYN"), logits, batch).value == ""
-    assert answer(make("SpanYN"), peaks(batch, (0, 1, 4.0), null=3.0), batch).value == "one two"
-    assert answer(make(), logits, batch).value == "one two"  # Span always answers
+    assert answer(make_span("SpanYN"), logits, batch).value == ""
+    assert (
+        answer(make_span("SpanYN"), peaks(batch, (0, 1, 4.0), null=3.0), batch).value == "one two"
+    )
+    assert answer(make_span(), logits, batch).value == "one two"  # Span always answers
 
 
 def test_a_window_without_document():
     batch = windows("")
     logits = torch.ones(1, 3, 2)
-    for kind in (make(), make("SpanYN", options={"null_threshold": 99.0})):
+    for kind in (make_span(), make_span("SpanYN", options={"null_threshold": 99.0})):
         found = answer(kind, logits, batch)
         assert (found.value, found.scores) == ("", {"score": None, "null": 2.0, "n_best": []})
     both = windows("", "two")
-    assert answer(make(), torch.ones(2, 4, 2), both).value == "two"
-
-
-# --- Windows -------------------------------------------------------------------------------------
-
-
-def test_a_row_is_answered_by_the_best_of_its_windows():
-    gold = [["two"], ["two"], ["two"]]
-    batch = windows("one two", "two three", "three four", answers=gold)
-    logits = peaks(batch, (0, 1, 3.0), (0, 0, 7.0), (1, 1, 5.0), null=0.0)
-    logits[:, 0, 0] = torch.tensor([9.0, 4.0, 6.0])
-    for name in ("Span", "SpanYN"):
-        found = answer(make(name), logits, batch)
-        assert (found.uid, found.value, found.gold) == ("q", "two", ["two"])
-        assert found.scores["score"] == 7.0
-        assert found.scores["null"] == 4.0  # the least: one window that has an answer is enough
-        assert found.scores["n_best"][:3] == [["two", 7.0], ["four", 5.0], ["one two", 3.0]]
-        assert len(found.scores["n_best"]) == 5
-    # The right window is as sure of itself as the others: normalised in each, all would have 0.
-    assert {p.value for p in make().decode(logits, batch)} == {"one two", "two", "four"}
-    strict = make("SpanYN", options={"null_threshold": -4.0})
-    assert answer(strict, logits, batch).value == ""
-
-
-def test_merging_is_as_searching_in_all_windows_at_once():
-    logits = torch.randn(5, 12, 2, generator=torch.Generator().manual_seed(3))
-    words = [f"w{i}" for i in range(40)]
-    batch = windows(*(" ".join(words[7 * i :][:9]) for i in range(5)))
-    found = answer(make(options={"max_answer_len": 4}), logits, batch).scores["n_best"]
-    every = [
-        (" ".join(words[7 * row :][:9][i : j + 1]), value)
-        for row in range(5)
-        for value, i, j in by_brute_force(logits[row, QUESTION:11], torch.ones(9), 99, 4)
-    ]
-    expected = distinct(every)[:5]
-    assert [text for text, _ in found] == [text for text, _ in expected]
-    assert [value for _, value in found] == pytest.approx([value for _, value in expected])
-
-
-def test_several_right_answers_and_no_right_answer_are_scored():
-    batch = windows("one two", "three", "four", answers=[["x", "Two."], [], ["five"]])
-    batch.uids = ["a", "b", "c"]
-    logits = peaks(batch, (1, 1, 5.0), (0, 0, -9.0), (0, 0, 5.0))
-    kind = make("SpanYN", metrics=("EM", "EmF12"))
-    groups = by_row(kind.decode(logits, batch), [0, 0, 0])
-    predictions = [kind.merge(group) for group in groups]
-    assert [(p.value, p.gold) for p in predictions] == [
-        ("two", ["x", "Two."]),
-        ("", []),
-        ("four", ["five"]),
-    ]
-    metrics, baseline = score(kind, predictions)
-    assert metrics["EM"] == pytest.approx(200 / 3)
-    assert baseline["EM"] == pytest.approx(100 / 3)  # always "" is right where there is none
-
-
-def test_a_guess_is_nothing_and_words_stay_words():
-    kind = make()
-    assert kind.guess([["a"], ["a", "b"], []]) == ["", "", ""]
-    assert kind.in_words("two") == "two"
-    assert kind.in_words(["two"]) == ["two"]
-
-
-def test_logits_without_padding():
-    batch = windows("one two three", "one", room=2)
-    logits = torch.randn(2, 8, 2)
-    first, second = make().unpadded(logits, batch)
-    assert torch.equal(first, logits[0, :6])
-    assert torch.equal(second, logits[1, :4])
-
-
-# --- Task file -----------------------------------------------------------------------------------
+    assert answer(make_span(), torch.ones(2, 4, 2), both).value == "two"
 
 
 def test_names_of_mt_dnn():
     names = {"SpanClassification": "Span", "CLUE_SPAN": "Span", "SpanClassificationYN": "SpanYN"}
     for alias, name in names.items():
-        assert make(alias, n_class=2).task.task_type == name
-    assert make("Span", loss="SpanCeCriterion").task.options == {
+        assert make_span(alias, n_class=2).task.task_type == name
+    assert make_span("Span", loss="SpanCeCriterion").task.options == {
         "stride": 128,
         "n_best": 20,
         "max_answer_len": 30,
     }
-    yes_no = make("SpanYN", loss="SpanYNCeCriterion", options={"null_threshold": -1})
+    yes_no = make_span("SpanYN", loss="SpanYNCeCriterion", options={"null_threshold": -1})
     assert yes_no.task.options["null_threshold"] == -1
-    assert make().task.n_class == 2
+    assert make_span().task.n_class == 2
 
 
 @pytest.mark.parametrize(
@@ -369,4 +130,4 @@ def test_names_of_mt_dnn():
 )
 def test_what_does_not_fit_is_refused(keys, message):
     with pytest.raises(UserError, match=f"^f:1: {message}"):
-        make(**keys)
+        make_span(**keys)
