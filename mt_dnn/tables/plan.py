@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cache
 
+from mt_dnn.config.run import RunConfig
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.settings import Settings, identity, parse_settings, settings_hash
 
@@ -45,12 +47,17 @@ def plan(table: Table) -> list[PlannedRun]:
     uses = list(dict.fromkeys(column.use for column in table.columns))
     runs: dict[tuple[str, tuple[str, ...], int], PlannedRun] = {}
 
+    @cache
+    def parsed(name: str) -> RunConfig:
+        """Parsing is slow, and the settings of a row are the same for every seed and task."""
+        return parse_settings(table.settings(name), f"{table.path}: row {name!r}")
+
     def add(name: str, use: tuple[str, ...], seed: int) -> PlannedRun:
         use = table.find(name).use or use
         if (name, use, seed) not in runs:
             start = table.find(name).start
             before = add(start, use, seed) if start else None
-            runs[name, use, seed] = _planned(table, name, use, seed, before)
+            runs[name, use, seed] = _planned(table, parsed(name), name, use, seed, before)
         return runs[name, use, seed]
 
     for seed in table.seeds:
@@ -61,10 +68,13 @@ def plan(table: Table) -> list[PlannedRun]:
 
 
 def _planned(
-    table: Table, name: str, use: tuple[str, ...], seed: int, start: PlannedRun | None
+    table: Table,
+    parsed: RunConfig,
+    name: str,
+    use: tuple[str, ...],
+    seed: int,
+    start: PlannedRun | None,
 ) -> PlannedRun:
-    config = table.settings(name)
-    parsed = parse_settings(config, f"{table.path}: row {name!r}")
     data = dataclasses.replace(parsed.data, use=use)
     model = parsed.model
     if start is not None:
@@ -73,4 +83,4 @@ def _planned(
     parts = [name, str(seed)] if table.find(name).use else [name, "+".join(use), str(seed)]
     if name in {row.start for row in (table.rows | table.stages).values()}:
         parts.append(settings_hash(known)[:8])
-    return PlannedRun(name, use, seed, config, known, "-".join(parts), start)
+    return PlannedRun(name, use, seed, table.settings(name), known, "-".join(parts), start)

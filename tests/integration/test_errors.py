@@ -89,7 +89,7 @@ def check(result: tuple[int, str, str], *words: str) -> None:
         assert word in message
 
 
-# In a process of its own: found before torch is loaded, in the rows, in a store.
+# In a process of its own: found before torch is loaded, and in the rows.
 
 
 def test_a_typo_in_the_run_file(folder):
@@ -104,6 +104,9 @@ def test_a_label_that_is_not_in_the_list(folder):
     check(run_program("train.py", folder), f"{path}:3", "'postive'", "negative, positive")
 
 
+# The others in this process.
+
+
 def test_a_store_of_another_tokenizer(folder, tmp_path, call):
     store = str(tmp_path / "store")
     assert call("prepro.py", folder, "--data.store_dir", store)[0] == 0
@@ -112,16 +115,13 @@ def test_a_store_of_another_tokenizer(folder, tmp_path, call):
     (other / "config.json").write_text('{"model_type": "bert"}')
     args = ("--data.store_dir", store, "--model.encoder", str(other))
     check(
-        run_program("prepro.py", folder, *args),
+        call("prepro.py", folder, *args),
         "store/sst_train does not fit this run",
         "tokenizer_hash: the store has",
         str(other),
         "--data.on_stale rebuild",
     )
     assert call("prepro.py", folder, *args, "--data.on_stale", "rebuild")[0] == 0
-
-
-# The others in this process.
 
 
 def test_a_typo_in_the_task_file(folder, call):
