@@ -18,9 +18,9 @@ import prepro
 from data_utils.collator import IGNORE
 from data_utils.errors import UserError
 from mt_dnn.training.trainer import Trainer
-from tests.integration.test_resume import assert_equal_runs, interrupted
 from tests.support.commands import call
 from tests.support.finished_run import read_jsonl
+from tests.support.interrupted import assert_equal_runs, interrupted
 from tests.support.runs import assert_same_weights, copy_workspace, lines, logged, run
 from tests.support.words import WORDS
 from tests.support.workspace import TASKS

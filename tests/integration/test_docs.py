@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.documents import ROOT, blocks
+from tests.support.documents import ROOT, blocks
 
 
 def test_the_pages_predictions_work(run, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from transformers import BertTokenizer
 
-from data_utils.cli import run_cli
+from tests.support.commands import Command
 from tests.support.words import vocabulary
 
 ROOT = Path(__file__).parents[2]
@@ -65,16 +65,12 @@ def run_program(cli: str, folder: Path, *args: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def call(monkeypatch, capsys) -> Run:
+def call(command: Command) -> Run:
     """The same in this process."""
 
     def call(cli: str, folder: Path, *args: str) -> tuple[int, str, str]:
         module = __import__(cli.removesuffix(".py"))
-        monkeypatch.setattr(sys, "argv", [cli, "--config", str(folder / "run.yml"), *args])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            run_cli(module.main)
-        return int(stop.value.code or 0), *capsys.readouterr()
+        return command(module.main, "--config", folder / "run.yml", *args, program=cli)
 
     return call
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from data_utils.store import TaskStore
 from mt_dnn.config.parser import parse_config
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.runs.stores import prepare_stores, select_tasks, store_dir
+from tests.support.commands import Command
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def args(workspace: Path, encoder_folder: Path, tmp_path: Path) -> list[str]:
     return ["--config", str(tmp_path / "run.yml")]
 
 
-def lines_of(capsys, monkeypatch, args: list[str]) -> list[str]:
-    monkeypatch.setattr(sys, "argv", ["prepro.py", *args])
-    prepro.main()
-    return capsys.readouterr().out.splitlines()
+def lines_of(command: Command, args: list[str]) -> list[str]:
+    code, printed, _ = command(prepro.main, *args)
+    assert code == 0
+    return printed.splitlines()
 
 
-def test_one_line_for_each_split_and_where_the_stores_lie(args, tmp_path, capsys, monkeypatch):
-    lines = lines_of(capsys, monkeypatch, args)
+def test_one_line_for_each_split_and_where_the_stores_lie(args, tmp_path, command):
+    lines = lines_of(command, args)
     assert [line.split(":")[0] for line in lines[:-1]] == [
         f"{task}_{split}"
         for task in ("pair", "score", "pick")
@@ -45,23 +45,23 @@ def test_one_line_for_each_split_and_where_the_stores_lie(args, tmp_path, capsys
     assert len(TaskStore(tmp_path / "store" / "pick_dev")) == 8
 
 
-def test_the_second_time_nothing_is_made_and_the_same_is_said(args, tmp_path, capsys, monkeypatch):
-    first = lines_of(capsys, monkeypatch, args)
+def test_the_second_time_nothing_is_made_and_the_same_is_said(args, tmp_path, command):
+    first = lines_of(command, args)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.arrow")}
-    assert lines_of(capsys, monkeypatch, args) == first
+    assert lines_of(command, args) == first
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.arrow")}
     assert before == after
     assert len(before) == 6
 
 
-def test_only_the_tasks_asked_for(args, tmp_path, capsys, monkeypatch):
-    lines = lines_of(capsys, monkeypatch, [*args, "--data.use", "score,pair"])
+def test_only_the_tasks_asked_for(args, tmp_path, command):
+    lines = lines_of(command, [*args, "--data.use", "score,pair"])
     assert [line.split("_")[0] for line in lines[:-1:3]] == ["score", "pair"]
     assert not (tmp_path / "store" / "pick_train").exists()
 
 
-def test_train_finds_what_prepro_made(args, capsys, monkeypatch):
-    lines_of(capsys, monkeypatch, args)
+def test_train_finds_what_prepro_made(args, command):
+    lines_of(command, args)
     config = parse_config(args)
     made: list[str] = []
     stores = prepare_stores(
@@ -87,8 +87,8 @@ def test_where_stores_lie_by_default(encoder, folder):
     assert store_dir(config) == Path("rows/store") / folder
 
 
-def test_the_stores_are_exported_as_mt_dnns_tokenized_rows(args, tmp_path, capsys, monkeypatch):
-    lines = lines_of(capsys, monkeypatch, [*args, "--export_jsonl", str(tmp_path / "theirs")])
+def test_the_stores_are_exported_as_mt_dnns_tokenized_rows(args, tmp_path, command):
+    lines = lines_of(command, [*args, "--export_jsonl", str(tmp_path / "theirs")])
     assert f"{tmp_path}/theirs/pair_train.json: 22 rows" in lines
     row = json.loads((tmp_path / "theirs" / "pair_train.json").read_text().splitlines()[0])
     stored = TaskStore(tmp_path / "store" / "pair_train").take([0])

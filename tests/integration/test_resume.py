@@ -22,6 +22,8 @@ from mt_dnn.config.run import RunConfig
 from mt_dnn.training.checkpoint import newest_checkpoint
 from mt_dnn.training.signals import GracefulShutdown
 from mt_dnn.training.trainer import Trainer
+from tests.support.interrupted import assert_equal_runs, interrupted, metrics
+from tests.support.runs import run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -34,61 +36,6 @@ EVERYTHING: dict[str, Any] = {
 """Accumulation, both of SMART's terms, a mixture drawn anew each epoch; dropout is the default.
 10 batches, hence 5 updates an epoch."""
 PER_EPOCH = 5
-
-
-def run(config: RunConfig) -> Trainer:
-    trainer = Trainer(config)
-    trainer.fit()
-    return trainer
-
-
-def stop_after(
-    monkeypatch: pytest.MonkeyPatch, updates: int, *, number: int = signal.SIGTERM
-) -> None:
-    """Send this process a signal right after that many updates of the next run."""
-    update = Trainer.update
-
-    def and_signal(self: Trainer, batches: list[Batch]) -> None:
-        update(self, batches)
-        if self.step == updates:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(Trainer, "update", and_signal)
-
-
-def interrupted(monkeypatch: pytest.MonkeyPatch, config: RunConfig, updates: int) -> str:
-    with monkeypatch.context() as patch:
-        stop_after(patch, updates)
-        with pytest.raises(KeyboardInterrupt) as stopped:
-            Trainer(config).fit()
-    return str(stopped.value)
-
-
-def tensors(trainer: Trainer) -> dict[str, torch.Tensor]:
-    """Weights, optimizer state and teacher."""
-    state = trainer.optimizer.state_dict()["state"]
-    return {
-        **{f"model/{name}": t for name, t in trainer.model.state_dict().items()},
-        **{f"teacher/{name}": t for name, t in (trainer.objective.teacher_state() or {}).items()},
-        **{
-            f"optimizer/{index}/{name}": t
-            for index, entry in state.items()
-            for name, t in entry.items()
-        },
-    }
-
-
-def assert_equal_runs(one: Trainer, other: Trainer) -> None:
-    mine, theirs = tensors(one), tensors(other)
-    assert mine.keys() == theirs.keys()
-    for name, tensor in mine.items():
-        assert torch.equal(tensor, theirs[name]), name
-    assert metrics(one) == metrics(other)
-    assert (one.step, one.best) == (other.step, other.best)
-
-
-def metrics(trainer: Trainer) -> bytes:
-    return (trainer.run_dir / "metrics.jsonl").read_bytes()
 
 
 @pytest.fixture(scope="module")

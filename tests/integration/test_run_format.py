@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 import mt_dnn
 import predict
 import train
-from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from mt_dnn.config.run_format import FORMAT, MARKER, check_run, read_versioned
 from mt_dnn.publish import average, export
@@ -30,7 +28,6 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 STEPS: dict[str, Any] = {"max_steps": 4, "eval_every": 2, "save_every": 2, "keep": 2}
 NEWER = FORMAT + 1
 PAIR = ("a dog in the garden", "the cat is asleep")
-Cli = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
@@ -110,21 +107,8 @@ def test_an_old_run_is_averaged_exported_and_started_from(copy, tiny_config, tmp
     Trainer(tiny_config(name="second", model={"init_from": str(copy)}))
 
 
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """A command in this process: exit code and standard error."""
-
-    def call(module: Any, *args: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, args)])
-        with pytest.raises(SystemExit) as end:
-            run_cli(module.main)
-        return int(end.value.code or 0), capsys.readouterr().err
-
-    return call
-
-
-def assert_refused(result: tuple[int, str], folder: Path, version: int = NEWER) -> None:
-    code, message = result
+def assert_refused(result: tuple[int, str, str], folder: Path, version: int = NEWER) -> None:
+    code, _, message = result
     assert code == 2
     assert message == (
         f"error: {folder} has run format {version}, and this version of mt-dnn reads formats up to "
@@ -132,28 +116,28 @@ def assert_refused(result: tuple[int, str], folder: Path, version: int = NEWER) 
     )
 
 
-def test_train_does_not_resume_a_newer_run(copy, cli):
+def test_train_does_not_resume_a_newer_run(copy, command):
     set_format(copy / MARKER, NEWER)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     own = copy / "config.yml"
-    assert_refused(cli(train, "--config", own, "--resume", "true"), copy)
+    assert_refused(command(train.main, "--config", own, "--resume", "true"), copy)
     other = copy.parent / "run.yml"  # found when the run's folder is opened
     other.write_text(own.read_text())
-    assert_refused(cli(train, "--config", other, "--resume", "true"), copy)
+    assert_refused(command(train.main, "--config", other, "--resume", "true"), copy)
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
-def test_a_setting_of_a_newer_run_is_not_taken_for_a_typo(copy, cli):
+def test_a_setting_of_a_newer_run_is_not_taken_for_a_typo(copy, command):
     set_format(copy / MARKER, NEWER)
     with (copy / "config.yml").open("a") as stream:
         stream.write("later: {setting: 1}\n")
-    assert_refused(cli(train, "--config", copy / "config.yml", "--resume", "true"), copy)
+    assert_refused(command(train.main, "--config", copy / "config.yml", "--resume", "true"), copy)
 
 
-def test_train_does_not_resume_from_a_newer_checkpoint(copy, cli):
+def test_train_does_not_resume_from_a_newer_checkpoint(copy, command):
     newest = copy / "checkpoints" / "step-00000004"
     set_format(newest / "state.json", NEWER)
-    assert_refused(cli(train, "--config", copy / "config.yml", "--resume", "true"), newest)
+    assert_refused(command(train.main, "--config", copy / "config.yml", "--resume", "true"), newest)
 
 
 def test_a_newer_run_is_not_replaced_unasked(copy, tiny_config):
@@ -164,20 +148,20 @@ def test_a_newer_run_is_not_replaced_unasked(copy, tiny_config):
 
 
 @pytest.mark.parametrize("part", ["the run", "its model"])
-def test_nothing_reads_a_newer_run(part, copy, cli, tiny_config, tmp_path):
+def test_nothing_reads_a_newer_run(part, copy, command, tiny_config, tmp_path):
     folder = copy if part == "the run" else copy / "best"
     set_format(copy / MARKER if part == "the run" else folder / "mt_dnn.json", NEWER)
     out = tmp_path / "out"
     rows = tmp_path / "rows.tsv"
     rows.write_text("\t".join(PAIR) + "\n")
-    assert_refused(cli(predict, "--run", copy, "--task", "pair", "--input", rows), folder)
-    assert_refused(cli(export, "--run", copy, "--out", out), folder)
-    assert_refused(cli(average, "--run", copy, copy, "--out", out), folder)
-    assert_refused(cli(average, "--run", copy, "--checkpoints", "--out", out), folder)
+    assert_refused(command(predict.main, "--run", copy, "--task", "pair", "--input", rows), folder)
+    assert_refused(command(export.main, "--run", copy, "--out", out), folder)
+    assert_refused(command(average.main, "--run", copy, copy, "--out", out), folder)
+    assert_refused(command(average.main, "--run", copy, "--checkpoints", "--out", out), folder)
     settings = tmp_path / "run.yml"
     text = (copy / "config.yml").read_text().replace("name: copy", "name: second")
     settings.write_text(text.replace("init_from: null", f"init_from: {copy}"))
-    assert_refused(cli(train, "--config", settings), folder)
+    assert_refused(command(train.main, "--config", settings), folder)
     with pytest.raises(UserError, match=f"format {NEWER}"):
         mt_dnn.load(copy)
     assert not out.exists()

@@ -2,4 +2,9 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.support.runs", "tests.support.task_files")
+pytest.register_assert_rewrite(
+    "tests.support.documents",
+    "tests.support.interrupted",
+    "tests.support.runs",
+    "tests.support.task_files",
+)

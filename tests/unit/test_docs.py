@@ -17,7 +17,7 @@ from mt_dnn.config.smart import PRESETS, SmoothnessConfig
 from mt_dnn.objective.smoothness import SmoothnessStats
 from mt_dnn.tables import file as table_file
 from mt_dnn.task_types import TASK_TYPES
-from tests.unit.documents import (
+from tests.support.documents import (
     DOCUMENTS,
     PAGES,
     README,

@@ -10,7 +10,7 @@ import yaml
 from mt_dnn.config.parser import parse_config, settings
 from mt_dnn.config.run import RunConfig
 from mt_dnn.task_types import load_tasks
-from tests.unit.documents import (
+from tests.support.documents import (
     COMMANDS,
     DOCUMENTS,
     ROOT,

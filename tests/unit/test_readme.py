@@ -7,8 +7,8 @@ import re
 
 import pytest
 
+from tests.support.documents import PAGES, README, ROOT, blocks, run_command, table
 from tests.support.encoders import tiny_encoder_folder
-from tests.unit.documents import PAGES, README, ROOT, blocks, run_command, table
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mt_dnn.tables import command
 from mt_dnn.tables.command import _check_columns
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
-from tests.unit.documents import DOCUMENTS, command_lines
+from tests.support.documents import DOCUMENTS, command_lines
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 TABLES = sorted(
