@@ -146,7 +146,7 @@ def test_an_update_asks_the_device_for_nothing(tiny_config, data, name, monkeypa
     with Watch():
         terms = trainer.objective(batch, seed=1, measure_gain=True)
         terms.total.backward()
-        trainer.guard.note(1, batch, terms.total)
+        trainer.nonfinite.note(1, batch, terms.total)
         trainer.objective.after_update(1, 2)
 
 
