@@ -123,7 +123,10 @@ def test_mistakes_end_with_code_2_and_leave_nothing(
     for args, message in (
         (["--run", run.folder, "--out", out], "give at least two runs"),
         (["--run", run.folder, tmp_path, "--out", out], "is not a finished run"),
-        (["--run", run.folder, "--checkpoints", "--out", out], "0 checkpoints, but at least two are needed"),
+        (
+            ["--run", run.folder, "--checkpoints", "--out", out],
+            "0 checkpoints, but at least two are needed",
+        ),
         (["--run", run.folder, run.folder, "--out", tmp_path / "full"], "is not empty"),
     ):
         code, said, err = command(average.main, *args)
