@@ -11,6 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from mt_dnn.config.dotted import flatten
 from mt_dnn.tracking.console import Progress, ScoreRow, print_next, print_scores_table, summary
@@ -111,7 +112,10 @@ def test_resumed_files_equal_the_uninterrupted_ones(tmp_path):
         assert resumed.read_bytes() == whole.read_bytes()
 
 
-def test_tensorboard_forgets_what_was_logged_past_the_step_resumed_from(tmp_path):
+def test_tensorboard_forgets_what_was_logged_past_the_step_resumed_from(tmp_path, monkeypatch):
+    # Event files of one second are read in the order of their names, which end in this process's count
+    # of files: file 10 would come before file 9.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(100))
     with Tracker(tmp_path) as tracker:
         log_steps(tracker, range(1, 7))
     with Tracker(tmp_path) as tracker:
