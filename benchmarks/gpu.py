@@ -1,14 +1,14 @@
-"""Check and measure on a GPU with one command: ``python -m benchmarks.gpu --minutes 12 --out DIR``.
+"""Run the GPU checks and benchmarks: ``python -m benchmarks.gpu --out DIR``.
 
 Needs torch, transformers, accelerate, safetensors, scikit-learn and tensorboard; everything else may
-come from a folder of wheels (``--wheels``). The stages run in order of worth, each in its own process
-with its own time limit. Results are written after every case, and a second call with the same
-``--out`` goes on where the first one stopped:
+come from a folder of wheels (``--wheels``). Each stage runs in its own process with its own time
+limit; STAGES gives their order, the most important first. Results are written after every case. A
+second call with the same ``--out`` skips what is complete:
 
     cuda_tests   tests/integration/test_cuda.py
     throughput   training speed against a bare torch loop, and the matrix products per second
-    compile      the same with both programs compiled, without and with CUDA graphs
     smart_cost   an update with SMART against a plain one, by precision; what bfloat16 does to R_s
+    compile      throughput with both programs compiled, without and with CUDA graphs
     memory       peak device memory of both programs, on the longest batches
     profile      one update: time in kernels, gaps between launches, waits for the device
     concurrency  several runs at once on one device
@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# The wheels are not installed yet when this file is imported: the standard library alone, and what needs no more.
+# Import the standard library alone, or modules that need no more: the wheels are installed later.
 from data_utils.files import atomic_file
 
 STAGES = {
@@ -41,7 +41,7 @@ STAGES = {
     "profile": 60,
     "concurrency": 120,
 }
-"""Name -> most seconds."""
+"""Stage -> time limit in seconds, in the order in which the stages run."""
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--minutes", type=float, default=12, help="Start no stage after this; end the last one.")
+    add("--minutes", type=float, default=12, help="Time limit of the whole command.")
     add("--out", required=True, help="Folder of the results; existing results are kept.")
     add("--device", default="cuda", choices=["cuda", "cpu"], help="cpu rehearses on small sizes.")
     add("--wheels", help="Folder of wheels to install, without dependencies, for this command.")
@@ -93,7 +93,7 @@ def parse() -> argparse.Namespace:
 
 
 def stage_and_limit(text: str) -> tuple[str, float]:
-    """``memory`` or ``memory:40``."""
+    """Parse ``memory`` or ``memory:40`` to a stage and its time limit."""
     name, _, seconds = text.partition(":")
     if name not in STAGES:
         raise argparse.ArgumentTypeError(f"{name!r}; choose from {', '.join(STAGES)}")
@@ -117,7 +117,10 @@ def run(
     *,
     seconds: float,
 ) -> None:
-    """One stage in its own process group, ended at its limit; its cases stay in results.json."""
+    """Run one stage in its own process group and record its time and exit code.
+
+    A stage that exceeds its limit is killed. The cases that it has finished stay in results.json.
+    """
     command = [sys.executable, "-m", "benchmarks.gpu_stages", stage]
     command += ["--out", str(out), "--scratch", str(scratch), "--seconds", str(seconds)]
     command += ["--device", options.device, "--encoder", options.encoder]
@@ -129,7 +132,8 @@ def run(
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            code: int | str = process.wait(seconds + 15)  # it watches its time itself
+            # A stage ends itself in time; the rest is for writing its results.
+            code: int | str = process.wait(seconds + 15)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -143,7 +147,7 @@ def run(
 
 
 def load(out: Path) -> dict[str, Any]:
-    """What is known so far: ``{"stages": {stage: {"cases": {case: figures}}}}``."""
+    """Read results.json: ``{"stages": {stage: {"cases": {case: figures}}}}``."""
     path = out / "results.json"
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
@@ -156,7 +160,7 @@ def save(out: Path, results: dict[str, Any]) -> None:
 
 
 def summarize(results: dict[str, Any]) -> str:
-    """One Markdown table a stage; every case a row."""
+    """Format the results as Markdown: one table per stage, one row per case."""
     lines = [f"{results.get('machine', '')}", ""]
     for stage, found in results["stages"].items():
         cases: dict[str, dict[str, Any]] = found["cases"]

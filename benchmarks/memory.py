@@ -21,9 +21,8 @@ Peaks = dict[str, float]
 def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
     rows = []
     for precision in settings.precisions():
-        ours = isolated(
-            of_trainer, settings, precision, scratch
-        )  # first, because it prepares the store
+        # The Trainer first, because it prepares the store.
+        ours = isolated(of_trainer, settings, precision, scratch)
         reference = isolated(of_bare_loop, settings, precision, scratch)
         rows += [
             BenchmarkRow(

@@ -20,7 +20,8 @@ def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:
         runs: run directories that the command reads, which must not be replaced.
 
     Raises:
-        UserError: ``out`` is a file, contains other files than a model, or contains one of ``runs``.
+        UserError: ``out`` is a file, is not empty (and ``overwrite`` is False or it is not a model
+            folder), or contains one of ``runs``.
     """
     folder = Path(out).resolve()
     for run in runs:

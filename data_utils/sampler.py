@@ -10,8 +10,8 @@ from data_utils.errors import UserError
 from data_utils.mixing import MixingSettings, Supply, check_settings, mix
 
 MIN_POOLS = 3
-"""Least number of pools that a task's examples are divided into before sorting by length. With a single
-pool, the same examples would share a batch in every epoch."""
+"""Minimum number of pools per task. Each pool is sorted by length. With a single pool, the same
+examples would share a batch in every epoch."""
 
 # Independent random streams for one (seed, epoch). Task i uses stream FIRST_TASK + i.
 MIXING, ORDER, FIRST_TASK = 0, 1, 2
@@ -39,7 +39,8 @@ class MultiTaskSampler:
         epochs: number of epochs of the run; ``annealed`` mixing depends on it.
         seed: seed of all random draws, not negative.
         group_by_length: sort random pools of examples by length before cutting them into batches.
-        pool: number of batches in a pool; a pool never has more than a third of the task's batches.
+        pool: number of batches in a pool. A task has at least MIN_POOLS pools if it has that many
+            batches, so a pool has at most about a third of them.
         world_size: number of processes. In each step, all processes have the same task and the
             same number of examples of one global batch. If the global batch is not divisible,
             examples from its start are repeated.

@@ -165,9 +165,8 @@ def _array(given: Any, shape: tuple[int, ...], *, where: str) -> np.ndarray:
             f"{' (words x classes)' if len(shape) == 2 else ''}, not "
             f"{_shape_text(found.shape) if are_numbers else f'{given!r:.60}'}"
         )
-    with np.errstate(
-        over="ignore"
-    ):  # values too large for float32 become infinite and are rejected below
+    # Values too large for float32 become infinite and are rejected below.
+    with np.errstate(over="ignore"):
         found = found.astype(np.float32)
     if not np.isfinite(found).all():
         raise UserError(f"{where}: logits are not finite")

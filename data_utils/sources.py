@@ -192,9 +192,8 @@ def _rename(values: dict, renames: dict[str, str], index: int, where: str) -> di
                 f"the row has {', '.join(sorted(values))}"
             )
         renamed[ours] = values[theirs]
-    return complete(
-        values | renamed, index
-    )  # in one step, because the mapping may swap two columns
+    # In one step, because the mapping may swap two columns.
+    return complete(values | renamed, index)
 
 
 def complete(values: dict[str, Any], index: int) -> dict[str, Any]:

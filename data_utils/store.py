@@ -59,7 +59,7 @@ def ensure_store(
     Args:
         task: the task.
         split: name of the split.
-        source: source of the rows. With None, an existing store is used if its settings agree.
+        source: source of the rows. None: use an existing store, whose settings must match.
         tokenizer: the encoder's tokenizer.
         max_seq_len: greatest length in tokens, for tasks that do not set their own.
         store_dir: folder of all stores.
@@ -262,7 +262,7 @@ class TaskStore(TokenTable):
 
 
 class StoreSubset:
-    """A subset of the examples of a store, with the interface of a store."""
+    """A subset of a store's examples, with the attributes that training uses."""
 
     def __init__(self, store: TaskStore, indices: np.ndarray) -> None:
         self.store = store

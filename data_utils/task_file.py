@@ -58,7 +58,8 @@ def read_task_file(path: str | Path, check: Callable[[TaskDef], TaskDef]) -> dic
 
     Args:
         path: the task file.
-        check: checks and completes a definition by its task type, which this package does not know.
+        check: function that checks and completes a definition. It is an argument because the task
+            types are in mt_dnn, which this package must not import.
 
     Raises:
         UserError: an entry is invalid; the message has file, line, task and the valid choices.
@@ -83,7 +84,7 @@ def _extend(
     """Merge the keys of an entry with those of the task that it extends.
 
     ``extends`` is ``name`` for a task of the same file, or ``file.yml#name``. Keys of the entry override
-    inherited keys. ``seen`` has the tasks that led here, to detect cycles.
+    inherited keys. ``seen`` has the (file, task) pairs extended so far, to detect cycles.
     """
     if (path.resolve(), name) in seen:
         names = " -> ".join([*(before for _, before in seen), name])
@@ -137,7 +138,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
     best = METRICS.canonical(best, where)
     if best not in metrics or not METRICS.get(best).is_number:
         raise UserError(
-            f"{where}: metric_for_best: {best!r} is not a number among metric_meta {list(metrics)}"
+            f"{where}: metric_for_best: {best!r} is no numeric metric in metric_meta {list(metrics)}"
         )
     values = {KEYS[key]: value for key, value in keys.items() if value is not None}
     values |= {
@@ -173,7 +174,7 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not value:
-        raise UserError(f"{where}: labels: {value!r} is not a list")
+        raise UserError(f"{where}: labels: {value!r} is not a list of at least one label")
     for label in value:
         if isinstance(label, bool) or label is None:
             raise UserError(

@@ -40,9 +40,8 @@ class MLM(DataFormat):
         texts = tuple(filter(None, paragraphs))
         if not texts:
             raise UserError(f"{row.where}: column 'text' is empty")
-        return Example(
-            row.text("uid"), texts, label=True
-        )  # the labels are tokens of the text itself
+        # The labels are tokens of the text itself.
+        return Example(row.text("uid"), texts, label=True)
 
     def encode(
         self,

@@ -114,9 +114,8 @@ def _windows(
     document.truncate(room, stride=overlap)
     windows = []
     for number, part in enumerate([document, *document.overflowing]):
-        begin = number * (
-            room - overlap
-        )  # index of the part's first token among the document's tokens
+        # Index of the part's first token among the document's tokens.
+        begin = number * (room - overlap)
         own = offsets[begin : begin + len(part)]
         left, right = (int(own.min()), int(own.max())) if len(own) else (0, 0)
         joined = tokenizer.backend_tokenizer.post_process(question, part)

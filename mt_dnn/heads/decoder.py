@@ -65,9 +65,8 @@ class DecoderHead(nn.Module):
         self.start_id = self.pad_id if start is None else int(start)
         self.eos_id = int(config.eos_token_id)
         if (weights := _pretrained_weights(encoder, head_name, where)) is not None:
-            model.load_state_dict(
-                weights, strict=False
-            )  # _pretrained_weights has checked that none is missing
+            # _pretrained_weights has checked that none is missing.
+            model.load_state_dict(weights, strict=False)
         self.decoder = model.decoder
         self.decoder.embed_tokens = None
         self.output = (
@@ -161,9 +160,8 @@ def _pretrained_weights(encoder: Encoder, head_name: str, where: str) -> dict[st
         )
     missing = sorted(name for name in info["missing_keys"] if name.startswith("decoder."))
     if not is_tied(model.config) and model.lm_head.weight is model.get_input_embeddings().weight:
-        missing.append(
-            "lm_head.weight"
-        )  # transformers ties a missing output layer without a warning
+        # transformers ties a missing output layer without a warning.
+        missing.append("lm_head.weight")
     if missing:
         raise UserError(
             f"{where}: the checkpoint of {source!r} lacks {len(missing)} weights of its decoder, so "

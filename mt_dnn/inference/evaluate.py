@@ -27,7 +27,7 @@ class Evaluation:
     metrics: dict[str, Any]
     """Metric -> score; empty where the rows have no labels."""
     baseline: dict[str, float]
-    """Metric -> score of a constant prediction: the data set's most frequent class, or its mean."""
+    """Metric -> score of a constant prediction (:meth:`TaskType.guess`); empty without labels."""
 
 
 def evaluate(

@@ -55,8 +55,8 @@ def map_logits(
 ) -> list[list[T]]:
     """Compute the logits of the rows' task and return what ``read`` makes of them.
 
-    The number of a batch is the seed of its task type's :meth:`TaskType.prepare`: the same rows in
-    batches of the same size always have the same tokens masked.
+    The seed of :meth:`TaskType.prepare` is the number of the batch within its process. The same
+    rows, batch size and number of processes therefore always give the same masked tokens.
 
     Args:
         read: for example :meth:`TaskType.decode`. Its batch is the prepared one, with the labels that
@@ -127,7 +127,10 @@ def map_batches(
 
 
 def ordered_batches(lengths: np.ndarray, size: int) -> list[list[int]]:
-    """Indices in batches of similar length, the longest first, so memory runs out at once or never."""
+    """Split indices into batches of similar length, the longest first.
+
+    If the device has too little memory, the first batch fails, not a later one.
+    """
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + size].tolist() for i in range(0, len(order), size)]
 

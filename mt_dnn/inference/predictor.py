@@ -34,7 +34,7 @@ T = TypeVar("T")
 Rows = Iterable[Any]
 """Texts, tuples of texts, dicts by column name, or parsed Examples. Labels are optional."""
 
-# The task of embeddings: single texts. Only the fields that parsing and tokenizing read matter.
+# Placeholder task to parse and tokenize the texts of embeddings. Its other fields are not used.
 TEXT = TaskDef("text", "PremiseOnly", "", n_class=1, metrics=(), metric_for_best="")
 
 
@@ -45,7 +45,7 @@ class Answer:
     uid: str
     """The row's uid, or its position if it has none."""
     label: Any
-    """Label name (id if the task names no labels), number, or one label per candidate."""
+    """Label name (id if the task has no labels), number, text, or a list per candidate or word."""
     scores: Any
     """Label -> probability; the number itself; or the probability of each candidate."""
     gold: Any = None
@@ -218,7 +218,7 @@ class Predictor:
     def _map_logits(
         self, task: TaskDef, rows: Rows, read: Read[T], batch_size: int
     ) -> list[list[T]]:
-        """:func:`map_logits` of the rows, of which some may have labels and others none."""
+        """Apply :func:`map_logits` to rows with and without labels, and keep their order."""
         _check_batch_size(batch_size)
         examples = self.examples(task.name, rows)
         found: dict[int, list[T]] = {}
@@ -250,7 +250,7 @@ def _check_batch_size(batch_size: int) -> None:
 
 
 def _listed(rows: Rows) -> Rows:
-    """Refuse a single row outside a list: its letters or keys would be taken for rows."""
+    """Return the rows; raise UserError for a single row, which would be read as many."""
     if isinstance(rows, (str, dict)):
         raise UserError("rows: expected a list of rows, got a single one; put it in a list")
     return rows

@@ -107,9 +107,8 @@ class Objective(nn.Module):
             measure_gain: also compare the perturbation with random signs of the same norm.
         """
         kind = self.model.task_types[batch.task]
-        batch = kind.prepare(
-            batch, step_seed(seed, 2)
-        )  # differs from the seeds of dropout and noise
+        # Place 2: a seed independent of those of dropout (seed) and noise (place 1).
+        batch = kind.prepare(batch, step_seed(seed, 2))
         embeds = self.model.embed(batch)  # (N, T, E)
         with seeded_rng(seed, embeds.device):
             logits = self.model.logits(embeds, batch)
@@ -165,9 +164,8 @@ class Objective(nn.Module):
             lambda p, q: kind.divergence(p, q, batch, name=name),
             batch.attention_mask,
             self.smoothness,
-            torch.Generator(embeds.device).manual_seed(
-                step_seed(seed, 1)
-            ),  # differs from the seed of dropout
+            # Place 1: a seed independent of that of dropout (seed).
+            torch.Generator(embeds.device).manual_seed(step_seed(seed, 1)),
             measure_gain=measure_gain,
         )
 

@@ -30,7 +30,7 @@ the caller passes depends on ``dropout``:
 
     dropout      ``forward`` calls the model ...          ``clean_logits``
     shared       under ``seeded_rng(seed, device)``       computed under the same seed
-    independent  without a context                        computed without a context
+    independent  under a new seed for every pass          computed under another seed
     off          under ``dropout_off(model)``             ignored; this module calls ``forward`` again
 
 Under autocast, ``precision: float32`` makes this module run all passes of the term in float32,

@@ -141,7 +141,9 @@ def _score(result: Result | None, column: Column) -> float | None:
 
 
 def compare(scores: dict[int, float], first: dict[int, float], *, test: str) -> Versus | None:
-    """Paired test (``paired_t`` or ``wilcoxon``) over the seeds that both have; None without such seeds.
+    """Compare two rows by a paired test over their common seeds; None without any.
+
+    ``test`` is ``paired_t`` or ``wilcoxon``.
 
     Runs with the same seed form a pair, because they share the training subset, the order of the batches
     and the initial weights of the heads.

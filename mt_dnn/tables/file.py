@@ -49,8 +49,9 @@ def load_table(
             seeds.
         use: train only these tasks; replaces ``use`` of the override file.
         seeds: replaces the seeds of both files.
-        overrides: ``name=value`` settings, with precedence over ``base``, ``sizes`` and the override file.
-            Settings of a row itself take precedence over them.
+        overrides: ``name=value`` settings of ``--set``. They replace those of ``base``, ``sizes``
+            and the override file. A row's own settings take precedence over them, except for
+            settings that the override file also has.
 
     Raises:
         UserError: an entry is wrong; the message names the file, the entry and the choices.
@@ -137,7 +138,11 @@ def _read_override(path: Path) -> dict[str, Any]:
 def _overridden(
     rows: dict[str, TableRow], entry: Any, where: str
 ) -> tuple[dict[str, TableRow], Settings]:
-    """Rows or stages with the override file's settings for each, and these settings for printing."""
+    """Apply the override file's settings of single rows or stages.
+
+    Returns:
+        The changed rows, and the changed settings as ``row: setting`` -> value, to print.
+    """
     own = _mapping(entry or {}, where)
     _known(own, rows, where, kind="name")
     changes = {
@@ -153,7 +158,7 @@ def _rows(entry: Any, earlier: dict[str, TableRow], where: str) -> dict[str, Tab
     rows: dict[str, TableRow] = {}
     for name, values in _mapping(entry, f"{where}s").items():
         if not NAME.fullmatch(str(name)):
-            raise UserError(f"{where} {name!r}: a name may contain letters, digits and _ . + -")
+            raise UserError(f"{where} {name!r}: begin with a letter or digit; _ . + - may follow")
         place = f"{where} {name!r}"
         values = _mapping(values or {}, place)
         changes = _settings(

@@ -167,7 +167,10 @@ class TableRuns:
             raise KeyboardInterrupt("stopped; run the same command again to continue")
 
     def _next(self, waiting: deque[PlannedRun], running: Sequence[Child]) -> PlannedRun | None:
-        """Take the first run whose start is not pending; runs whose start failed are marked as failed."""
+        """Take the first run that can begin; None if all wait for a run that they start from.
+
+        Runs whose starting run failed are marked as failed.
+        """
         ahead = {run.hash for run in (*waiting, *(child.run for child in running))}
         for run in list(waiting):
             if run.start is None or run.start.hash not in ahead:
@@ -243,9 +246,8 @@ class TableRuns:
         if run.hash not in self.done:  # a run repeated only for its model is already in the file
             append_line(self.out / RESULTS, result | {"wall_seconds": self._seconds(run)})
             self.done.add(run.hash)
-        shutil.rmtree(
-            run_dir / "checkpoints", ignore_errors=True
-        )  # a finished run is never resumed
+        # A finished run is never resumed.
+        shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
         if not self.keep_models and run.hash not in self.starts:
             shutil.rmtree(run_dir / "best", ignore_errors=True)
         return True
@@ -287,7 +289,7 @@ class TableRuns:
 
 
 def _environment() -> dict[str, str]:
-    """For a process that finds its modules where this one does, installed or in a checkout."""
+    """Return an environment in which a child process imports the same modules as this one."""
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     return {**os.environ, "PYTHONPATH": path}
 

@@ -53,7 +53,7 @@ class TaskType(ABC):
     takes_san: ClassVar[bool] = False
     """Whether a task may set ``enable_san``."""
     losses: ClassVar[tuple[str, ...]] = ()
-    """MT-DNN's names of this type's supervised loss. All select the same loss."""
+    """Accepted values of ``loss``, from MT-DNN's task files. They have no effect."""
     divergences: ClassVar[tuple[str, ...]] = (
         *("symmetric_kl", "kl", "js", "hellinger"),
         "squared_error",  # between logits; MT-DNN's task files use it for distillation

@@ -23,7 +23,7 @@ class CandidateTaskType(TaskType):
     """Task types with listwise cross-entropy (ListNet, Cao et al. 2007, top-one form).
 
     The target distribution is the relevance of an example's candidates, divided by its sum. With one
-    relevant candidate it equals the softmax loss of MT-DNN (arXiv 1901.11504, eq. 5). The loss is the
+    relevant candidate the loss equals MT-DNN's softmax loss (arXiv 1901.11504, eq. 5). It is the
     mean over examples with a relevant candidate; other examples are ignored.
     """
 

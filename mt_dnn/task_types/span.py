@@ -22,7 +22,7 @@ from mt_dnn.task_types.base import TASK_TYPES, Prediction, TaskType
 from mt_dnn.task_types.span_decoding import Found, best_texts, distinct
 
 TEXTS_KEPT = 5
-"""Number of answers kept in a prediction. The best of a row are among the best of its windows."""
+"""Answers kept per window and per row; 5 of each window include the 5 best of the row."""
 
 
 @TASK_TYPES.register("Span", "SpanClassification", "CLUE_SPAN")
@@ -118,7 +118,7 @@ class Span(TaskType):
         return [row[:length] for row, length in zip(logits, lengths, strict=True)]
 
     def guess(self, gold: list[list[str]]) -> list[str]:
-        """Return empty texts: no text is a constant choice, since documents differ."""
+        """Return empty texts: no single text can be an answer in every document."""
         return [""] * len(gold)
 
     def in_words(self, value: Any) -> Any:

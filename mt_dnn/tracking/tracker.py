@@ -4,11 +4,13 @@ TensorBoard groups scalars and images by the part of a tag before the first slas
 
 ====================================  ============================================================
 ``train/<task>/loss``                 mean supervised loss over the log interval
+``train/<task>/smoothness``           and ``proximal``, ``distill``: other terms, without weights
 ``train/lr``, ``train/grad_norm``     learning rate ``optim.lr`` times the schedule's factor; global
                                       gradient norm before clipping
 ``train/padding``                     fraction of the tokens that are padding, in [0, 1]
 ``train/share/<task>``                fraction of the batches that belong to the task, in [0, 1]
-``smart/<task>/<name>``               diagnostics of the smoothness and proximal terms
+``smart/<task>/<name>``               diagnostics of the smoothness term
+``smart/distance``                    distance between theta and theta_tilde (proximal term)
 ``eval/<dataset>/<metric>``           dev scores
 ``eval/average``                      mean of every task's metric_for_best
 ``best/average``                      and ``best/<dataset>/<metric>``: scores of the best model so
@@ -189,7 +191,7 @@ def _cell(value: Any) -> str:
 
 
 def _hparam(value: Any) -> bool | int | float | str:
-    """Convert to a scalar, as HPARAMS requires. Non-finite floats, invalid JSON, become strings."""
+    """Convert to a scalar. NaN and infinity, which JSON lacks, become strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, bool | int | float | str):

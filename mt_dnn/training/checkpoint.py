@@ -1,9 +1,9 @@
 """Checkpoints to resume a run from, written atomically and without pickle.
 
 ``checkpoints/step-00000500/`` contains model.safetensors, optimizer.safetensors, teacher.safetensors
-if there is a proximal teacher, and state.json: the step, the loader's position, the meters of the
-current log interval and the best score. Random numbers need no state, because they are functions of
-(seed, step).
+if there is a proximal teacher, and state.json: the step, and what Trainer._save collects (loader
+position, meters, SMART health, best scores, patience, fp16 scaler). Random numbers need no state,
+because they are functions of (seed, step).
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from fnmatch import fnmatch
 from typing import Any
 
@@ -98,23 +97,6 @@ def _decay(optimizer: Optimizer, *_: Any) -> None:
         parameters = [p for p in group["params"] if p.grad is not None]
         if factor != 1 and parameters:
             torch._foreach_mul_(parameters, factor)
-
-
-def schedule(step: int, total: int, config: OptimConfig) -> float:
-    """Factor of the peak learning rate at update ``step`` of ``total``, counted from 0.
-
-    It rises linearly over the first ``warmup`` * total updates, then falls to 0 (linear, cosine) or
-    stays at 1 (constant). It depends on the step alone, so a checkpoint need not store it.
-    """
-    warmup = round(config.warmup * total)
-    if step < warmup:
-        return (step + 1) / warmup
-    if config.schedule == "constant":
-        return 1.0
-    progress = (step - warmup) / max(total - warmup, 1)
-    if config.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return max(1.0 - progress, 0.0)
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:

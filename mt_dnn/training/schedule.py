@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from itertools import accumulate
 
 from data_utils.sampler import MultiTaskSampler
-from mt_dnn.config.run import RunConfig
-from mt_dnn.training.optim import schedule
+from mt_dnn.config.run import OptimConfig, RunConfig
 
 
 class Timeline:
@@ -42,4 +42,21 @@ class Timeline:
 
     def rate(self, step: int) -> float:
         """Factor of the peak learning rate for update ``step``, counted from 0."""
-        return schedule(step, self.total, self.config.optim)
+        return learning_rate_factor(step, self.total, self.config.optim)
+
+
+def learning_rate_factor(step: int, total: int, config: OptimConfig) -> float:
+    """Factor of the peak learning rate at update ``step`` of ``total``, counted from 0.
+
+    It rises linearly over the first ``warmup`` * total updates, then falls to 0 (linear, cosine) or
+    stays at 1 (constant). It depends on the step alone, so a checkpoint need not store it.
+    """
+    warmup = round(config.warmup * total)
+    if step < warmup:
+        return (step + 1) / warmup
+    if config.schedule == "constant":
+        return 1.0
+    progress = (step - warmup) / max(total - warmup, 1)
+    if config.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return max(1.0 - progress, 0.0)

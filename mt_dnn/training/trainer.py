@@ -85,7 +85,7 @@ class Trainer:
             The best model's step, average, scores and baselines.
 
         Raises:
-            UserError: a loss was non-finite; the uids of its batch are written to the run directory.
+            UserError: a loss or gradient was non-finite; the run directory has the batch's uids.
             KeyboardInterrupt: stopped by a signal, after saving a checkpoint.
         """
         config = self.config.train
@@ -111,7 +111,7 @@ class Trainer:
             return self._finish()
 
     def updates(self) -> Iterator[list[Batch]]:
-        """Yield the batches of each update, until the last update of the run."""
+        """Yield the batches of each update, until the last update or early stopping."""
         while self.step < self.total_steps and not self._out_of_patience():
             epoch = self.loader.epoch_batches()
             while batches := list(islice(epoch, self.config.batch.accumulate)):
@@ -173,7 +173,7 @@ class Trainer:
         )
 
     def _evaluate(self) -> None:
-        """Evaluate on the dev sets; save the model if its average is the best so far."""
+        """Evaluate on the dev sets; save the model if it is the best so far or unscored."""
         self.nonfinite.check()
         started = time.perf_counter()
         evaluations = self._predict(self.parts.dev)

@@ -16,9 +16,9 @@ from mt_dnn.training.optim import (
     build_optimizer,
     freeze,
     parameter_groups,
-    schedule,
     set_learning_rate,
 )
+from mt_dnn.training.schedule import learning_rate_factor
 from tests.support.encoders import tiny_encoder
 from tests.support.tasks import make_task
 
@@ -196,7 +196,7 @@ def test_the_rate_is_set_relative_to_each_groups_peak(model):
 
 
 def factors(total: int = 100, **options) -> list[float]:
-    return [schedule(step, total, OptimConfig(**options)) for step in range(total)]
+    return [learning_rate_factor(step, total, OptimConfig(**options)) for step in range(total)]
 
 
 def test_warmup_rises_in_equal_steps_from_above_zero_to_the_peak():
@@ -206,13 +206,13 @@ def test_warmup_rises_in_equal_steps_from_above_zero_to_the_peak():
 
 def test_linear_falls_to_zero_at_the_end_of_the_run():
     assert factors(warmup=0.1)[10:] == pytest.approx([1 - k / 90 for k in range(90)])
-    assert schedule(100, 100, OptimConfig()) == 0.0
+    assert learning_rate_factor(100, 100, OptimConfig()) == 0.0
 
 
 def test_cosine_falls_along_half_a_period():
     expected = [0.5 * (1 + math.cos(math.pi * k / 90)) for k in range(90)]
     assert factors(schedule="cosine", warmup=0.1)[10:] == pytest.approx(expected)
-    assert schedule(100, 100, OptimConfig(schedule="cosine")) == pytest.approx(0.0)
+    assert learning_rate_factor(100, 100, OptimConfig(schedule="cosine")) == pytest.approx(0.0)
 
 
 def test_constant_stays_at_the_peak():
@@ -222,7 +222,7 @@ def test_constant_stays_at_the_peak():
 @pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
 def test_without_warmup_the_first_update_is_at_the_peak(name):
     assert factors(schedule=name, warmup=0.0)[0] == 1.0
-    assert schedule(0, 1, OptimConfig(schedule=name, warmup=0.0)) == 1.0
+    assert learning_rate_factor(0, 1, OptimConfig(schedule=name, warmup=0.0)) == 1.0
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
