@@ -1,4 +1,4 @@
-"""Parameter groups, optimizers and learning rate schedules."""
+"""Parameter groups and optimizers."""
 
 from __future__ import annotations
 
