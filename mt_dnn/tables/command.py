@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
-from data_utils.task_def import TaskDef, dataset_name
+from data_utils.task_def import dataset_name, pick_tasks
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import PlannedRun, plan
@@ -149,8 +149,7 @@ def _check_columns(table: Table) -> None:
             where = f"{table.path}: column {column.name!r}"
             METRICS.get(column.metric, where)
             use = table.trained(name, column)
-            for task in use or ():
-                _check_task(task, tasks, f"{where}: {config.data.tasks}")
+            pick_tasks(tasks, use or (), where=f"{where}: {config.data.tasks}")
             scores = [
                 f"{dataset_name(task, split)}.{metric}"
                 for task in use or ()
@@ -160,13 +159,8 @@ def _check_columns(table: Table) -> None:
             ]
             if use and column.name not in scores:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
-        for task in table.find(name).use:
-            _check_task(task, tasks, f"{table.path}: {name!r}: use: {config.data.tasks}")
-
-
-def _check_task(name: str, tasks: dict[str, TaskDef], where: str) -> None:
-    if name not in tasks:
-        raise UserError(f"{where} has no task {name!r}.{choices_hint(name, tasks)}")
+        where = f"{table.path}: {name!r}: use: {config.data.tasks}"
+        pick_tasks(tasks, table.find(name).use, where=where)
 
 
 def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> list[PlannedRun]:
