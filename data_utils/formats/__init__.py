@@ -9,8 +9,8 @@ from data_utils.formats import premise_only as premise_only
 from data_utils.formats import sequence as sequence
 from data_utils.formats.base import FORMATS as FORMATS
 from data_utils.formats.base import IGNORE as IGNORE
-from data_utils.formats.base import MAX_TARGET_LEN as MAX_TARGET_LEN
 from data_utils.formats.base import DataFormat as DataFormat
 from data_utils.formats.base import DroppedRow as DroppedRow
 from data_utils.formats.base import Example as Example
 from data_utils.formats.base import Row as Row
+from data_utils.formats.rows import MAX_TARGET_LEN as MAX_TARGET_LEN

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, DataFormat, Example, Row, parse_labels
+from data_utils.formats.base import FORMATS, DataFormat, Example, Row
 from data_utils.formats.premise_and_multi_hypothesis import (
     PremiseAndMultiHypothesis,
     candidates,
 )
+from data_utils.formats.rows import parse_labels
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 

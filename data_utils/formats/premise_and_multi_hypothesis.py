@@ -9,15 +9,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import (
-    FORMATS,
-    DataFormat,
-    Example,
-    Row,
-    encode_pairs,
-    label_columns,
-    parse_labels,
-)
+from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.formats.rows import encode_pairs, label_columns, parse_labels
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 

@@ -6,13 +6,10 @@ from typing import ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.formats.base import (
+from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.formats.rows import (
     EXAMPLE_LABELS,
     EXAMPLE_TOKEN_ROWS,
-    FORMATS,
-    DataFormat,
-    Example,
-    Row,
     encode_pairs,
     label_columns,
     parse_label,

@@ -9,7 +9,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, IGNORE, DataFormat, Example, Row, parse_labels
+from data_utils.formats.base import FORMATS, IGNORE, DataFormat, Example, Row
+from data_utils.formats.rows import parse_labels
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
