@@ -18,7 +18,8 @@ from transformers import BertConfig, BertModel
 
 from benchmarks import gpu
 from benchmarks.common import machine
-from benchmarks.gpu_cases import CASES, Bench
+from benchmarks.gpu_bench import Bench
+from benchmarks.gpu_cases import CASES
 from mt_dnn.encoders.pretrained import load_tokenizer, resolve_encoder
 
 TASKS = """\

@@ -101,10 +101,10 @@ def footer(summary: Summary, command: str) -> list[str]:
     first = next(iter(table.rows))
     seeds = ", ".join(map(str, table.seeds))
     notes = [
-        f"Score of a run: its best epoch on the dev set, as runs select their model (the average of "
+        f"Score of a run: its best evaluation on the dev set, as runs select their model (the average of "
         f"metric_for_best over the run's tasks); of a cell in the overview: {table.over_seeds}.",
-        f"Seeds: {seeds}, the same for every row, and every one that finished is counted. n: seeds "
-        f"finished of those planned; sd: of the sample, n − 1. {MISSING}: not there.",
+        f"Seeds: {seeds}, the same for every row; all finished ones are included. n: finished seeds of "
+        f"the planned ones; sd: of the sample, n − 1. {MISSING}: missing.",
     ]
     if len(table.rows) > 1:
         tests = sum(v is not None and v.p is not None for v in _versus(summary))

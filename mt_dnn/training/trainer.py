@@ -291,7 +291,7 @@ class Trainer:
 
     def _how_to_resume(self) -> str:
         return (
-            f"stopped at update {self.step} of {self.total_steps}, saved; go on with: "
+            f"stopped at update {self.step} of {self.total_steps}, saved; continue with: "
             f"{command('train')} --config {self.run_dir / 'config.yml'} --resume true"
         )
 

@@ -105,7 +105,7 @@ def test_a_signal_saves_and_says_how_to_go_on(tiny_config, tmp_path, number):
         _, message = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in message
-    resume = shlex.split(message.partition("go on with: ")[2])
+    resume = shlex.split(message.partition("continue with: ")[2])
     assert resume[0].endswith("python")
     assert resume[1:3] == ["train.py", "--config"]
     assert resume[-2:] == ["--resume", "true"]

@@ -128,7 +128,7 @@ def test_the_message_of_a_stopped_run_is_a_command_that_resumes_it(tiny_config, 
     config = tiny_config(name="stopped", **EVERYTHING)
     message = interrupted(monkeypatch, config, 3)
     assert message.startswith("stopped at update 3 of 10, saved")
-    command = shlex.split(message.partition("go on with: ")[2])
+    command = shlex.split(message.partition("continue with: ")[2])
     assert command[:2] == ["mt-dnn", "train"]
     resumed = Trainer(parse_config(command[2:]))
     assert (resumed.step, resumed.total_steps) == (3, 10)

@@ -30,7 +30,7 @@ def test_the_footer_tells_the_policy(make):
     text = "\n".join(footer(summarize(table, plan(table), found), "python -m x"))
     for part in (
         "Seeds: 1, 2, 3",
-        "best epoch on the dev set",
+        "best evaluation on the dev set",
         "median of 3 seeds",
         "paired t-test",
         "1 tests, not corrected",
