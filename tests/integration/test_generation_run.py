@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 import transformers as hf
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 import mt_dnn
+from tests.support.encoders import tiny_t5
 from tests.support.runs import logged, predictions, run
 from tests.support.words import WORDS
 
@@ -44,19 +44,7 @@ def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hf.PreTrainedTokenizerFast(
         tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(folder)
-    config = hf.T5Config(
-        vocab_size=len(tokens),
-        d_model=32,
-        d_kv=16,
-        d_ff=64,
-        num_layers=2,
-        num_heads=2,
-        dropout_rate=0.0,
-        decoder_start_token_id=0,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        hf.T5ForConditionalGeneration(config).save_pretrained(folder)
+    tiny_t5(folder, vocab_size=len(tokens), d_ff=64, dropout_rate=0.0)
     return folder
 
 

@@ -21,6 +21,7 @@ from mt_dnn.inference.predictor import Predictor
 from mt_dnn.model import MTDNN
 from mt_dnn.task_types import TASK_TYPES, Prediction
 from mt_dnn.training.assemble import Parts, assemble
+from tests.support.encoders import tiny_t5
 from tests.support.words import WORDS, tiny_tokenizer, vocabulary
 
 # In the order of TASK_TYPES.names(); each task is named after its type.
@@ -101,18 +102,7 @@ def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("t5")
     tiny_tokenizer(folder)
     hf.AutoTokenizer.from_pretrained(folder, eos_token="[SEP]").save_pretrained(folder)
-    config = hf.T5Config(
-        vocab_size=len(vocabulary()),
-        d_model=32,
-        d_kv=16,
-        d_ff=48,
-        num_layers=2,
-        num_heads=2,
-        decoder_start_token_id=0,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        hf.T5ForConditionalGeneration(config).save_pretrained(folder)
+    tiny_t5(folder, vocab_size=len(vocabulary()))
     return folder
 
 

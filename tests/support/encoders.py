@@ -115,3 +115,12 @@ def tiny_encoder_folder(folder: str | Path, *, seed: int = 0) -> Path:
         model = hf.BertModel(config)
     model.save_pretrained(folder)
     return tiny_tokenizer(folder)
+
+
+def tiny_t5(folder: Path, *, vocab_size: int, **settings: Any) -> None:
+    """Write a random T5 with its decoder; ``settings`` go to T5Config."""
+    sizes = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2}
+    config = hf.T5Config(vocab_size=vocab_size, decoder_start_token_id=0, **{**sizes, **settings})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        hf.T5ForConditionalGeneration(config).save_pretrained(folder)

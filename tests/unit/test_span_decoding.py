@@ -141,7 +141,7 @@ def test_a_row_is_answered_by_the_best_of_its_windows():
         assert found.scores["null"] == 4.0  # the least: one window that has an answer is enough
         assert found.scores["n_best"][:3] == [["two", 7.0], ["four", 5.0], ["one two", 3.0]]
         assert len(found.scores["n_best"]) == 5
-    # The right window is as sure of itself as the others: normalised in each, all would have 0.
+    # The right window has the same normalized probability as the others: normalized per window, all would score 0.
     assert {p.value for p in make_span().decode(logits, batch)} == {"one two", "two", "four"}
     strict = make_span("SpanYN", options={"null_threshold": -4.0})
     assert answer(strict, logits, batch).value == ""
