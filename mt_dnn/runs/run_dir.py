@@ -107,6 +107,7 @@ def describe_environment(device: str, threads: int, manifests: list[Manifest]) -
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
+        "mt_dnn": _own_version(),
         "commit": _commit(),
         "platform": platform.platform(),
         "device": device,

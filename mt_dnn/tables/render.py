@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,8 +128,9 @@ def footer(summary: Summary, command: str) -> list[str]:
         seconds = sum(result["wall_seconds"] for result in results)
         notes.append(
             f"{len(results)} runs, {_duration(seconds)} of wall time in all, on "
-            f"{_distinct(results, 'device')}; commit {_distinct(results, 'commit')}, torch "
-            f"{' and '.join(sorted({result['packages']['torch'] for result in results}))}."
+            f"{_distinct(result['device'] for result in results)}; "
+            f"{_code(results)}, torch "
+            f"{_distinct(result['packages']['torch'] for result in results)}."
         )
         if changed := _changed_data(summary):
             notes.append(f"The data changed between runs: {', '.join(changed)}.")
@@ -140,8 +141,16 @@ def _versus(summary: Summary) -> list:
     return [cell.versus_first for cell in summary.cells.values()]
 
 
-def _distinct(results: Sequence[dict], key: str) -> str:
-    return " and ".join(sorted({str(result[key]) for result in results}))
+def _distinct(values: Iterable[object]) -> str:
+    return " and ".join(sorted(set(map(str, values))))
+
+
+def _code(results: Sequence[dict]) -> str:
+    """The code that made the results: commits, or releases where it was installed."""
+    commits = [result["commit"] for result in results if result["commit"] is not None]
+    releases = [result.get("mt_dnn") for result in results if result["commit"] is None]
+    named = (("commit", commits), ("mt-dnn", releases))
+    return ", ".join(f"{name} {_distinct(values)}" for name, values in named if values)
 
 
 def _changed_data(summary: Summary) -> list[str]:

@@ -13,7 +13,7 @@ from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.settings import config_hash
 
 FILE = "results.jsonl"
-PROVENANCE = ("commit", "python", "packages", "platform", "device", "threads", "data")
+PROVENANCE = ("mt_dnn", "commit", "python", "packages", "platform", "device", "threads", "data")
 """Keys that a result copies from the run's environment.json."""
 
 Result = dict[str, Any]

@@ -167,4 +167,7 @@ def test_a_table_without_a_checkout(home):
     assert "baseline" in shown
     assert "Made by: mt-dnn table table.yml --out results" in shown.replace("`", "")
     (result,) = (home / "results/results.jsonl").read_text().splitlines()
+    release = json.loads(result)["mt_dnn"]
+    assert release
+    assert f"; mt-dnn {release}, torch" in " ".join(shown.split())  # in place of a commit
     assert json.loads(result)["scores"].keys() == {"mood"}
