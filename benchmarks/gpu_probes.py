@@ -30,6 +30,7 @@ from mt_dnn.objective.objective import Objective
 from mt_dnn.training.trainer import Trainer
 
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy")
+"""Calls that wait for the device. cudaMemcpyAsync is not among them: it does not wait."""
 UPDATES = 5
 
 MNLI = """\
@@ -42,12 +43,15 @@ mnli:
 
 
 def profile(train: Callable[[int], None], device: str) -> dict[str, Any]:
-    """Figures of one update, after warming up; ``train(n)`` makes n updates.
+    """Measure one of the first updates: the mean of UPDATES, after as many to warm up.
+
+    Args:
+        train: ``train(n)`` makes n updates.
 
     Returns:
-        The update's milliseconds without the profiler; the milliseconds in which a kernel runs; kernels,
-        and calls that wait for the device; under ``details`` the kernels and host operators that take
-        most, in milliseconds.
+        Time of an update without the profiler, and of its kernels, in ms; number of kernels, and of
+        calls that wait for the device; under ``details`` the kernels and host operators that take
+        the most time, in ms.
     """
     cuda = device == "cuda"
 
@@ -67,8 +71,8 @@ def profile(train: Callable[[int], None], device: str) -> dict[str, Any]:
         train(UPDATES)
         synchronize()
     kernels = [e for e in profiler.events() if e.device_type == DeviceType.CUDA]
-    waits = Counter(e.name for e in profiler.events() if e.name.startswith(WAITS))
-    waits["cudaDeviceSynchronize"] -= 1  # the one above
+    waits = Counter(e.name for e in profiler.events() if e.name in WAITS)
+    waits["cudaDeviceSynchronize"] -= cuda  # the one above
     table = profiler.key_averages()
     on_device = sorted(table, key=lambda e: -e.self_device_time_total)[:14]
     on_host = sorted(table, key=lambda e: -e.self_cpu_time_total)[:14]
@@ -87,7 +91,7 @@ def profile(train: Callable[[int], None], device: str) -> dict[str, Any]:
 
 
 def busy(intervals: list[tuple[float, float]]) -> float:
-    """Length of the union."""
+    """Length of the union of the intervals."""
     total, end = 0.0, float("-inf")
     for start, stop in sorted(intervals):
         total += max(0.0, stop - max(start, end))
@@ -96,10 +100,10 @@ def busy(intervals: list[tuple[float, float]]) -> float:
 
 
 def smart_precision(encoder: str, data_dir: Path, device: str, scratch: Path) -> dict[str, Any]:
-    """R_s and its gradient in theta with the passes in bfloat16, against float32, at 5e-4.
+    """Compare R_s and its gradient in theta with bfloat16 passes to float32 ones, at radius 5e-4.
 
-    Three classes, after training; means over batches. Dropout is off: its masks depend on the precision, and
-    their difference would be taken for bfloat16's.
+    The model is trained on three classes first. The figures are means over batches. Dropout is off,
+    because its masks depend on the precision.
     """
     folder = scratch / "mnli"
     folder.mkdir(exist_ok=True)
@@ -141,7 +145,7 @@ def smart_precision(encoder: str, data_dir: Path, device: str, scratch: Path) ->
 
 
 def smart_gradient(trainer: Trainer, batch: Batch, precision: str) -> tuple[Tensor, Tensor, Tensor]:
-    """R_s, its gradient in the encoder, and the supervised loss's."""
+    """Return R_s, its gradient in the encoder, and that of the supervised loss."""
     changes = SmoothnessConfig(
         epsilon=5e-4,
         step_size=5e-2,

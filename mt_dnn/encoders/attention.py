@@ -23,8 +23,8 @@ def decide_mask_on_host(model: PreTrainedModel) -> None:
 
     This also switches off the attention of cuDNN, which torch prefers on Hopper GPUs, for the whole
     process. cuDNN builds a plan for every new shape, and batches grouped by length have many shapes: on
-    an H100 the plans took 70 ms of host time per update, and the kernels of an update took 3 ms
-    (benchmarks/README.md).
+    an H100, updates with new shapes spent 156 ms of host time on the plans and 3 ms in kernels
+    (benchmarks/gpu_h100.md).
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
     if model.config._attn_implementation == "sdpa":
