@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from benchmarks.common import BenchmarkRow, Settings, compare, in_turn, isolated, peak_memory, run
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS
+from data_utils.registries import FORMATS
 from data_utils.sources import RowSource, find_source
 from data_utils.store import CHUNK, ensure_store
 from data_utils.task_def import TaskDef

@@ -77,7 +77,7 @@ from data_utils.cli import run_cli
 from data_utils.collator import Batch, collate
 from data_utils.errors import UserError
 from data_utils.manifest import Manifest
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import SystemConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, DroppedRow, Example, Row
+from data_utils.formats import DroppedRow, Example, Row
+from data_utils.registries import FORMATS
 from data_utils.sources import FileSource, by_position, complete, join_names
 from data_utils.task_def import TaskDef
 

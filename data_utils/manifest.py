@@ -12,8 +12,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS
 from data_utils.labels import LabelKind
+from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
 
 VERSION = 3

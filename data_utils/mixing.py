@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from data_utils.errors import UserError
-from data_utils.registry import Registry
+from data_utils.registries import MIXINGS
 
 
 class MixingSettings(Protocol):
@@ -49,7 +49,6 @@ class Supply:
 
 
 Mixing = Callable[[Supply], dict[str, int]]
-MIXINGS: Registry[Mixing] = Registry("mixing strategy")
 
 
 def check_settings(settings: MixingSettings) -> None:
@@ -84,13 +83,11 @@ def mix(supply: Supply) -> dict[str, int]:
     return MIXINGS.get(supply.settings.name)(supply)
 
 
-@MIXINGS.register("proportional")
 def proportional(supply: Supply) -> dict[str, int]:
     """Use every batch of every task once (MT-DNN, arXiv 1901.11504, algorithm 1)."""
     return dict(supply.batches)
 
 
-@MIXINGS.register("ratio")
 def ratio(supply: Supply) -> dict[str, int]:
     """Use all M batches of the main task and min(ratio * M, all) batches of the other tasks.
 
@@ -111,19 +108,16 @@ def ratio(supply: Supply) -> dict[str, int]:
     }
 
 
-@MIXINGS.register("temperature")
 def temperature(supply: Supply) -> dict[str, int]:
     """Sample with p ~ N^(1/T), as multilingual BERT and T5 (arXiv 1910.10683, section 3.5.2)."""
     return _by_size(supply, exponent=1 / supply.settings.temperature)
 
 
-@MIXINGS.register("sqrt")
 def sqrt(supply: Supply) -> dict[str, int]:
     """Sample with p ~ N^(1/2) (Stickland & Murray, PALs, arXiv 1902.02671)."""
     return _by_size(supply, exponent=0.5)
 
 
-@MIXINGS.register("annealed")
 def annealed(supply: Supply) -> dict[str, int]:
     """Sample with p ~ N^alpha, where alpha falls over the epochs (PALs, arXiv 1902.02671).
 
@@ -134,14 +128,12 @@ def annealed(supply: Supply) -> dict[str, int]:
     return _by_size(supply, exponent=1 - 0.8 * progress)
 
 
-@MIXINGS.register("capped")
 def capped(supply: Supply) -> dict[str, int]:
     """Sample with p ~ min(N, K), where K is ``cap`` (T5, arXiv 1910.10683, section 3.5.2)."""
     sizes = np.array(list(supply.examples.values()))
     return _apportion(supply, np.log(np.minimum(sizes, supply.settings.cap)))
 
 
-@MIXINGS.register("uniform")
 def uniform(supply: Supply) -> dict[str, int]:
     """Use the same number of batches of every task."""
     return _by_size(supply, exponent=0)

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS
+from data_utils.registries import FORMATS
 from data_utils.sources import open_lines
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, Row
+from data_utils.formats import Row
+from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
 
 

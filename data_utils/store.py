@@ -15,10 +15,11 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
 from data_utils.files import atomic_folder
-from data_utils.formats import FORMATS, DroppedRow, Example, Row
+from data_utils.formats import DroppedRow, Example, Row
 from data_utils.manifest import Manifest as Manifest
 from data_utils.manifest import describe as describe
 from data_utils.manifest import differences, expected_manifest, read_manifest
+from data_utils.registries import FORMATS
 from data_utils.soft_labels import SoftLabels, fingerprint
 from data_utils.sources import RowSource
 from data_utils.task_def import TaskDef, split_role

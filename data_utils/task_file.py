@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS
-from data_utils.metrics import METRICS
+from data_utils.registries import FORMATS, METRICS
 from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
 from data_utils.task_def import ROLES, SourceDef, TaskDef, split_role

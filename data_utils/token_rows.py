@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from data_utils.columns import to_arrow
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, Row
+from data_utils.formats import Row
+from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable
 

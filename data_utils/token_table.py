@@ -9,7 +9,8 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.columns import numpy_view, to_arrow
-from data_utils.formats import FORMATS, Example
+from data_utils.formats import Example
+from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
 
 

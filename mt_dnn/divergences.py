@@ -27,12 +27,22 @@ Example::
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from data_utils.registry import Registry
+
+class Output(Enum):
+    """What the logits of a task type describe."""
+
+    CLASSES = "classes"
+    """A distribution over classes, candidates or positions: softmax of the logits."""
+    LABELS = "labels"
+    """Independent labels, each with probability sigmoid(logit)."""
+    NUMBER = "number"
 
 
 class Divergence(Protocol):
@@ -58,7 +68,29 @@ class Divergence(Protocol):
         ...
 
 
-DIVERGENCES: Registry[Divergence] = Registry("divergence")
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+
+
+def fits(*outputs: Output) -> Callable[[Function], Function]:
+    """Declare which outputs a divergence compares; by default only distributions over classes."""
+
+    def decorate(function: Function) -> Function:
+        function.outputs = outputs  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def outputs_of(divergence: Divergence) -> tuple[Output, ...]:
+    """Return the outputs that a divergence compares; see :func:`fits`."""
+    return getattr(divergence, "outputs", (Output.CLASSES,))
+
+
+def check_divergence(name: str, function: Divergence) -> Divergence:
+    """Return a registered divergence; raise TypeError if it cannot be called."""
+    if not callable(function):
+        raise TypeError(f"divergence {name!r}: {function!r} is not a function")
+    return function
 
 
 def _prepare(
@@ -91,7 +123,6 @@ def _log_probabilities(
     return log_p, log_q, log_p.exp(), log_q.exp()
 
 
-@DIVERGENCES.register("symmetric_kl", "SymKlCriterion", "NsSymKlCriterion")
 def symmetric_kl(
     p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
 ) -> Tensor:
@@ -103,7 +134,6 @@ def symmetric_kl(
     return ((p - q) * (log_p - log_q)).sum(dim)
 
 
-@DIVERGENCES.register("kl", "KlCriterion", "NsKlCriterion")
 def kl(p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None) -> Tensor:
     """Kullback-Leibler divergence: KL(P||Q) = sum p (log p - log q).
 
@@ -116,7 +146,6 @@ def kl(p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None
     return terms.sum(dim)
 
 
-@DIVERGENCES.register("js", "JSCriterion")
 def js(p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None) -> Tensor:
     """Jensen-Shannon divergence: (KL(P||M) + KL(Q||M)) / 2 with M = (P + Q) / 2.
 
@@ -134,7 +163,6 @@ def js(p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None
     return ((p + q) / 2 * torch.where(u.abs() < 1, near_value, far_value)).sum(dim)
 
 
-@DIVERGENCES.register("hellinger", "HLCriterion")
 def hellinger(
     p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
 ) -> Tensor:
@@ -149,7 +177,7 @@ def hellinger(
     return ((log_p / 2).exp() - (log_q / 2).exp()).square().sum(dim) / 2
 
 
-@DIVERGENCES.register("squared_error", "mse", "MseCriterion")
+@fits(Output.CLASSES, Output.LABELS, Output.NUMBER)
 def squared_error(
     p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
 ) -> Tensor:
@@ -165,11 +193,10 @@ def squared_error(
     return (p_logits - q_logits).square().sum(dim)
 
 
-def _register_bernoulli(name: str) -> None:
-    """Register ``bernoulli_NAME``, the variant for independent labels."""
-    two_way = DIVERGENCES.get(name)
+def _bernoulli(two_way: Divergence, name: str) -> Divergence:
+    """Return the variant of a divergence for independent labels."""
 
-    @DIVERGENCES.register(f"bernoulli_{name}")
+    @fits(Output.LABELS)
     def bernoulli(
         p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
     ) -> Tensor:
@@ -181,7 +208,11 @@ def _register_bernoulli(name: str) -> None:
     bernoulli.__doc__ = (
         f"Sum over labels of {name} between Bernoulli(sigmoid(p)) and Bernoulli(sigmoid(q))."
     )
+    bernoulli.__name__ = bernoulli.__qualname__ = f"bernoulli_{name}"
+    return bernoulli
 
 
-for _name in ("symmetric_kl", "kl", "js", "hellinger"):
-    _register_bernoulli(_name)
+bernoulli_symmetric_kl = _bernoulli(symmetric_kl, "symmetric_kl")
+bernoulli_kl = _bernoulli(kl, "kl")
+bernoulli_js = _bernoulli(js, "js")
+bernoulli_hellinger = _bernoulli(hellinger, "hellinger")

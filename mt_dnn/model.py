@@ -12,7 +12,8 @@ from data_utils.task_def import TaskDef
 from data_utils.task_file import check_shared_heads
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.task_types import TASK_TYPES, TaskType
+from mt_dnn.registries import TASK_TYPES
+from mt_dnn.task_types import TaskType
 
 
 class MTDNN(nn.Module):

@@ -13,7 +13,6 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
 from data_utils.labels import LabelSpec
-from data_utils.registry import Registry
 from data_utils.task_def import TaskDef
 
 
@@ -177,16 +176,22 @@ class DataFormat(ABC):
         return {} if label in (None, "") else {"labels": label}
 
 
-def _check_format(name: str, entry: DataFormat) -> None:
-    """Raise TypeError if an entry is not a DataFormat or lacks a required attribute."""
-    if not isinstance(entry, DataFormat):
-        raise TypeError(f"data_format {name!r}: {entry!r} is not an instance of DataFormat")
-    missing = [key for key in ("labels", "columns", "text_columns") if not hasattr(entry, key)]
+def create_format(name: str, cls: type[DataFormat]) -> DataFormat:
+    """Return the instance of a registered class.
+
+    Raises:
+        TypeError: the class does not derive from DataFormat, or lacks a required part.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, DataFormat)):
+        raise TypeError(f"data_format {name!r}: {cls!r} does not derive from DataFormat")
+    missing = sorted(cls.__abstractmethods__)
+    missing += [key for key in ("labels", "columns", "text_columns") if not hasattr(cls, key)]
     if missing:
-        raise TypeError(f"data_format {name!r}: {type(entry).__name__} lacks {', '.join(missing)}")
+        raise TypeError(
+            f"data_format {name!r}: {cls.__name__} does not define {', '.join(missing)}"
+        )
+    return cls()
 
-
-FORMATS: Registry[DataFormat] = Registry("data_format", check=_check_format)
 
 IGNORE = -100
 """Label of positions without a label."""

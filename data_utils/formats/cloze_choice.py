@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.formats.base import DataFormat, Example, Row
 from data_utils.formats.premise_and_multi_hypothesis import (
     PremiseAndMultiHypothesis,
     candidates,
@@ -82,4 +82,3 @@ class ClozeChoice(DataFormat):
 
 
 CANDIDATES = PremiseAndMultiHypothesis()
-FORMATS.register("ClozeChoice")(ClozeChoice())

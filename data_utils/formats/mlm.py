@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.formats.base import DataFormat, Example, Row
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
@@ -86,6 +86,3 @@ def _word_ids(encoding: Any, special: list[int]) -> np.ndarray:
         ],
         np.int32,
     )
-
-
-FORMATS.register("MLM")(MLM())

@@ -11,7 +11,7 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.formats.base import DataFormat, Example, Row
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
@@ -221,6 +221,3 @@ def _check_place(label: SpanLabel, document: str, where: str) -> None:
             f"{where}: the answer is {answer!r:.80}, but characters {start}:{end} of the document "
             f"({len(document)} characters) are {found!r:.80}"
         )
-
-
-FORMATS.register("MRC")(MRC())

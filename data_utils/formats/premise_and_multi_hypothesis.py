@@ -9,7 +9,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.formats.base import DataFormat, Example, Row
 from data_utils.formats.rows import encode_pairs, label_columns, parse_labels
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
@@ -88,6 +88,3 @@ def candidates(row: Row) -> list[str]:
     if isinstance(found, str) or not found:
         raise UserError(f"{row.where}: no candidates; 'hypothesis' must be a list of texts")
     return [str(text) for text in found]
-
-
-FORMATS.register("PremiseAndMultiHypothesis")(PremiseAndMultiHypothesis())

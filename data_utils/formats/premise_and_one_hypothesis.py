@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.formats.base import FORMATS, DataFormat, Example, Row
+from data_utils.formats.base import DataFormat, Example, Row
 from data_utils.formats.rows import (
     EXAMPLE_LABELS,
     EXAMPLE_TOKEN_ROWS,
@@ -43,6 +43,3 @@ class PremiseAndOneHypothesis(DataFormat):
         return (
             columns | {"uid": [e.uid for e in examples]} | label_columns(examples, tokenizer, task)
         )
-
-
-FORMATS.register("PremiseAndOneHypothesis")(PremiseAndOneHypothesis())

@@ -9,7 +9,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import FORMATS, IGNORE, DataFormat, Example, Row
+from data_utils.formats.base import IGNORE, DataFormat, Example, Row
 from data_utils.formats.rows import parse_labels
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
@@ -152,6 +152,3 @@ def _per_token(labels: list[int], starts: list[int], length: int) -> list[int]:
         if start >= 0:
             row[start] = label
     return row
-
-
-FORMATS.register("Sequence", "Seqence")(Sequence())

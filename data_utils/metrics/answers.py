@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from data_utils.errors import UserError
-from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.metrics.base import Results, Undefined
 
 UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 """Kana and Han, scripts without spaces between words."""
@@ -38,15 +38,11 @@ def answer_tokens(text: str) -> list[str]:
     return TOKEN.findall(ARTICLE.sub(" ", "".join(kept)))
 
 
-@metric("ReCoRDEM")
-@metric("EM")
 def exact_match(results: Results) -> float:
     """Share of questions whose answer equals an accepted one after normalisation."""
     return _mean_of_best(results, lambda answer, gold: float(answer == gold))
 
 
-@metric("ReCoRDF1")
-@metric("AnswerF1", "EmF1", "EmF12")
 def answer_f1(results: Results) -> float:
     """Word F1 of each answer, averaged over questions. Repeated words count repeatedly.
 

@@ -1,7 +1,8 @@
-"""Metric, its input Results, and the registry METRICS."""
+"""Metric, and Results, the input of a metric."""
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from data_utils.errors import UserError
-from data_utils.registry import Registry
 
 
 class Undefined(Exception):
@@ -208,20 +208,31 @@ class Metric:
             raise UserError(f"metric {self.name} does not fit the task: {error}") from None
 
 
-METRICS: Registry[Metric] = Registry("metric")
+DECLARED = "_declared_metric_fields"
 
 
-def metric(name: str, *aliases: str, **declared: Any) -> Callable[[Function], Function]:
-    """Register the decorated function as a metric.
+def metric(**declared: Any) -> Callable[[Function], Function]:
+    """Declare fields of :class:`Metric` for the decorated function, where defaults do not fit.
 
     Args:
-        name: name of the metric.
-        aliases: further names.
-        declared: other fields of :class:`Metric`.
+        declared: ``needs``, ``greater_is_better``, ``is_number``, ``undefined`` or ``constant``.
+
+    Example::
+
+        @METRICS.register("log_loss")
+        @metric(needs=("scores",), greater_is_better=False)
+        def log_loss(results: Results) -> float: ...
     """
 
     def decorate(function: Function) -> Function:
-        METRICS.register(name, *aliases)(Metric(function, name, **declared))
+        setattr(function, DECLARED, declared)
         return function
 
     return decorate
+
+
+def create_metric(name: str, function: Function) -> Metric:
+    """Return the metric that a registered function computes."""
+    if not inspect.isfunction(function):
+        raise TypeError(f"metric {name!r}: {function!r} is not a function of Results")
+    return Metric(function, name, **getattr(function, DECLARED, {}))

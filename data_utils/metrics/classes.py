@@ -11,7 +11,6 @@ import numpy as np
 from data_utils.metrics.base import Results, Undefined, metric
 
 
-@metric("ACC")
 def accuracy(results: Results) -> float:
     """Share of right decisions; for label sets, the share of sets that are entirely right."""
     gold, predicted = results.classes()
@@ -19,7 +18,6 @@ def accuracy(results: Results) -> float:
     return 100.0 * float(np.mean(right.all(axis=-1) if results.has_sets else right))
 
 
-@metric("F1")
 def f1(results: Results) -> float:
     """F1 of class 1; for label sets, the micro average. Undefined if nothing is positive."""
     if results.has_sets:
@@ -30,7 +28,6 @@ def f1(results: Results) -> float:
     return 100.0 * float((2 * agreed / named)[classes == 1].item())
 
 
-@metric("F1MAC")
 def f1_macro(results: Results) -> float:
     """Macro F1: the mean of the F1 of all classes that occur in gold or predictions.
 
@@ -41,7 +38,6 @@ def f1_macro(results: Results) -> float:
     return 100.0 * float(np.mean(2 * agreed / np.maximum(named, 1)))
 
 
-@metric("F1MIC")
 def f1_micro(results: Results) -> float:
     """Micro F1: F1 over the decisions of all classes; for single labels, the accuracy."""
     _, agreed, named = _counts(results)
@@ -67,7 +63,7 @@ def _counts(results: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return classes, agreed, np.bincount(codes, minlength=len(classes))
 
 
-@metric("MCC", constant=0.0)
+@metric(constant=0.0)
 def matthews(results: Results) -> float:
     """Matthews correlation of the decisions.
 
@@ -81,7 +77,7 @@ def matthews(results: Results) -> float:
     return 100.0 * float(matthews_corrcoef(gold, predicted))
 
 
-@metric("CMAT", is_number=False, undefined=())
+@metric(is_number=False, undefined=())
 def confusion(results: Results) -> list:
     """Confusion matrix (C, C) of counts; rows are gold classes, columns are predicted classes.
 

@@ -8,13 +8,13 @@ import warnings
 from data_utils.metrics.base import Results, Undefined, metric
 
 
-@metric("Pearson", constant=0.0)
+@metric(constant=0.0)
 def pearson(results: Results) -> float:
     """Pearson correlation of the values; undefined if gold or predictions are constant."""
     return _correlation("pearsonr", results)
 
 
-@metric("Spearman", constant=0.0)
+@metric(constant=0.0)
 def spearman(results: Results) -> float:
     """Spearman correlation; ties get their mean rank. Undefined if either side is constant."""
     return _correlation("spearmanr", results)

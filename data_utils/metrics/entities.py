@@ -16,7 +16,7 @@ Entities = set[tuple[str, int, int]]
 """(type, first word, last word) of one sentence."""
 
 
-@metric("SeqEval", needs=("labels",))
+@metric(needs=("labels",))
 def entity_f1(results: Results) -> float:
     """Micro F1 of the entities of all sentences and types.
 
@@ -26,21 +26,21 @@ def entity_f1(results: Results) -> float:
     return _percentage(2 * agreed, gold + predicted, "sentences without entities")
 
 
-@metric("SeqEvalP", needs=("labels",), constant=0.0)
+@metric(needs=("labels",), constant=0.0)
 def entity_precision(results: Results) -> float:
     """Share of predicted entities that are right; undefined if none are predicted."""
     _, predicted, agreed = _counts(results)
     return _percentage(agreed, predicted, "predictions without entities")
 
 
-@metric("SeqEvalR", needs=("labels",))
+@metric(needs=("labels",))
 def entity_recall(results: Results) -> float:
     """Share of gold entities that are predicted; undefined if there are none."""
     gold, _, agreed = _counts(results)
     return _percentage(agreed, gold, "sentences without entities")
 
 
-@metric("SeqEvalList", needs=("labels",))
+@metric(needs=("labels",))
 def entity_f1_by_sentence(results: Results) -> float:
     """F1 of each sentence, averaged; 1 for a sentence correctly predicted without entities.
 

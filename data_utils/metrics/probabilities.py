@@ -13,7 +13,7 @@ BINS = 15
 """Number of confidence bins of the calibration error."""
 
 
-@metric("AUC", needs=("scores",), undefined=50.0, constant=50.0)
+@metric(needs=("scores",), undefined=50.0, constant=50.0)
 def auc(results: Results) -> float:
     """Area under the ROC curve; undefined if only one class occurs.
 
@@ -41,7 +41,7 @@ def auc(results: Results) -> float:
     return 100.0 * float(np.mean(areas))
 
 
-@metric("ECE", needs=("scores",), greater_is_better=False, undefined=100.0)
+@metric(needs=("scores",), greater_is_better=False, undefined=100.0)
 def calibration_error(results: Results) -> float:
     """Expected calibration error: sum over bins of |B| / n |accuracy(B) - confidence(B)|.
 
@@ -72,7 +72,7 @@ def calibration_error(results: Results) -> float:
     return 100.0 * float(np.abs(np.bincount(bins, surplus)).sum() / len(bins))
 
 
-@metric("Perplexity", needs=("scores",), greater_is_better=False, undefined=math.inf)
+@metric(needs=("scores",), greater_is_better=False, undefined=math.inf)
 def perplexity(results: Results) -> float:
     """Perplexity: exp of the mean negative log-likelihood over all predicted tokens.
 

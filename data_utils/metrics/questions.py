@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
-from data_utils.metrics.classes import f1
-
-metric("MultiRCF1a")(f1)  # F1 over the options of all questions
 
 
-@metric("MultiRCEM", needs=("uids",))
+@metric(needs=("uids",))
 def all_options_right(results: Results) -> float:
     """Share of questions of which all options are classified correctly.
 

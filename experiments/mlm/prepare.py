@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from data_utils.canonical import clean_text
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS
+from data_utils.registries import FORMATS
 from data_utils.registry import choices_hint
 from data_utils.sources import FileSource
 from data_utils.task_def import TaskDef

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 from experiments.squad.questions import questions, read_articles
 from experiments.suite import numbered_lines
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
-from data_utils.formats import FORMATS, DroppedRow, Row
+from data_utils.formats import DroppedRow, Row
+from data_utils.registries import FORMATS
 from data_utils.sources import HubSource
 from data_utils.task_def import TaskDef, split_role
 from experiments.suite import (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 from data_utils.store import TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.inference.loop import EncodedRows, map_logits

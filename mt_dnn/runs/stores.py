@@ -15,7 +15,8 @@ from data_utils.task_def import ROLES, TaskDef, dataset_name, pick_tasks, split_
 from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DataConfig, DistillConfig, RunConfig
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.task_types import TASK_TYPES, load_tasks
+from mt_dnn.registries import TASK_TYPES
+from mt_dnn.task_types import load_tasks
 
 
 def select_tasks(config: DataConfig) -> dict[str, TaskDef]:

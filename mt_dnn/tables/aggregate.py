@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 from mt_dnn.tables.definition import Column, Table
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import Result

@@ -134,7 +134,7 @@ def _check_columns(table: Table) -> None:
     Raises:
         UserError: a column needs a task or a score that does not exist.
     """
-    from data_utils.metrics import METRICS
+    from data_utils.registries import METRICS
     from mt_dnn.task_types import load_tasks
 
     for name in (*table.rows, *table.stages):

@@ -1,21 +1,11 @@
-"""Task types, one file each. To add a type, add a file and import it here."""
+"""Task types, one file each. To add a type, add a file and a line in mt_dnn/registries.py."""
 
 import dataclasses
 from pathlib import Path
 
 from data_utils.task_def import TaskDef
 from data_utils.task_file import read_task_file
-from mt_dnn.task_types import classification as classification
-from mt_dnn.task_types import cloze_choice as cloze_choice
-from mt_dnn.task_types import mask_lm as mask_lm
-from mt_dnn.task_types import multi_label as multi_label
-from mt_dnn.task_types import multiple_choice as multiple_choice
-from mt_dnn.task_types import ranking as ranking
-from mt_dnn.task_types import regression as regression
-from mt_dnn.task_types import sequence_generation as sequence_generation
-from mt_dnn.task_types import sequence_labeling as sequence_labeling
-from mt_dnn.task_types import span as span
-from mt_dnn.task_types.base import TASK_TYPES as TASK_TYPES
+from mt_dnn.registries import TASK_TYPES
 from mt_dnn.task_types.base import Prediction as Prediction
 from mt_dnn.task_types.base import TaskType as TaskType
 

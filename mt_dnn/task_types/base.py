@@ -14,14 +14,15 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS
 from data_utils.labels import LabelSpec
-from data_utils.registry import Registry, choices_hint
+from data_utils.registries import FORMATS
+from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.divergences import Output, outputs_of
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import ACTIVATIONS, POOLINGS
+from mt_dnn.registries import DIVERGENCES, TASK_TYPES
 
 
 @dataclass
@@ -54,11 +55,10 @@ class TaskType(ABC):
     """Whether a task may set ``enable_san``."""
     losses: ClassVar[tuple[str, ...]] = ()
     """Accepted values of ``loss``, from MT-DNN's task files. They have no effect."""
-    divergences: ClassVar[tuple[str, ...]] = (
-        *("symmetric_kl", "kl", "js", "hellinger"),
-        "squared_error",  # between logits; MT-DNN's task files use it for distillation
-    )
-    """Names in DIVERGENCES that fit this type's output; the first is the default."""
+    output: ClassVar[Output] = Output.CLASSES
+    """What the logits describe. It decides which divergences fit this type."""
+    default_divergence: ClassVar[str] = "symmetric_kl"
+    """Divergence of tasks that set no ``adv_loss``."""
     kd_loss: ClassVar[str | None] = None
     """Default divergence from a teacher; None if this type does not support distillation."""
     has_fixed_shape: ClassVar[bool] = False
@@ -183,9 +183,15 @@ class TaskType(ABC):
 
     def divergence_name(self, name: str | None) -> str:
         """Return ``name`` if it fits this type, else the task's divergence, else the default."""
-        if name in self.divergences:
+        if name in self.divergences():
             return str(name)
-        return self.task.adv_loss or self.divergences[0]
+        return self.task.adv_loss or self.default_divergence
+
+    @classmethod
+    def divergences(cls) -> list[str]:
+        """Return the names of the divergences that fit this type's output, the default first."""
+        fitting = [n for n in DIVERGENCES.names() if cls.output in outputs_of(DIVERGENCES.get(n))]
+        return sorted(fitting, key=lambda name: name != cls.default_divergence)
 
     @classmethod
     def _divergence(cls, task: TaskDef, key: str, given: str | None) -> str | None:
@@ -195,15 +201,19 @@ class TaskType(ABC):
         if given not in DIVERGENCES:
             raise UserError(
                 f"{task.where}: {key}: unknown divergence {given!r}."
-                f"{choices_hint(given, cls.divergences)}"
+                f"{choices_hint(given, cls.divergences())}"
             )
         name = DIVERGENCES.canonical(given)
-        _check_choice(task, key, name, cls.divergences)
+        _check_choice(task, key, name, cls.divergences())
         return name
 
 
-def _check_type(name: str, entry: type[TaskType]) -> None:
-    """Raise TypeError if a class does not derive from TaskType or lacks a required part."""
+def check_type(name: str, entry: type[TaskType]) -> type[TaskType]:
+    """Return a registered class.
+
+    Raises:
+        TypeError: the class does not derive from TaskType, or lacks a required part.
+    """
     if not (isinstance(entry, type) and issubclass(entry, TaskType)):
         raise TypeError(f"task_type {name!r}: {entry!r} does not derive from TaskType")
     missing = sorted(entry.__abstractmethods__)
@@ -213,9 +223,7 @@ def _check_type(name: str, entry: type[TaskType]) -> None:
         raise TypeError(
             f"task_type {name!r}: {entry.__name__} does not define {', '.join(missing)}"
         )
-
-
-TASK_TYPES: Registry[type[TaskType]] = Registry("task_type", check=_check_type)
+    return entry
 
 
 def _check_label(task: TaskDef, needed: LabelSpec) -> None:

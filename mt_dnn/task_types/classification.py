@@ -10,11 +10,10 @@ from torch import Tensor
 from data_utils.collator import Batch
 from data_utils.labels import CLASS_PER_EXAMPLE, LabelSpec
 from data_utils.task_def import TaskDef
-from mt_dnn.task_types.base import TASK_TYPES, Prediction, check_class_count
+from mt_dnn.task_types.base import Prediction, check_class_count
 from mt_dnn.task_types.examples import ExampleTaskType
 
 
-@TASK_TYPES.register("Classification", "CLUE_CLASSIFICATION")
 class Classification(ExampleTaskType):
     """Classification of examples.
 

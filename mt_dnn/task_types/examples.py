@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import sequence_head
+from mt_dnn.registries import DIVERGENCES
 from mt_dnn.task_types.base import TaskType
 
 

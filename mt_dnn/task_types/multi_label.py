@@ -11,11 +11,11 @@ from torch import Tensor
 from data_utils.collator import Batch
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
-from mt_dnn.task_types.base import TASK_TYPES, Prediction, check_class_count
+from mt_dnn.divergences import Output
+from mt_dnn.task_types.base import Prediction, check_class_count
 from mt_dnn.task_types.examples import ExampleTaskType
 
 
-@TASK_TYPES.register("MultiLabel")
 class MultiLabel(ExampleTaskType):
     """Classification with any number of labels per example.
 
@@ -27,10 +27,8 @@ class MultiLabel(ExampleTaskType):
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.SET, LabelUnit.EXAMPLE)
     options: ClassVar[dict[str, Any]] = {"threshold": 0.5}
     losses: ClassVar[tuple[str, ...]] = ()
-    divergences: ClassVar[tuple[str, ...]] = (
-        *("bernoulli_symmetric_kl", "bernoulli_kl", "bernoulli_js", "bernoulli_hellinger"),
-        "squared_error",
-    )
+    output: ClassVar[Output] = Output.LABELS
+    default_divergence: ClassVar[str] = "bernoulli_symmetric_kl"
     problem_type: ClassVar[str | None] = "multi_label_classification"
     kd_loss: ClassVar[str | None] = "bernoulli_kl"
 

@@ -10,11 +10,10 @@ from torch import Tensor
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
-from mt_dnn.task_types.base import TASK_TYPES, Prediction
+from mt_dnn.task_types.base import Prediction
 from mt_dnn.task_types.candidates import CandidateTaskType
 
 
-@TASK_TYPES.register("MultipleChoice")
 class MultipleChoice(CandidateTaskType):
     """Choice of the right candidate.
 

@@ -10,12 +10,11 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
-from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.task_types.base import TASK_TYPES, Prediction
+from mt_dnn.divergences import Output, squared_error
+from mt_dnn.task_types.base import Prediction
 from mt_dnn.task_types.examples import ExampleTaskType
 
 
-@TASK_TYPES.register("Regression")
 class Regression(ExampleTaskType):
     """Regression.
 
@@ -26,7 +25,8 @@ class Regression(ExampleTaskType):
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.NUMBER, LabelUnit.EXAMPLE)
     takes_san: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("MseCriterion",)
-    divergences: ClassVar[tuple[str, ...]] = ("squared_error",)
+    output: ClassVar[Output] = Output.NUMBER
+    default_divergence: ClassVar[str] = "squared_error"
     kd_loss: ClassVar[str | None] = "squared_error"
     picture: ClassVar[str | None] = "scatter"
     problem_type: ClassVar[str | None] = "regression"
@@ -41,7 +41,7 @@ class Regression(ExampleTaskType):
         assert batch.labels is not None
         # squared_error rejects unequal shapes, because (B,) and (B, 1) would broadcast to (B, B).
         gold = batch.labels.float().unsqueeze(-1)  # (B, 1)
-        return DIVERGENCES.get("squared_error")(logits.float(), gold).mean()
+        return squared_error(logits.float(), gold).mean()
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         values = logits.float().squeeze(-1).tolist()  # B

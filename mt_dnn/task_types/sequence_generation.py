@@ -11,16 +11,15 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.formats import MAX_TARGET_LEN
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.decoder import DecoderHead
-from mt_dnn.task_types.base import TASK_TYPES, Prediction
+from mt_dnn.task_types.base import Prediction
 from mt_dnn.task_types.tokens import TokenTaskType
 
 
-@TASK_TYPES.register("SequenceGeneration", "SeqenceGeneration")
 class SequenceGeneration(TokenTaskType):
     """Text-to-text tasks (Raffel et al. 2020, arXiv 1910.10683).
 

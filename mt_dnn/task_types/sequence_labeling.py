@@ -15,14 +15,13 @@ from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import TokenHead
-from mt_dnn.task_types.base import TASK_TYPES, Prediction, check_class_count
+from mt_dnn.task_types.base import Prediction, check_class_count
 from mt_dnn.task_types.tokens import TokenTaskType
 
 OUTSIDE = "O"
 """Label word of words outside of entities."""
 
 
-@TASK_TYPES.register("SequenceLabeling", "SeqenceLabeling", "CLUE_SEQ")
 class SequenceLabeling(TokenTaskType):
     """Labelling of words.
 

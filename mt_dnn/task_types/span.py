@@ -15,17 +15,16 @@ from data_utils.formats.mrc import NO_ANSWER_AT
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import TokenHead
-from mt_dnn.task_types.base import TASK_TYPES, Prediction, TaskType
+from mt_dnn.registries import DIVERGENCES
+from mt_dnn.task_types.base import Prediction, TaskType
 from mt_dnn.task_types.span_decoding import Found, best_texts, distinct
 
 TEXTS_KEPT = 5
 """Answers kept per window and per row; 5 of each window include the 5 best of the row."""
 
 
-@TASK_TYPES.register("Span", "SpanClassification", "CLUE_SPAN")
 class Span(TaskType):
     """Extraction of an answer span, as in BERT for SQuAD (arXiv 1810.04805, section 4.2).
 
@@ -125,7 +124,6 @@ class Span(TaskType):
         return value
 
 
-@TASK_TYPES.register("SpanYN", "SpanClassificationYN")
 class SpanYN(Span):
     """Extraction of an answer span from a document that may not contain the answer.
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data_utils.collator import IGNORE, Batch
-from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.registries import DIVERGENCES
 from mt_dnn.task_types.base import TaskType
 
 

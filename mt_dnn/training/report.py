@@ -9,7 +9,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 from mt_dnn.config.dotted import flatten
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name

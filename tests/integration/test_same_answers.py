@@ -19,7 +19,8 @@ from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.inference.evaluate import evaluate
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.model import MTDNN
-from mt_dnn.task_types import TASK_TYPES, Prediction
+from mt_dnn.registries import TASK_TYPES
+from mt_dnn.task_types import Prediction
 from mt_dnn.training.assemble import Parts, assemble
 from tests.support.encoders import tiny_t5
 from tests.support.words import WORDS, tiny_tokenizer, vocabulary

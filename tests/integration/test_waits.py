@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mt_dnn.task_types import TASK_TYPES
+from mt_dnn.registries import TASK_TYPES
 from mt_dnn.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_utils.formats import FORMATS
+from data_utils.registries import FORMATS
 from data_utils.sources import FileSource
 from mt_dnn.task_types import load_tasks
 from tests.support.words import WORDS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from data_utils.collator import IGNORE, Batch
-from data_utils.formats import FORMATS, Row
+from data_utils.formats import Row
+from data_utils.registries import FORMATS
 from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.heads.mask_lm import MASKED_AT
 from tests.support.tasks import make_task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 
 
 def score(name: str, gold, predicted, scores=None, **given):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from data_utils.formats import FORMATS
+from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
-from mt_dnn.task_types import TASK_TYPES, TaskType, checked
+from mt_dnn.registries import TASK_TYPES
+from mt_dnn.task_types import TaskType, checked
 
 N_CLASS = {"Regression": 1, "Ranking": 1}
 """A new type needs a line here where its n_class is neither 3 nor open (0)."""

@@ -16,11 +16,10 @@ from data_utils.errors import UserError
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import DistillConfig, RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
-from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import Objective
 from mt_dnn.objective.supervised import distillation_loss, teacher_weight
-from mt_dnn.task_types import TASK_TYPES
+from mt_dnn.registries import DIVERGENCES, TASK_TYPES
 from tests.support.batches import make_batch
 from tests.support.tasks import make_kind
 from tests.support.three_tasks import KINDS, make_model, move, task_batch
@@ -167,7 +166,7 @@ def test_annealing_by_hand():
 @pytest.mark.parametrize("name", TASK_TYPES.names())
 def test_a_type_distils_by_one_of_its_divergences_or_not_at_all(name):
     kind = TASK_TYPES.get(name)
-    assert kind.kd_loss is None or kind.kd_loss in kind.divergences
+    assert kind.kd_loss is None or kind.kd_loss in kind.divergences()
 
 
 def test_these_can_be_distilled():

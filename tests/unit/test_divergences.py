@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from mt_dnn.divergences import DIVERGENCES, squared_error
+from mt_dnn.divergences import squared_error
+from mt_dnn.registries import DIVERGENCES
 
 NAMES = DIVERGENCES.names()
 DISTRIBUTIONS = ["symmetric_kl", "kl", "js", "hellinger"]

@@ -7,16 +7,14 @@ from dataclasses import fields
 
 import pytest
 
-from data_utils.formats import FORMATS
-from data_utils.metrics import METRICS
-from data_utils.mixing import MIXINGS
+from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.task_def import SourceDef
 from data_utils.task_file import KEYS
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import PRESETS, SmoothnessConfig
 from mt_dnn.objective.smoothness import SmoothnessStats
+from mt_dnn.registries import TASK_TYPES
 from mt_dnn.tables import file as table_file
-from mt_dnn.task_types import TASK_TYPES
 from tests.support.documents import (
     DOCUMENTS,
     PAGES,

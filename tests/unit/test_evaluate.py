@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from data_utils.metrics import METRICS, Metric
 from data_utils.task_def import TaskDef
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import SystemConfig
@@ -20,7 +19,8 @@ from mt_dnn.inference.evaluate import (
     score,
     write_predictions,
 )
-from mt_dnn.task_types import TASK_TYPES, Prediction, TaskType
+from mt_dnn.registries import TASK_TYPES
+from mt_dnn.task_types import Prediction, TaskType
 from mt_dnn.training.assemble import assemble
 from tests.support.tasks import make_task
 
@@ -121,10 +121,9 @@ def test_a_tasks_data_sets_are_averaged_before_the_tasks_are():
     assert average_score(found) == pytest.approx((75 + 50) / 2)
 
 
-def test_what_is_better_when_smaller_counts_negatively(monkeypatch):
-    monkeypatch.setitem(METRICS._entries, "Loss", Metric(lambda *_: 0.0, greater_is_better=False))
-    loss = make_task(name="lm", metrics=("Loss",), metric_for_best="Loss")
-    assert average_score({"lm": evaluation(loss, Loss=3.0)}) == -3.0
+def test_what_is_better_when_smaller_counts_negatively():
+    loss = make_task(name="lm", metrics=("Perplexity",), metric_for_best="Perplexity")
+    assert average_score({"lm": evaluation(loss, Perplexity=3.0)}) == -3.0
 
 
 def test_without_scores_there_is_no_average():

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, Example, Row
+from data_utils.formats import Example, Row
 from data_utils.formats.mrc import UNANSWERABLE, SpanLabel
+from data_utils.registries import FORMATS
 from data_utils.sources import FileSource
 from tests.support.tasks import make_task
 

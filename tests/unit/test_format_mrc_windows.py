@@ -19,8 +19,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from data_utils.collator import make_batch
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, Example
+from data_utils.formats import Example
 from data_utils.formats.mrc import NO_ANSWER_AT, UNANSWERABLE, SpanLabel
+from data_utils.registries import FORMATS
 from data_utils.token_table import TokenTable, tokenize
 from tests.support.tasks import make_task
 from tests.support.words import WORDS, tiny_tokenizer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, IGNORE, Row
+from data_utils.formats import IGNORE, Row
+from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
 from tests.support.tasks import make_task

@@ -6,7 +6,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, DroppedRow, Example, Row
+from data_utils.formats import DroppedRow, Example, Row
+from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
 from tests.support.tasks import make_task
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, DataFormat
+from data_utils.formats import DataFormat
 from data_utils.labels import CLASS_PER_EXAMPLE, LabelKind, LabelSpec, LabelUnit
-from mt_dnn.task_types import TASK_TYPES, TaskType
+from data_utils.registries import FORMATS
+from mt_dnn.registries import TASK_TYPES
+from mt_dnn.task_types import TaskType
 from tests.support.task_files import refused
 
 ONE_CLASS = ("Regression",)
@@ -99,20 +101,21 @@ def type_with(**parts: Any) -> type:
     return type("Mine", (TaskType,), parts)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def registries(monkeypatch):
     """Whatever is registered is forgotten after the test."""
     for registry in (FORMATS, TASK_TYPES):
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+        for part in ("_places", "_objects", "_entries", "_aliases"):
+            monkeypatch.setattr(registry, part, dict(getattr(registry, part)))
 
 
-def test_a_complete_type_is_registered_and_instantiated(registries, load):
+def test_a_complete_type_is_registered_and_instantiated(load):
     mine = TASK_TYPES.register("Mine")(type_with(**PARTS))
     task = load(entry("PremiseOnly", "Mine"))["t"]
     assert mine(task).task is task
 
 
-def test_a_type_may_define_no_divergence(registries, load):
+def test_a_type_may_define_no_divergence(load):
     mine = TASK_TYPES.register("Mine")(type_with(**PARTS | {"divergence": None}))
     assert mine(load(entry("PremiseOnly", "Mine"))["t"]).divergence is None
 
@@ -149,8 +152,13 @@ def test_a_format_that_lacks_a_part_is_refused():
     with pytest.raises(TypeError, match=r"abstract.*parse"):
         type("Mine", (DataFormat,), {"encode": methods["encode"]})()
     columns = {"columns": ("uid", "text")}
-    with pytest.raises(TypeError, match="data_format 'Mine': Mine lacks labels, text_columns"):
-        FORMATS.register("Mine")(type("Mine", (DataFormat,), methods | columns)())
-    with pytest.raises(TypeError, match=r"data_format 'Mine': .* not an instance of DataFormat"):
-        FORMATS.register("Mine")(type("Mine", (), methods)())
+    lacking = "data_format 'Mine': Mine does not define labels, text_columns"
+    with pytest.raises(TypeError, match=lacking):
+        FORMATS.register("Mine")(type("Mine", (DataFormat,), methods | columns))
+    with pytest.raises(TypeError, match="data_format 'Mine': Mine does not define parse, labels"):
+        FORMATS.register("Mine")(
+            type("Mine", (DataFormat,), {"encode": methods["encode"]} | columns)
+        )
+    with pytest.raises(TypeError, match=r"data_format 'Mine': .* does not derive from DataFormat"):
+        FORMATS.register("Mine")(type("Mine", (), methods))
     assert "Mine" not in FORMATS

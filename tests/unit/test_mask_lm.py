@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from data_utils.formats import Row
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.task_types import Prediction
 from tests.support.encoders import tiny_encoder

@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from data_utils.errors import UserError
-from data_utils.metrics import METRICS, Metric, Undefined
+from data_utils.metrics import Metric, Undefined
+from data_utils.registries import METRICS
 from tests.support.scores import reported, score
 
 GOLD = [1, 1, 1, 0, 0, 0, 0, 1]

@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from data_utils.errors import UserError
-from data_utils.metrics import METRICS
+from data_utils.registries import METRICS
 from tests.support.scores import reported, score
 
 # AUC: the share of (positive, negative) pairs that the scores put in order.

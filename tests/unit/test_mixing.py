@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from data_utils.errors import UserError
-from data_utils.mixing import MIXINGS, Supply, mix
+from data_utils.mixing import Supply, mix
+from data_utils.registries import MIXINGS
 from mt_dnn.config.run import MixingConfig
 
 BATCHES = {"rte": 78, "mnli": 12272, "cola": 268, "wnli": 20}

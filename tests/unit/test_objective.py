@@ -13,7 +13,7 @@ from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import LossTerms, Objective
-from mt_dnn.task_types import TASK_TYPES
+from mt_dnn.registries import TASK_TYPES
 from tests.support.three_tasks import KINDS, make_model, move, task_batch
 
 

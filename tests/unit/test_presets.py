@@ -10,7 +10,7 @@ import pytest
 from data_utils.errors import UserError
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
-from mt_dnn.divergences import DIVERGENCES
+from mt_dnn.registries import DIVERGENCES
 
 
 def test_run_config_lists_exactly_the_presets():

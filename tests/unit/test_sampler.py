@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_utils.errors import UserError
-from data_utils.mixing import MIXINGS
+from data_utils.registries import MIXINGS
 from data_utils.sampler import MultiTaskSampler, TaskBatch
 from mt_dnn.config.run import MixingConfig
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from data_utils.errors import UserError
-from mt_dnn.divergences import DIVERGENCES
-from mt_dnn.task_types import TASK_TYPES
+from mt_dnn.registries import DIVERGENCES, TASK_TYPES
 from tests.support.spans import answer, make_span, peaks, windows
 
 INF, NAN = float("inf"), float("nan")
@@ -60,7 +59,7 @@ def test_divergence_is_the_mean_of_start_and_end_whatever_the_padding_holds(padd
     assert not p.grad[1, 4:].any()
 
 
-@pytest.mark.parametrize("name", [None, *TASK_TYPES.get("Span").divergences])
+@pytest.mark.parametrize("name", [None, *TASK_TYPES.get("Span").divergences()])
 def test_equal_logits_have_neither_divergence_nor_gradient(name):
     batch = windows("a b c", "a")
     p = torch.randn(2, 6, 2, generator=torch.Generator().manual_seed(0))

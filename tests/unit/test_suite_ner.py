@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS
+from data_utils.registries import FORMATS
 from data_utils.sources import find_source
 from experiments.ner import prepare as ner
 from experiments.ner.conll import read_sentences, to_bio

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS, Row
+from data_utils.formats import Row
+from data_utils.registries import FORMATS
 from data_utils.sources import FileSource
 from experiments.superglue import prepare as superglue_prepare
 from experiments.superglue.prepare import FOLDERS, prepare

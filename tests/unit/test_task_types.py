@@ -13,12 +13,12 @@ from torch import Tensor
 
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
-from data_utils.formats import FORMATS
 from data_utils.labels import LabelKind, LabelUnit
+from data_utils.registries import FORMATS
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.divergences import DIVERGENCES
 from mt_dnn.heads.pooled import PooledHead
-from mt_dnn.task_types import TASK_TYPES, TaskType, checked
+from mt_dnn.registries import DIVERGENCES, TASK_TYPES
+from mt_dnn.task_types import TaskType, checked
 from tests.support.batches import make_batch
 from tests.support.encoders import tiny_encoder
 from tests.support.tasks import make_kind, make_task
@@ -72,7 +72,7 @@ def some_logits(name: str, seed: int = 0) -> tuple[TaskType, Tensor, Batch]:
 @pytest.mark.parametrize("name", TASK_TYPES.names())
 def test_equal_logits_diverge_by_nothing(name):
     kind, logits, batch = some_logits(name)
-    for divergence in (None, *kind.divergences):
+    for divergence in (None, *kind.divergences()):
         p, q = logits.clone().requires_grad_(), logits.clone().requires_grad_()
         value = kind.divergence(p, q, batch, name=divergence)
         assert value.shape == ()
@@ -86,7 +86,7 @@ def test_equal_logits_diverge_by_nothing(name):
 def test_unequal_logits_diverge(name):
     kind, p, batch = some_logits(name)
     q = some_logits(name, seed=1)[1]
-    for divergence in kind.divergences:
+    for divergence in kind.divergences():
         assert kind.divergence(p, q, batch, name=divergence).item() > 0
 
 
@@ -95,11 +95,11 @@ def test_a_divergence_that_the_type_does_not_allow_keeps_its_own(name):
     kind, p, batch = some_logits(name)
     q = some_logits(name, seed=1)[1]
     own = kind.divergence(p, q, batch)
-    forbidden = set(DIVERGENCES.names()) - set(kind.divergences)
+    forbidden = set(DIVERGENCES.names()) - set(kind.divergences())
     assert forbidden
     for divergence in forbidden:
         assert torch.equal(kind.divergence(p, q, batch, name=divergence), own)
-    assert torch.equal(kind.divergence(p, q, batch, name=kind.divergences[0]), own)
+    assert torch.equal(kind.divergence(p, q, batch, name=kind.divergences()[0]), own)
 
 
 @pytest.mark.parametrize("name", TASK_TYPES.names())
@@ -121,8 +121,8 @@ def test_every_type_has_a_format_and_names_its_divergences(name):
     kind = TASK_TYPES.get(name)
     assert any(kind.label in FORMATS.get(f).labels for f in FORMATS.names())
     assert kind.losses or name in NOT_IN_MT_DNN
-    assert kind.divergences
-    assert all(DIVERGENCES.canonical(d) == d for d in kind.divergences)
+    assert kind.divergences()
+    assert all(DIVERGENCES.canonical(d) == d for d in kind.divergences())
 
 
 def test_the_tasks_own_divergence():
@@ -139,7 +139,7 @@ def test_divergences_are_means_over_examples():
     for name in ("Classification", "Ranking", "Regression"):
         kind, p, batch = some_logits(name)
         q = some_logits(name, seed=1)[1]
-        function = DIVERGENCES.get(kind.divergences[0])
+        function = DIVERGENCES.get(kind.divergences()[0])
         each = function(p, q, mask=batch.candidate_mask)
         assert each.shape == (3,)
         assert torch.allclose(kind.divergence(p, q, batch), each.sum() / 3)

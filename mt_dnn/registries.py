@@ -1,0 +1,64 @@
+"""The registries of task types, divergences, loss terms, and the parts of the training loop.
+
+To add a built-in kind, write its file and add a line here. Code outside of this project registers its
+kinds with ``@TASK_TYPES.register("name")`` and is named by the setting ``plugins``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from data_utils.registry import Registry
+
+if TYPE_CHECKING:  # importing this module must stay cheap
+    from mt_dnn.divergences import Divergence
+    from mt_dnn.task_types.base import TaskType
+
+TASK_TYPES: Registry[type[TaskType]] = Registry(
+    "task_type",
+    {
+        "Classification": "mt_dnn.task_types.classification:Classification",
+        "ClozeChoice": "mt_dnn.task_types.cloze_choice:ClozeChoice",
+        "MaskLM": "mt_dnn.task_types.mask_lm:MaskLM",
+        "MultiLabel": "mt_dnn.task_types.multi_label:MultiLabel",
+        "MultipleChoice": "mt_dnn.task_types.multiple_choice:MultipleChoice",
+        "Ranking": "mt_dnn.task_types.ranking:Ranking",
+        "Regression": "mt_dnn.task_types.regression:Regression",
+        "SequenceGeneration": "mt_dnn.task_types.sequence_generation:SequenceGeneration",
+        "SequenceLabeling": "mt_dnn.task_types.sequence_labeling:SequenceLabeling",
+        "Span": "mt_dnn.task_types.span:Span",
+        "SpanYN": "mt_dnn.task_types.span:SpanYN",
+    },
+    aliases={
+        "CLUE_CLASSIFICATION": "Classification",
+        "SeqenceGeneration": "SequenceGeneration",
+        "SeqenceLabeling": "SequenceLabeling",
+        "CLUE_SEQ": "SequenceLabeling",
+        "SpanClassification": "Span",
+        "CLUE_SPAN": "Span",
+        "SpanClassificationYN": "SpanYN",
+    },
+    adapt="mt_dnn.task_types.base:check_type",
+)
+
+DIVERGENCES: Registry[Divergence] = Registry(
+    "divergence",
+    {
+        name: f"mt_dnn.divergences:{name}"
+        for name in (
+            *("symmetric_kl", "kl", "js", "hellinger", "squared_error"),
+            *("bernoulli_symmetric_kl", "bernoulli_kl", "bernoulli_js", "bernoulli_hellinger"),
+        )
+    },
+    aliases={
+        "SymKlCriterion": "symmetric_kl",
+        "NsSymKlCriterion": "symmetric_kl",
+        "KlCriterion": "kl",
+        "NsKlCriterion": "kl",
+        "JSCriterion": "js",
+        "HLCriterion": "hellinger",
+        "mse": "squared_error",
+        "MseCriterion": "squared_error",
+    },
+    adapt="mt_dnn.divergences:check_divergence",
+)
