@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class MixingSettings(Protocol):
     def cap(self) -> int: ...
     @property
     def main_last(self) -> bool: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Supply:
     """Generator of this epoch. Only ``ratio`` uses it."""
 
 
-Mixing = Callable[[Supply], dict[str, int]]
+Mixing = Callable[..., dict[str, int]]
+"""``mixing(supply, **options)``: number of batches of each task in an epoch, at least 0."""
 
 
 def check_settings(settings: MixingSettings) -> None:
@@ -80,7 +83,7 @@ def mix(supply: Supply) -> dict[str, int]:
         UserError: as :func:`check_settings`.
     """
     check_settings(supply.settings)
-    return MIXINGS.get(supply.settings.name)(supply)
+    return MIXINGS.get(supply.settings.name)(supply, **supply.settings.options)
 
 
 def proportional(supply: Supply) -> dict[str, int]:

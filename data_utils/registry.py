@@ -59,6 +59,7 @@ class Registry(Generic[T]):
         """
         self.kind = kind
         self._adapt = adapt
+        self._builtin = frozenset(builtin or {})
         self._places = dict(builtin or {})
         self._aliases = dict(aliases or {})
         self._objects: dict[str, Any] = {}
@@ -125,6 +126,10 @@ class Registry(Generic[T]):
     def place(self, name: str) -> str:
         """Return ``"module:name"`` of the class or function behind a registered name."""
         return self._places[name]
+
+    def is_builtin(self, name: str) -> bool:
+        """Whether the name was given to the constructor, and not registered later."""
+        return name in self._builtin
 
     def aliases(self, name: str) -> list[str]:
         """Return the aliases of a registered name, sorted."""

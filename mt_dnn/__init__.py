@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 def load(
     run: str | Path | Sequence[str | Path],
     device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
+    *,
+    plugins: bool = False,
 ) -> Predictor:
     """Load the best model of a finished run, or of several runs as an ensemble.
 
@@ -44,4 +46,4 @@ def load(
     """
     from mt_dnn.inference.predictor import load  # here: importing the package must not import torch
 
-    return load(run, device)
+    return load(run, device, plugins=plugins)

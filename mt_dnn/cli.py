@@ -31,6 +31,9 @@ COMMANDS = {
     "train": Command("mt_dnn.training.command", "train one encoder on the tasks of a file"),
     "predict": Command("mt_dnn.inference.command", "predict rows of text with finished runs"),
     "table": Command("mt_dnn.tables.command", "run and render a table of settings and seeds"),
+    "list": Command(
+        "mt_dnn.listing", "print registered kinds: task types, metrics, optimizers, ..."
+    ),
     "export": Command("mt_dnn.publish.export", "export a finished run as a transformers model"),
     "average": Command("mt_dnn.publish.average", "average the weights of finished runs"),
     "import": Command("mt_dnn.from_mt_dnn.importer", "import a checkpoint of the original MT-DNN"),

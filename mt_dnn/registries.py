@@ -12,7 +12,11 @@ from data_utils.registry import Registry
 
 if TYPE_CHECKING:  # importing this module must stay cheap
     from mt_dnn.divergences import Divergence
+    from mt_dnn.objective.terms import LossTerm
     from mt_dnn.task_types.base import TaskType
+    from mt_dnn.training.gradients import Combination
+    from mt_dnn.training.optimizers import BuildOptimizer
+    from mt_dnn.training.schedule import Schedule
 
 TASK_TYPES: Registry[type[TaskType]] = Registry(
     "task_type",
@@ -61,4 +65,21 @@ DIVERGENCES: Registry[Divergence] = Registry(
         "MseCriterion": "squared_error",
     },
     adapt="mt_dnn.divergences:check_divergence",
+)
+
+LOSS_TERMS: Registry[type[LossTerm]] = Registry("loss term")
+"""Terms for the setting ``terms``. The supervised, smoothness and proximal terms have settings of their own."""
+
+OPTIMIZERS: Registry[BuildOptimizer] = Registry(
+    "optimizer",
+    {name: f"mt_dnn.training.optimizers:{name}" for name in ("adamw", "adamax", "radam", "sgd")},
+)
+
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule",
+    {name: f"mt_dnn.training.schedule:{name}" for name in ("linear", "cosine", "constant")},
+)
+
+COMBINATIONS: Registry[Combination] = Registry(
+    "gradient combination", {"sum": "mt_dnn.training.gradients:sum_gradients"}
 )

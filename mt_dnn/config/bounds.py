@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from data_utils.errors import UserError
+from mt_dnn.config.choices import check_choices
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import resolve
 
@@ -38,7 +39,7 @@ RANGES = (
 def resolve_config(config: RunConfig) -> RunConfig:
     """Check all settings and replace null fields of SMART by the values of the preset.
 
-    Resolving a resolved configuration changes nothing.
+    The plugins of the run are imported first. Resolving a resolved configuration changes nothing.
 
     Args:
         config: the configuration as the user wrote it.
@@ -48,14 +49,15 @@ def resolve_config(config: RunConfig) -> RunConfig:
         ``smoothness.divergence`` may still be None, which selects the divergence of the task.
 
     Raises:
-        UserError: a setting is outside its range, the preset is unknown, or two settings
-            contradict each other.
+        UserError: a setting is outside its range or names an unknown kind, the preset is unknown, a
+            plugin cannot be imported, or two settings contradict each other.
 
     Example::
 
         config = resolve_config(RunConfig(smart="smart"))
         config.smoothness.epsilon  # 1e-05
     """
+    config = check_choices(config)
     for section, key, low, high in RANGES:
         value = getattr(getattr(config, section), key)
         if value is not None and not low <= value <= high:  # this form also rejects NaN

@@ -14,7 +14,9 @@ from typing import NoReturn, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
+from data_utils.errors import UserError
 from data_utils.registry import choices_hint
+from mt_dnn.config.choices import check_choices
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import check_run
 
@@ -63,9 +65,11 @@ def parse_config(
         prog: name of the program in usage and error messages.
         description: first paragraph of ``--help``.
 
+    The plugins of the run are imported.
+
     Returns:
-        The configuration, with types checked; :func:`mt_dnn.config.bounds.resolve_config` checks
-        ranges.
+        The configuration, with types and registered names checked;
+        :func:`mt_dnn.config.bounds.resolve_config` checks ranges.
 
     Raises:
         SystemExit: code 2 after printing an error, code 0 after ``--help``.
@@ -95,7 +99,24 @@ def parse_with(
     _check_config_keys(parser, args)
     values = parser.instantiate(parser.parse_args(_bracket_lists(args)))
     fields = {name: getattr(values, name) for name in RunConfig.__dataclass_fields__}
-    return RunConfig(**fields), values
+    try:
+        config = check_choices(RunConfig(**fields), where=lambda name: _place(name, args))
+    except UserError as error:
+        parser.error(str(error))
+    return config, values
+
+
+def _place(name: str, args: Sequence[str]) -> str:
+    """Return where a setting was set: its flag, or file, line and name."""
+    flags = (f"--{name}", f"--{name}+")
+    if any(arg in flags or arg.startswith(tuple(f"{flag}=" for flag in flags)) for arg in args):
+        return f"--{name}"
+    for path in reversed(_config_files(args)):
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        lines = dict(_keys(root, _sections()))
+        if name in lines:
+            return f"{path}:{lines[name]}: {name}"
+    return name
 
 
 def settings(cls: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -133,8 +154,7 @@ def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
 
     jsonargparse reports neither the line nor a suggestion.
     """
-    known = [name for name, _ in settings()]
-    sections = {name.rpartition(".")[0] for name in known}
+    known, sections = [name for name, _ in settings()], _sections()
     for path in _config_files(args):
         try:
             root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -143,6 +163,10 @@ def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
         for key, line in _keys(root, sections):
             if key not in known and key not in sections:
                 parser.error(f"{path}:{line}: unknown setting {key}.{_near(key, known)}")
+
+
+def _sections() -> set[str]:
+    return {name.rpartition(".")[0] for name, _ in settings()}
 
 
 def _near(key: str, known: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 
@@ -54,10 +54,8 @@ class ModelConfig:
 class MixingConfig:
     """Number of batches of each task in an epoch (see data_utils/mixing.py)."""
 
-    name: Literal[
-        "proportional", "ratio", "temperature", "sqrt", "annealed", "capped", "uniform"
-    ] = "proportional"
-    """Mixing strategy. proportional is that of MT-DNN: every batch of every task once."""
+    name: str = "proportional"
+    """Mixing strategy; `mt-dnn list mixing` prints all. proportional is that of MT-DNN: every batch of every task once."""
     ratio: float = 1.0
     """Strategy ratio: number of batches of the other tasks for each batch of the first task. 0 uses all of their batches, as in MT-DNN."""
     temperature: float = 2.0
@@ -66,6 +64,8 @@ class MixingConfig:
     """Strategy capped: probability ~ min(N, cap), where N is the number of examples of the task."""
     main_last: bool = False
     """Train on all batches of the other tasks before those of the first task (mix_opt > 0 in MT-DNN)."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of a strategy from a plugin, {option: value}."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,10 @@ class BatchConfig:
 class OptimConfig:
     """Optimizer and learning rate schedule."""
 
-    name: Literal["adamw", "adamax", "radam"] = "adamw"
-    """Optimizer. All of them use decoupled weight decay."""
+    name: str = "adamw"
+    """Optimizer; `mt-dnn list optimizer` prints all with their options. The built-in ones use decoupled weight decay."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the chosen optimizer, such as --optim.options.momentum 0.9 for sgd."""
     lr: float = 5e-5
     """Peak learning rate."""
     head_lr: float | None = None
@@ -106,12 +108,18 @@ class OptimConfig:
     """Layer-wise learning rate decay: the learning rate of an encoder layer is this factor times the rate of the layer above it. 1 switches it off."""
     freeze: tuple[str, ...] = ()
     """Parameters to freeze, as shell-style patterns on parameter names, such as encoder.*embeddings*."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """Learning rate after warmup: linear and cosine fall from the peak to zero at the end of the run; constant stays at the peak."""
+    schedule: str = "linear"
+    """Learning rate after warmup: linear and cosine fall from the peak to zero at the end of the run; constant stays at the peak. `mt-dnn list schedule` prints all."""
+    schedule_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the chosen schedule."""
     warmup: float = 0.1
     """Fraction of all updates during which the learning rate rises from zero to the peak."""
     clip_norm: float = 1.0
     """Clip the global gradient norm to this value. 0 switches clipping off."""
+    combine: str = "sum"
+    """How the gradients of several tasks in one update (batch.accumulate above 1) are combined on the encoder; `mt-dnn list combine` prints all. sum is plain gradient accumulation."""
+    combine_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the chosen combination."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,20 @@ class DistillConfig:
 
 
 @dataclass(frozen=True)
+class TermConfig:
+    """A loss term that is added to those of SMART."""
+
+    name: str
+    """Registered name; `mt-dnn list term` prints all."""
+    weight: float = 1.0
+    """Weight of the term in the loss. 0 switches it off and skips its computation."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weights for single tasks, {task: weight}. They replace weight."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the term."""
+
+
+@dataclass(frozen=True)
 class SystemConfig:
     """Device, precision and processes. They change results only by rounding."""
 
@@ -187,17 +209,19 @@ class RunConfig:
     """Continue from the newest checkpoint of this run, if there is one."""
     overwrite: bool = False
     """Replace an existing run with the same name."""
+    plugins: tuple[str, ...] = ()
+    """Python modules that register kinds of your own: task types, metrics, loss terms and others (docs/plugins.md). Modules in the current folder are found. Importing a module runs its code."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     mixing: MixingConfig = field(default_factory=MixingConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    smart: Literal[
-        "off", "smart", "mtdnn_release", "r3f", "freelb", "rdrop", "pdr_js", "pdr_hellinger"
-    ] = "off"
-    """Preset for the fields of smoothness and proximal that are null. The presets are in mt_dnn/config/smart.py."""
+    smart: str = "off"
+    """Preset for the fields of smoothness and proximal that are null: off, smart, mtdnn_release, r3f, freelb, rdrop, pdr_js or pdr_hellinger (mt_dnn/config/smart.py)."""
     smoothness: SmoothnessConfig = field(default_factory=SmoothnessConfig)
     proximal: ProximalConfig = field(default_factory=ProximalConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
+    terms: list[TermConfig] = field(default_factory=list)
+    """Further loss terms, each with name, weight, weights and options: --terms+ '{"name": "l2_sp", "weight": 0.01}'."""
     system: SystemConfig = field(default_factory=SystemConfig)

@@ -13,6 +13,9 @@ from data_utils.errors import UserError
 
 FORMAT = 2
 """The version that this code writes. It reads this one and all before it."""
+NUMERICS = 1
+"""The version of what a run computes. It is raised whenever a default or the arithmetic changes, so that a
+table does not take an old run's result for a new one's."""
 MARKER = "run.json"
 """The file that marks a run directory. Its ``format`` is the version."""
 
@@ -25,6 +28,16 @@ def check_run(run_dir: Path) -> None:
     """
     if (run_dir / MARKER).exists():
         read_versioned(run_dir / MARKER)
+
+
+def run_numerics(run_dir: Path) -> int:
+    """Return the version of what a run computed; 1 for runs that did not record it.
+
+    Raises:
+        UserError: a newer format, or a damaged marker.
+    """
+    marker = run_dir / MARKER
+    return int(read_versioned(marker).get("numerics", 1)) if marker.exists() else 1
 
 
 def read_versioned(path: Path) -> dict[str, Any]:

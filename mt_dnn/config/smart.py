@@ -37,8 +37,8 @@ class SmoothnessConfig:
     """Dropout in the clean and the perturbed passes: shared uses the same masks in both; independent draws new masks for each pass, so that the term also measures dropout noise, as R-Drop does; off uses no dropout in either, which costs one more clean pass."""
     precision: Literal["float32", "autocast"] | None = None
     """Precision of the passes of this term when system.precision is bf16 or fp16. These precisions round a perturbation of radius 1e-5 to zero. float32 then costs one more clean pass."""
-    divergence: Literal["symmetric_kl", "kl", "js", "hellinger", "squared_error"] | None = None
-    """l_s, the divergence between the clean and the perturbed prediction. If it is null in the preset too, each task uses the divergence of its type."""
+    divergence: str | None = None
+    """l_s, the divergence between the clean and the perturbed prediction; `mt-dnn list divergence` prints all. If it is null in the preset too, each task uses the divergence of its type."""
     detach_clean: bool | None = None
     """Treat the clean prediction as a constant, so that the gradient flows only through the perturbed prediction."""
 
@@ -149,6 +149,16 @@ PRESETS: dict[str, tuple[SmoothnessConfig, ProximalConfig]] = {
 }
 
 
+def check_preset(name: str, where: str = "smart") -> None:
+    """Check that a preset exists.
+
+    Raises:
+        UserError: it does not; the message begins with ``where`` and lists all.
+    """
+    if name not in PRESETS:
+        raise UserError(f"{where}: unknown preset {name!r}.{choices_hint(name, PRESETS)}")
+
+
 def resolve(
     preset: str, smoothness: SmoothnessConfig, proximal: ProximalConfig
 ) -> tuple[SmoothnessConfig, ProximalConfig]:
@@ -170,8 +180,7 @@ def resolve(
 
         smoothness, proximal = resolve("smart", SmoothnessConfig(steps=2), ProximalConfig())
     """
-    if preset not in PRESETS:
-        raise UserError(f"smart: unknown preset {preset!r}.{choices_hint(preset, PRESETS)}")
+    check_preset(preset)
     preset_smoothness, preset_proximal = PRESETS[preset]
     smoothness = _fill(smoothness, preset_smoothness)
     proximal = _fill(proximal, preset_proximal)

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.files import atomic_file
+from data_utils.plugins import PLUGINS_HELP
 
 
 def predict(
@@ -23,6 +24,7 @@ def predict(
     tasks: str | None = None,
     batch_size: int = 64,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
+    plugins: bool = False,
 ) -> None:
     """Predict rows of text and write one JSON line per row, in the order of the rows.
 
@@ -41,6 +43,8 @@ def predict(
             with a trained task.
         batch_size: Number of rows in a batch.
         device: Device to compute on. auto selects CUDA if available, else MPS, else CPU.
+        plugins: Import the plugins that the runs were trained with. They are Python code: set it only for
+            runs that you trust.
 
     Raises:
         UserError: the input file does not exist, a run cannot be loaded, or a row is malformed.
@@ -56,7 +60,7 @@ def predict(
     from mt_dnn.inference.lines import choose_task, metrics_line, predict_lines
     from mt_dnn.inference.predictor import load
 
-    predictor = load(run, device)
+    predictor = load(run, device, plugins=plugins)
     definition = choose_task(predictor, task, what, tasks)
     with (
         open_lines(sys.stdin.fileno() if input == "-" else path) as lines,
@@ -101,5 +105,10 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn predict") -> 
         metavar="FOLDER",
         help="Run directory, or its best/ folder. Several form an ensemble that averages logits.",
     )
-    parser.add_function_arguments(predict, skip={"run"})
+    parser.add_function_arguments(predict, skip={"run", "plugins"})
+    parser.add_argument(
+        "--plugins",
+        action="store_true",
+        help=PLUGINS_HELP,
+    )
     predict(**parser.parse_args(args).as_dict())

@@ -17,6 +17,7 @@ from data_utils.errors import UserError
 from data_utils.formats import Example
 from data_utils.inputs import as_row, parse_row, without_label
 from data_utils.manifest import tokenizer_hash
+from data_utils.plugins import import_plugins
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable, tokenize
@@ -27,7 +28,7 @@ from mt_dnn.heads.pooled import pool
 from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.inference.loop import EncodedRows, Read, map_batches, map_logits
 from mt_dnn.model import MTDNN
-from mt_dnn.runs.run_dir import load_heads, model_folder, read_model_facts
+from mt_dnn.runs.run_dir import load_heads, model_folder, read_model_facts, read_plugins
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 T = TypeVar("T")
@@ -55,6 +56,8 @@ class Answer:
 def load(
     run: str | Path | Sequence[str | Path],
     device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
+    *,
+    plugins: bool = False,
 ) -> Predictor:
     """Load the best model of a finished run, in eval mode and float32.
 
@@ -64,16 +67,20 @@ def load(
         run: a run directory or its ``best`` folder, which may have been moved or copied; or a list of
             these.
         device: auto selects CUDA if available, else MPS, else the CPU.
+        plugins: import the plugins that the run was trained with. They are Python code: set it only for
+            runs that you trust.
 
     Raises:
-        UserError: the run does not exist, its files do not fit together, the device is not available,
+        UserError: the run does not exist, it needs a plugin that is not imported, its files do not fit together, the device is not available,
             or the runs of an ensemble differ in tokenizer, max_seq_len or the definition of a task.
     """
     runs = [run] if isinstance(run, (str, Path)) else list(run)
     if not runs:
         raise UserError("there is no run to load: the list is empty")
     chosen = choose_device(device)
-    models, tokenizers, lengths = zip(*(_load(one, chosen) for one in runs), strict=True)
+    models, tokenizers, lengths = zip(
+        *(_load(one, chosen, plugins=plugins) for one in runs), strict=True
+    )
     for name, tokenizer, length in zip(runs[1:], tokenizers[1:], lengths[1:], strict=True):
         if tokenizer_hash(tokenizer) != tokenizer_hash(tokenizers[0]):
             raise UserError(
@@ -88,12 +95,25 @@ def load(
     return Predictor(model, tokenizers[0], lengths[0])
 
 
-def _load(run: str | Path, device: str) -> tuple[MTDNN, PreTrainedTokenizerBase, int]:
+def _load(
+    run: str | Path, device: str, *, plugins: bool
+) -> tuple[MTDNN, PreTrainedTokenizerBase, int]:
     folder = model_folder(run)
     config, max_seq_len = read_model_facts(folder)
+    needed = read_plugins(folder)
+    if plugins:
+        import_plugins(needed, str(folder))
     with torch.random.fork_rng(devices=[]):  # heads are initialised before their weights load
         tokenizer = load_tokenizer(str(folder))
-        tasks = load_tasks(folder / "tasks.yml")
+        try:
+            tasks = load_tasks(folder / "tasks.yml")
+        except UserError as error:
+            if plugins or not needed:
+                raise
+            raise UserError(
+                f"{error} The run was trained with plugins: {', '.join(needed)}. If you trust this code, "
+                f"import it: load(..., plugins=True), or --plugins on the command line"
+            ) from None
         model = MTDNN(load_encoder(str(folder)), tasks, config, tokenizer)
     load_heads(folder, model, strict=True)
     return model.to(device).eval(), tokenizer, max_seq_len

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_utils.errors import UserError
 from data_utils.files import check_out
+from data_utils.plugins import PLUGINS_HELP
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor
@@ -32,7 +33,12 @@ PROVENANCE = ("_name_or_path", "transformers_version", "architectures", "dtype")
 
 
 def average(
-    runs: list[str], out: str, *, checkpoints: bool = False, overwrite: bool = False
+    runs: list[str],
+    out: str,
+    *,
+    checkpoints: bool = False,
+    overwrite: bool = False,
+    plugins: bool = False,
 ) -> list[str]:
     """Write a model folder with the mean of the runs' weights, of the encoder and of the heads.
 
@@ -45,6 +51,7 @@ def average(
         out: the folder to write.
         checkpoints: average the step checkpoints that the run has kept (at most ``train.keep``).
         overwrite: replace ``out`` if it is a model folder.
+        plugins: import the plugins that the runs were trained with; see :func:`mt_dnn.load`.
 
     Returns:
         The folders that were averaged.
@@ -63,11 +70,17 @@ def average(
 
     # Imported after the arguments are checked, because these modules load torch.
     from mt_dnn.runs.model_card import model_card
-    from mt_dnn.runs.run_dir import HOW_TO_LOAD, model_folder, read_model_facts, write_model_folder
+    from mt_dnn.runs.run_dir import (
+        HOW_TO_LOAD,
+        model_folder,
+        read_model_facts,
+        read_plugins,
+        write_model_folder,
+    )
     from mt_dnn.training.checkpoint import checkpoint_folders
 
     sources = [model_folder(run) for run in runs]
-    model, tokenizer = _load(sources[0])
+    model, tokenizer = _load(sources[0], plugins)
     config, max_seq_len = read_model_facts(sources[0])
     if checkpoints:
         sources = checkpoint_folders(Path(runs[0]))
@@ -78,10 +91,12 @@ def average(
             )
         states = _states_of_checkpoints(sources, model)
     else:
-        states = _states_of_runs(sources)
+        states = _states_of_runs(sources, plugins)
     names = [str(source) for source in sources]
     model.load_state_dict(mean(zip(names, states, strict=True)))
     facts = {"model": dataclasses.asdict(config), "max_seq_len": max_seq_len, "averaged": names}
+    if needed := read_plugins(model_folder(runs[0])):
+        facts["plugins"] = list(needed)
     card = model_card(
         folder.name,
         f"The mean of the weights of {len(names)} models: one shared encoder with a head for each of: "
@@ -147,11 +162,11 @@ def _check_tensors(total: State, state: State, first: str, name: str) -> None:
             )
 
 
-def _states_of_runs(folders: Sequence[Path]) -> Iterator[State]:
+def _states_of_runs(folders: Sequence[Path], plugins: bool) -> Iterator[State]:
     """Yield the weights of each run; raise UserError if the runs cannot be averaged."""
     own: dict[str, Any] = {}
     for folder in folders:
-        model, tokenizer = _load(folder)
+        model, tokenizer = _load(folder, plugins)
         facts = _facts(model, tokenizer, folder)
         own = own or facts
         for key in own | facts:
@@ -175,11 +190,11 @@ def _states_of_checkpoints(folders: Sequence[Path], vessel: MTDNN) -> Iterator[S
         yield vessel.state_dict()
 
 
-def _load(run: Path) -> tuple[MTDNN, PreTrainedTokenizerBase]:
+def _load(run: Path, plugins: bool) -> tuple[MTDNN, PreTrainedTokenizerBase]:
     from mt_dnn.inference.predictor import load
     from mt_dnn.model import MTDNN
 
-    predictor = load(run)
+    predictor = load(run, plugins=plugins)
     assert isinstance(predictor.model, MTDNN)  # of one run
     return predictor.model, predictor.tokenizer
 
@@ -224,8 +239,13 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn average") -> 
         help="Average the step checkpoints that one run has kept (at most train.keep).",
     )
     add("--overwrite", action="store_true", help="Replace --out if it is a model folder.")
+    add("--plugins", action="store_true", help=PLUGINS_HELP)
     options = parser.parse_args(args)
     names = average(
-        options.run, options.out, checkpoints=options.checkpoints, overwrite=options.overwrite
+        options.run,
+        options.out,
+        checkpoints=options.checkpoints,
+        overwrite=options.overwrite,
+        plugins=options.plugins,
     )
     print("\n".join(["averaged:", *(f"  {name}" for name in names), f"written: {options.out}"]))

@@ -11,12 +11,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from data_utils.files import atomic_folder, check_out
+from data_utils.plugins import PLUGINS_HELP
 
 if TYPE_CHECKING:  # --help needs no torch
     from mt_dnn.encoders.encoder import Encoder
 
 
-def export(run: str, out: str, *, task: str | None = None, overwrite: bool = False) -> str:
+def export(
+    run: str,
+    out: str,
+    *,
+    task: str | None = None,
+    overwrite: bool = False,
+    plugins: bool = False,
+) -> str:
     """Write configuration, weights, tokenizer and model card; return the name of the loading class.
 
     The exported model is loaded and compared with the run before it is moved to ``out``: embeddings must
@@ -27,6 +35,7 @@ def export(run: str, out: str, *, task: str | None = None, overwrite: bool = Fal
         out: the folder to write.
         task: the task whose head is exported too; None exports the encoder alone.
         overwrite: replace ``out`` if it is a model folder.
+        plugins: import the plugins that the run was trained with; see :func:`mt_dnn.load`.
 
     Raises:
         UserError: the run or task does not exist, ``out`` is not free, or transformers has no head that
@@ -43,7 +52,7 @@ def export(run: str, out: str, *, task: str | None = None, overwrite: bool = Fal
     from mt_dnn.runs.model_card import model_card
     from mt_dnn.runs.run_dir import model_folder, read_scores
 
-    predictor = load(run)
+    predictor = load(run, plugins=plugins)
     model = predictor.model
     assert isinstance(model, MTDNN)  # of one run
     encoder = model.encoder
@@ -102,6 +111,13 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn export") -> N
     add("--out", required=True, help="Folder to write.")
     add("--task", help="Export this task's head too; default: the shared encoder alone.")
     add("--overwrite", action="store_true", help="Replace --out if it is a model folder.")
+    add("--plugins", action="store_true", help=PLUGINS_HELP)
     options = parser.parse_args(args)
-    name = export(options.run, options.out, task=options.task, overwrite=options.overwrite)
+    name = export(
+        options.run,
+        options.out,
+        task=options.task,
+        overwrite=options.overwrite,
+        plugins=options.plugins,
+    )
     print(f"written: {options.out}; load it with {name}; its outputs equal the run's")

@@ -22,7 +22,7 @@ from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
 from mt_dnn.config.run import ModelConfig, RunConfig
-from mt_dnn.config.run_format import FORMAT, MARKER, check_run, read_versioned
+from mt_dnn.config.run_format import FORMAT, MARKER, NUMERICS, check_run, read_versioned
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.model_card import model_card
 
@@ -66,7 +66,9 @@ def write_setup(
     run_dir: Path, config: RunConfig, tasks: dict[str, TaskDef], environment: dict[str, Any]
 ) -> None:
     """Write run.json, config.yml, tasks.yml and environment.json."""
-    marker = json.dumps({"format": FORMAT, "mt_dnn": _own_version()}, indent=2)
+    marker = json.dumps(
+        {"format": FORMAT, "numerics": NUMERICS, "mt_dnn": _own_version()}, indent=2
+    )
     (run_dir / MARKER).write_text(marker + "\n", encoding="utf-8")
     # `resume` and `overwrite` belong to one invocation; do not save them.
     config = dataclasses.replace(config, resume=False, overwrite=False)
@@ -162,6 +164,8 @@ def save_model_folder(
         "step": step,
         "scores": scores,
     }
+    if config.plugins:
+        facts["plugins"] = list(config.plugins)
     card = model_card(
         config.name,
         f"One shared encoder, started from `{config.model.encoder}`, with a head for each of: "
@@ -222,6 +226,11 @@ def read_model_facts(folder: Path) -> tuple[ModelConfig, int]:
     """A saved model's head settings and the max_seq_len of its training."""
     facts = _read_facts(folder)
     return ModelConfig(**facts["model"]), int(facts["max_seq_len"])
+
+
+def read_plugins(folder: Path) -> tuple[str, ...]:
+    """The plugins that a saved model was trained with, as module names."""
+    return tuple(_read_facts(folder).get("plugins", ()))
 
 
 def read_scores(folder: Path) -> dict[str, dict[str, Any]]:

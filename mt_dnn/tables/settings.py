@@ -14,9 +14,11 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.strict_yaml import read_mapping
+from mt_dnn.config.choices import check_choices
 from mt_dnn.config.dotted import flatten, nest
 from mt_dnn.config.parser import settings
 from mt_dnn.config.run import RunConfig
+from mt_dnn.config.run_format import NUMERICS, run_numerics
 from mt_dnn.config.smart import resolve
 
 NOT_IDENTITY = (
@@ -30,7 +32,7 @@ Settings = dict[str, Any]
 
 
 def parse_settings(values: Settings, where: str) -> RunConfig:
-    """Parse settings into a run configuration, without resolving its preset.
+    """Parse settings into a run configuration, without resolving its preset. Imports its plugins.
 
     Args:
         where: file and entry, the start of an error message.
@@ -41,7 +43,7 @@ def parse_settings(values: Settings, where: str) -> RunConfig:
     try:
         parsed = _parser().instantiate(_parser().parse_object(nest(values)))
         fields = {name: getattr(parsed, name) for name in RunConfig.__dataclass_fields__}
-        config = RunConfig(**fields)
+        config = check_choices(RunConfig(**fields))
         resolve(config.smart, config.smoothness, config.proximal)
     except (ArgumentError, UserError) as error:
         raise UserError(f"{where}: {error}") from None
@@ -55,20 +57,21 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def identity(config: RunConfig) -> Settings:
+def identity(config: RunConfig, numerics: int = NUMERICS) -> Settings:
     """Settings that determine the result and differ from the defaults, with the preset resolved.
 
-    Defaults are left out, so that results stay valid when a new version adds a setting. Limits of tasks
+    ``numerics``, the version of what the code computes, is added from version 2 on. Defaults are left out, so that results stay valid when a new version adds a setting. Limits of tasks
     that the run does not train are left out too.
     """
     default = dict(_resolved(RunConfig()))
     limits = {t: n for t, n in config.data.train_limits.items() if t in (config.data.use or (t,))}
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, train_limits=limits))
-    return {
+    known = {
         name: value
         for name, value in _resolved(config)
         if name not in NOT_IDENTITY and value != default[name]
     }
+    return known if numerics == 1 else known | {"numerics": numerics}
 
 
 def config_hash(path: Path) -> str | None:
@@ -80,13 +83,14 @@ def config_hash(path: Path) -> str | None:
     try:
         values = flat_settings(read_mapping(path)[0])
         config = parse_settings(values, str(path))
+        numerics = run_numerics(path.parent)
     except UserError:
         return None
     start = config.model.init_from
     if start is not None and Path(start).parent == Path(config.output_dir):
         model = dataclasses.replace(config.model, init_from=Path(start).name)
         config = dataclasses.replace(config, model=model)
-    return settings_hash(identity(config))
+    return settings_hash(identity(config, numerics))
 
 
 def settings_hash(values: Settings) -> str:

@@ -1,17 +1,17 @@
-"""Parameter groups and optimizers."""
+"""Frozen parameters, parameter groups and the optimizer of a run."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatch
-from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from data_utils.errors import UserError
 from mt_dnn.config.run import OptimConfig
 from mt_dnn.model import MTDNN
+from mt_dnn.registries import OPTIMIZERS
+from mt_dnn.training.optimizers import Group
 
 
 def freeze(model: nn.Module, patterns: tuple[str, ...]) -> int:
@@ -37,7 +37,7 @@ def freeze(model: nn.Module, patterns: tuple[str, ...]) -> int:
     return frozen
 
 
-def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
+def parameter_groups(model: MTDNN, config: OptimConfig) -> list[Group]:
     """Group the trainable parameters by learning rate and weight decay.
 
     ``peak_lr`` of a group is the learning rate that the schedule scales. Biases, norms and all other
@@ -48,7 +48,7 @@ def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
     Raises:
         UserError: all parameters are frozen.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[tuple[str, nn.Parameter]]] = {}
     top = model.encoder.num_layers + 1
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -59,7 +59,7 @@ def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
         else:
             lr = config.lr if config.head_lr is None else config.head_lr
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((lr, decay), []).append(parameter)
+        groups.setdefault((lr, decay), []).append((name, parameter))
     if not groups:
         raise UserError("optim.freeze: all parameters are frozen; leave some to train")
     return [
@@ -68,35 +68,16 @@ def parameter_groups(model: MTDNN, config: OptimConfig) -> list[dict[str, Any]]:
     ]
 
 
-def build_optimizer(model: MTDNN, config: OptimConfig, device: torch.device) -> Optimizer:
-    """Build AdamW (fused), Adamax or RAdam, all with decoupled weight decay (arXiv 1711.05101).
+def build_optimizer(model: MTDNN, config: OptimConfig) -> Optimizer:
+    """Build the optimizer that ``optim.name`` selects; see mt_dnn/training/optimizers.py.
 
     Raises:
         UserError: ``optim.lr`` is not positive, or all parameters are frozen.
     """
     if not config.lr > 0:  # written so that NaN fails
         raise UserError(f"optim.lr: {config.lr} is not positive; use a value above 0, such as 5e-5")
-    groups = parameter_groups(model, config)
-    options: dict[str, Any] = {"betas": config.betas, "eps": config.eps}
-    if config.name == "adamw":
-        return torch.optim.AdamW(groups, fused=device.type in ("cuda", "cpu"), **options)
-    if config.name == "radam":
-        return torch.optim.RAdam(groups, decoupled_weight_decay=True, foreach=True, **options)
-    # torch's Adamax adds the decay to the gradient. Decaying the weights before the step decouples it.
-    for group in groups:
-        group["decoupled_decay"] = group.pop("weight_decay")
-    optimizer = torch.optim.Adamax(groups, foreach=True, **options)
-    optimizer.register_step_pre_hook(_decay)
-    return optimizer
-
-
-@torch.no_grad()
-def _decay(optimizer: Optimizer, *_: Any) -> None:
-    for group in optimizer.param_groups:
-        factor = 1 - group["lr"] * group["decoupled_decay"]
-        parameters = [p for p in group["params"] if p.grad is not None]
-        if factor != 1 and parameters:
-            torch._foreach_mul_(parameters, factor)
+    build = OPTIMIZERS.get(config.name, "optim.name")
+    return build(parameter_groups(model, config), config, **config.options)
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:

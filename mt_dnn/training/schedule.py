@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from itertools import accumulate
 
 from data_utils.sampler import MultiTaskSampler
 from mt_dnn.config.run import OptimConfig, RunConfig
+from mt_dnn.registries import SCHEDULES
 
 
 class Timeline:
@@ -45,18 +47,34 @@ class Timeline:
         return learning_rate_factor(step, self.total, self.config.optim)
 
 
+Schedule = Callable[..., float]
+"""``schedule(progress, **options)``: factor of the peak learning rate at a progress in [0, 1] after warmup."""
+
+
 def learning_rate_factor(step: int, total: int, config: OptimConfig) -> float:
     """Factor of the peak learning rate at update ``step`` of ``total``, counted from 0.
 
-    It rises linearly over the first ``warmup`` * total updates, then falls to 0 (linear, cosine) or
-    stays at 1 (constant). It depends on the step alone, so a checkpoint need not store it.
+    It rises linearly over the first ``warmup`` * total updates, then follows ``schedule``. It depends
+    on the step alone, so a checkpoint need not store it.
     """
     warmup = round(config.warmup * total)
     if step < warmup:
         return (step + 1) / warmup
-    if config.schedule == "constant":
-        return 1.0
+    schedule = SCHEDULES.get(config.schedule, "optim.schedule")
     progress = (step - warmup) / max(total - warmup, 1)
-    if config.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return max(1.0 - progress, 0.0)
+    return schedule(min(progress, 1.0), **config.schedule_options)
+
+
+def linear(progress: float) -> float:
+    """Fall linearly from the peak to 0."""
+    return 1.0 - progress
+
+
+def cosine(progress: float) -> float:
+    """Fall from the peak to 0 along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def constant(progress: float) -> float:
+    """Stay at the peak."""
+    return 1.0

@@ -55,7 +55,7 @@ class Trainer:
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.objective = Objective(self.model, config)
         self.wrapped, self.optimizer = self.accelerator.prepare(
-            self.objective, build_optimizer(self.model, config.optim, self.device)
+            self.objective, build_optimizer(self.model, config.optim)
         )
         self.loader = build_loader(config, self.parts, self.accelerator)
         self.timeline = Timeline(config, self.loader.sampler)

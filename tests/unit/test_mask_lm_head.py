@@ -72,7 +72,7 @@ def test_tied_embeddings_are_the_encoders_alone(small_tokenizer):
     holders = [name for name, p in model.named_parameters(remove_duplicate=False) if p is words]
     assert len(holders) == 1
     groups = parameter_groups(model, OptimConfig())
-    optimized = [parameter for group in groups for parameter in group["params"]]
+    optimized = [parameter for group in groups for _, parameter in group["params"]]
     assert sum(parameter is words for parameter in optimized) == 1
     assert len({id(parameter) for parameter in optimized}) == len(optimized)
     batch = model.task_types["t"].prepare(small_batch(small_tokenizer), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from types import SimpleNamespace
 
@@ -18,11 +19,10 @@ from mt_dnn.training.optim import (
     parameter_groups,
     set_learning_rate,
 )
+from mt_dnn.training.optimizers import CombinedOptimizer, split_groups
 from mt_dnn.training.schedule import learning_rate_factor
 from tests.support.encoders import tiny_encoder
 from tests.support.tasks import make_task
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -33,11 +33,10 @@ def model() -> MTDNN:
 
 def settings_of(model: MTDNN, config: OptimConfig) -> dict[str, tuple[float, float]]:
     """Parameter name -> its learning rate and weight decay."""
-    names = {id(p): name for name, p in model.named_parameters()}
     return {
-        names[id(p)]: (group["lr"], group["weight_decay"])
+        name: (group["lr"], group["weight_decay"])
         for group in parameter_groups(model, config)
-        for p in group["params"]
+        for name, _ in group["params"]
     }
 
 
@@ -51,7 +50,7 @@ def test_only_matrices_decay(model):
 
 def test_every_parameter_is_in_one_group(model):
     groups = parameter_groups(model, OptimConfig(layer_decay=0.5, head_lr=1.0))
-    members = [id(p) for group in groups for p in group["params"]]
+    members = [id(p) for group in groups for _, p in group["params"]]
     assert sorted(members) == sorted(id(p) for p in model.parameters())
 
 
@@ -96,13 +95,13 @@ def test_a_pattern_that_matches_nothing_is_an_error(model):
 def test_freezing_everything_is_an_error(model):
     freeze(model, ("*",))
     with pytest.raises(UserError, match="all parameters are frozen"):
-        build_optimizer(model, OptimConfig(), CPU)
+        build_optimizer(model, OptimConfig())
 
 
 @pytest.mark.parametrize("lr", [0.0, -1.0, math.nan])
 def test_a_rate_that_is_not_positive_is_an_error(model, lr):
     with pytest.raises(UserError, match=r"optim\.lr"):
-        build_optimizer(model, OptimConfig(lr=lr), CPU)
+        build_optimizer(model, OptimConfig(lr=lr))
 
 
 class Small(nn.Module):
@@ -154,7 +153,7 @@ def test_updates_follow_the_formula_with_decoupled_decay(name):
     config = OptimConfig(
         name=name, lr=0.05, weight_decay=0.3, betas=(0.8, 0.9), eps=1e-6, head_lr=None
     )
-    optimizer = build_optimizer(model, config, CPU)
+    optimizer = build_optimizer(model, config)
     start = {n: p.detach().clone() for n, p in model.named_parameters()}
     grads: dict[str, list[torch.Tensor]] = {n: [] for n in start}
     for _ in range(12):
@@ -173,7 +172,7 @@ def test_updates_follow_the_formula_with_decoupled_decay(name):
 @pytest.mark.parametrize("name", ["adamw", "adamax", "radam"])
 def test_a_head_without_gradient_stays_as_it_is(model, name):
     """Neither decay nor the momentum of earlier steps moves it."""
-    optimizer = build_optimizer(model, OptimConfig(name=name, lr=0.1, weight_decay=0.5), CPU)
+    optimizer = build_optimizer(model, OptimConfig(name=name, lr=0.1, weight_decay=0.5))
     a, b = (model.heads[task].output.weight for task in "ab")
     for weight in (a, b):
         weight.grad = torch.ones_like(weight)
@@ -189,7 +188,7 @@ def test_a_head_without_gradient_stays_as_it_is(model, name):
 
 
 def test_the_rate_is_set_relative_to_each_groups_peak(model):
-    optimizer = build_optimizer(model, OptimConfig(lr=1e-3, head_lr=1e-1), CPU)
+    optimizer = build_optimizer(model, OptimConfig(lr=1e-3, head_lr=1e-1))
     for factor in (0.5, 0.25):
         set_learning_rate(optimizer, factor)
         assert {g["lr"] for g in optimizer.param_groups} == {1e-3 * factor, 1e-1 * factor}
@@ -231,3 +230,94 @@ def test_no_update_is_wasted(name):
     for total in (1, 2, 3, 7):
         for warmup in (0.0, 0.1, 0.5, 1.0):
             assert all(f > 0 for f in factors(total, schedule=name, warmup=warmup))
+
+
+def muon_and_adamw(model: MTDNN, lr: float = 1e-2) -> CombinedOptimizer:
+    matrices, others = split_groups(
+        parameter_groups(model, OptimConfig(lr=lr)),
+        lambda name, p: p.ndim == 2 and name.startswith("encoder.") and "embed" not in name,
+    )
+    return CombinedOptimizer([torch.optim.Muon(matrices), torch.optim.AdamW(others)])
+
+
+def give_gradients(model: MTDNN, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def test_two_optimizers_step_as_if_each_were_alone(model):
+    together, apart = model, copy.deepcopy(model)
+    combined = muon_and_adamw(together)
+    muon, adamw = muon_and_adamw(apart).optimizers
+    for seed in range(3):
+        give_gradients(together, seed)
+        give_gradients(apart, seed)
+        set_learning_rate(combined, 0.5)
+        for optimizer in (muon, adamw):
+            set_learning_rate(optimizer, 0.5)
+        combined.step()
+        muon.step()
+        adamw.step()
+    for mine, theirs in zip(together.parameters(), apart.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_splitting_keeps_every_parameter_and_its_settings(model):
+    groups = parameter_groups(model, OptimConfig(layer_decay=0.5))
+    matrices, others = split_groups(groups, lambda name, p: p.ndim == 2)
+    assert all(p.ndim == 2 for group in matrices for _, p in group["params"])
+    assert all(p.ndim != 2 for group in others for _, p in group["params"])
+
+    def settings(groups: list) -> dict[str, tuple[float, float]]:
+        return {n: (g["peak_lr"], g["weight_decay"]) for g in groups for n, _ in g["params"]}
+
+    assert settings(matrices) | settings(others) == settings(groups)
+
+
+def test_the_state_of_two_optimizers_is_restored(model):
+    first, second = model, copy.deepcopy(model)
+    one = muon_and_adamw(first)
+    for seed in range(2):
+        give_gradients(first, seed)
+        one.step()
+    second.load_state_dict(first.state_dict())
+    other = muon_and_adamw(second)
+    other.load_state_dict(copy.deepcopy(one.state_dict()))  # torch shares equal tensors
+    give_gradients(first, 9)
+    give_gradients(second, 9)
+    for optimizer in (one, other):
+        set_learning_rate(optimizer, 0.3)
+        optimizer.step()
+    for mine, theirs in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    numbers = [index for group in one.state_dict()["param_groups"] for index in group["params"]]
+    assert numbers == list(range(len(list(model.parameters()))))
+
+
+def test_a_parameter_belongs_to_one_optimizer(model):
+    groups = parameter_groups(model, OptimConfig())
+    with pytest.raises(ValueError, match="more than one parameter group"):
+        CombinedOptimizer([torch.optim.AdamW(groups), torch.optim.SGD(groups, lr=1.0)])
+
+
+def test_sgd_follows_the_formula_with_momentum_and_decoupled_decay():
+    torch.manual_seed(0)
+    model = Small()
+    config = OptimConfig(name="sgd", lr=0.1, weight_decay=0.3, options={"momentum": 0.9})
+    optimizer = build_optimizer(model, config)
+    weight, bias = (p.detach().clone().double() for p in model.heads.parameters())
+    buffers = [0.0, 0.0]
+    for seed in range(4):
+        for index, (parameter, expected) in enumerate(
+            zip(model.heads.parameters(), (weight, bias), strict=True)
+        ):
+            parameter.grad = torch.randn(
+                parameter.shape, generator=torch.Generator().manual_seed(seed)
+            )
+            buffers[index] = 0.9 * buffers[index] + parameter.grad.double()
+            expected *= 1 - 0.1 * (0.3 if parameter.ndim > 1 else 0.0)
+            expected -= 0.1 * buffers[index]
+        optimizer.step()
+    for parameter, expected in zip(model.heads.parameters(), (weight, bias), strict=True):
+        torch.testing.assert_close(parameter.detach().double(), expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,79 @@
+"""Import the user's own modules, so that registries know the kinds which they register."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from data_utils.errors import UserError
+
+PLUGINS_HELP = (
+    "Import the plugins that the run was trained with. They are Python code: give this flag only for a "
+    "run that you trust."
+)
+
+
+def import_plugins(names: Iterable[str], where: str = "plugins") -> None:
+    """Import modules by name. Modules in the current folder are found first.
+
+    A module that is already imported is not executed again.
+
+    Args:
+        names: module names, such as ``my_tasks`` or ``my_package.terms``.
+        where: the setting or flag, for the message.
+
+    Raises:
+        UserError: there is no such module, or importing it fails; the message has the file and line.
+    """
+    for name in names:
+        is_file = name.endswith(".py")
+        if is_file or not all(part.isidentifier() for part in name.split(".")):
+            hint = f"; write {name.removesuffix('.py')}" if is_file else ""
+            raise UserError(f"{where}: {name!r} is not the name of a Python module{hint}")
+        with current_folder_first():
+            try:
+                import_module(name)
+            except ModuleNotFoundError as error:
+                if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                    raise _failure(name, error, where) from error
+                raise UserError(
+                    f"{where}: there is no module {name!r} in {Path.cwd()} or among the installed "
+                    f"packages"
+                ) from None
+            except UserError:
+                raise
+            except Exception as error:
+                raise _failure(name, error, where) from error
+
+
+@contextmanager
+def current_folder_first() -> Iterator[None]:
+    """Put the current folder first on sys.path within the block, and last after it.
+
+    A plugin may import its neighbours later, but a file of the user's must not replace a library that
+    is imported only then.
+    """
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def _failure(name: str, error: Exception, where: str) -> UserError:
+    """Describe an error inside of a plugin by its last line of code."""
+    if isinstance(error, SyntaxError):
+        place = f"{error.filename}:{error.lineno}"
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename}:{last.lineno}"
+    return UserError(
+        f"{where}: importing {name} failed at {place}: {type(error).__name__}: {error}"
+    )

@@ -1,0 +1,67 @@
+"""Check the settings that name a registered kind. Imports the run's plugins first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from data_utils.plugins import import_plugins
+from data_utils.registries import MIXINGS
+from data_utils.registry import Registry
+from mt_dnn.config.options import parse_options
+from mt_dnn.config.run import RunConfig
+from mt_dnn.config.smart import check_preset
+from mt_dnn.registries import COMBINATIONS, DIVERGENCES, LOSS_TERMS, OPTIMIZERS, SCHEDULES
+
+CHOICES: dict[str, tuple[Registry[Any], str | None]] = {
+    "mixing.name": (MIXINGS, "mixing.options"),
+    "optim.name": (OPTIMIZERS, "optim.options"),
+    "optim.schedule": (SCHEDULES, "optim.schedule_options"),
+    "optim.combine": (COMBINATIONS, "optim.combine_options"),
+    "smoothness.divergence": (DIVERGENCES, None),
+}
+"""Setting -> its registry, and the setting with the options of the chosen kind."""
+
+
+def check_choices(config: RunConfig, where: Callable[[str], str] = str) -> RunConfig:
+    """Import the plugins of a run, then check every setting that names a registered kind.
+
+    Args:
+        where: maps the name of a setting to its place, the start of an error message.
+
+    Returns:
+        A copy with registered names in place of aliases, and with converted options.
+
+    Raises:
+        UserError: a plugin cannot be imported, a name is not registered, or an option is wrong.
+    """
+    import_plugins(config.plugins, where("plugins"))
+    check_preset(config.smart, where("smart"))
+    for setting, (registry, options) in CHOICES.items():
+        section, field = setting.split(".")
+        values = getattr(config, section)
+        name = getattr(values, field)
+        if name is None:
+            continue
+        name = registry.canonical(name, where(setting))
+        changed: dict[str, Any] = {field: name}
+        if options is not None:
+            key = options.split(".")[1]
+            changed[key] = _options(registry, name, getattr(values, key), where(options))
+        config = replace(config, **{section: replace(values, **changed)})
+    terms = []
+    for term in config.terms:
+        kind = LOSS_TERMS.canonical(term.name, where("terms"))
+        checked = _options(LOSS_TERMS, kind, term.options, f"{where('terms')}: options")
+        terms.append(replace(term, name=kind, options=checked))
+    return replace(config, terms=terms)
+
+
+def _options(
+    registry: Registry[Any], name: str, given: dict[str, Any], where: str
+) -> dict[str, Any]:
+    """Check the options of a kind. A built-in kind without options costs no import."""
+    if not given and registry.is_builtin(name):
+        return given
+    return parse_options(registry.source(name), given, name=name, where=where)

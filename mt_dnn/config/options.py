@@ -1,0 +1,73 @@
+"""Options of registered kinds: the keyword-only parameters of a class or function."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
+
+
+def declared_options(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return the options of a class or function: its keyword-only parameters by name."""
+    parameters = inspect.signature(target).parameters.values()
+    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def parse_options(
+    target: Callable[..., Any], given: Mapping[str, Any], *, name: str, where: str
+) -> dict[str, Any]:
+    """Check options against the parameters of a class or function, and convert their types.
+
+    Args:
+        target: the registered class or function.
+        given: option -> value, as YAML reads it.
+        name: registered name of the target, for messages.
+        where: the setting, for messages.
+
+    Returns:
+        The given options, converted: a text or a whole number becomes a float where one is declared.
+
+    Raises:
+        UserError: an option is unknown or missing, or a value has the wrong type.
+    """
+    declared = declared_options(target)
+    for option in given:
+        if option not in declared:
+            choices = choices_hint(option, declared) if declared else " It has no options."
+            raise UserError(f"{where}: {name} has no option {option!r}.{choices}")
+    for option, parameter in declared.items():
+        if parameter.default is parameter.empty and option not in given:
+            raise UserError(f"{where}: {name} needs the option {option!r}")
+    types = _types(target)
+    return {
+        option: _converted(value, types.get(option, Any), f"{where}: {option}")
+        for option, value in given.items()
+    }
+
+
+def _types(target: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(
+            vars(target).get("__init__", {}) if isinstance(target, type) else target
+        )
+    except NameError:  # an annotation that only type checkers can resolve; the value is not checked
+        return {}
+
+
+def _converted(value: Any, hint: Any, where: str) -> Any:
+    if hint is Any:
+        return value
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=hint)
+    try:
+        return parser.instantiate(parser.parse_object({"value": value})).value
+    except ArgumentError as error:
+        reason = re.sub(r'^Parser key "value":\s*', "", str(error)).splitlines()[0]
+        reason = re.sub(r"<class '(\w+)'>", r"\1", reason)
+        raise UserError(f"{where}: {reason}") from None

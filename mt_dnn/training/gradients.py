@@ -1,0 +1,75 @@
+"""Combine the gradients of several tasks before the optimizer's step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The gradients of one update on the shared encoder, one row per task."""
+
+    values: Tensor
+    """(K, P) for K tasks and P shared parameters. Their sum is the gradient of plain training: each row
+    includes the weight of its task and the division by the number of batches."""
+    tasks: tuple[str, ...]
+    """The tasks of the rows, in the order of their first batch in the update."""
+    seed: int
+    """Seed for random choices, such as the order of the tasks; differs from update to update."""
+
+
+Combination = Callable[..., Tensor]
+"""``combination(gradients, **options)``: Gradients -> the gradient to use, (P,)."""
+
+
+def sum_gradients(gradients: Gradients) -> Tensor:
+    """Sum the gradients of all tasks, as plain gradient accumulation does."""
+    return gradients.values.sum(0)
+
+
+class TaskGradients:
+    """Collects each task's gradient of an update, and replaces their sum by a combination.
+
+    Only the encoder's parameters are combined, because no other parameters are shared by all tasks;
+    the gradients of heads and loss terms are summed. It needs memory for one gradient of the encoder
+    per task.
+
+    Args:
+        shared: the trainable parameters of the encoder.
+        combine: an entry of COMBINATIONS, with its options bound.
+
+    Example::
+
+        collected = TaskGradients(encoder_parameters, pcgrad)
+        for batch in batches:
+            loss(batch).backward()
+            collected.take(batch.task)
+        collected.put(seed)
+        optimizer.step()
+    """
+
+    def __init__(self, shared: Sequence[nn.Parameter], combine: Combination) -> None:
+        self.shared = list(shared)
+        self.combine = combine
+        self._rows: dict[str, Tensor] = {}
+
+    def take(self, task: str) -> None:
+        """Move the gradients of the shared parameters out of ``.grad``, to those of the task."""
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.shared]
+        row = torch.cat([part.flatten() for part in parts])  # (P,)
+        self._rows[task] = self._rows[task] + row if task in self._rows else row
+        for parameter in self.shared:
+            parameter.grad = None
+
+    def put(self, seed: int) -> None:
+        """Write the combined gradient to ``.grad`` of the shared parameters."""
+        tasks, rows = zip(*self._rows.items(), strict=True)
+        combined = self.combine(Gradients(torch.stack(rows), tasks, seed))  # (P,)
+        sizes = [parameter.numel() for parameter in self.shared]
+        for parameter, part in zip(self.shared, combined.split(sizes), strict=True):
+            parameter.grad = part.view_as(parameter)
+        self._rows.clear()
