@@ -147,7 +147,7 @@ def test_an_unknown_mixing(folder, call):
         call("train.py", folder, "--mixing.name", "propotional"),
         "mixing.name",
         "propotional",
-        "'proportional', 'ratio'",
+        "Did you mean 'proportional'? Choices: annealed, capped",
     )
 
 

@@ -75,7 +75,7 @@ def make_old(run_dir: Path) -> None:
 
 def test_every_run_has_its_version(whole):
     marker = json.loads((whole.run_dir / MARKER).read_text())
-    assert marker.keys() == {"format", "mt_dnn"}
+    assert marker.keys() == {"format", "numerics", "mt_dnn"}
     for path in versioned_files(whole.run_dir):
         assert json.loads(path.read_text())["format"] == FORMAT
 
