@@ -6,35 +6,45 @@ from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.labels import CLASS_PER_EXAMPLE, LabelSpec
 from data_utils.task_def import TaskDef
 from mt_dnn.task_types.base import Prediction, check_class_count
+from mt_dnn.task_types.class_loss import OPTIONS, ClassLoss, check_class_loss
 from mt_dnn.task_types.examples import ExampleTaskType
 
 
 class Classification(ExampleTaskType):
     """Classification of examples.
 
-    The loss is cross-entropy, the default divergence is symmetric KL over classes, and the prediction
-    is the class with the highest probability.
+    The loss is cross-entropy, with the options ``label_smoothing`` and ``class_weights`` of
+    :class:`~mt_dnn.task_types.class_loss.ClassLoss`. The default divergence is symmetric KL over
+    classes, and the prediction is the class with the highest probability.
     """
 
     label: ClassVar[LabelSpec] = CLASS_PER_EXAMPLE
+    options: ClassVar[dict[str, Any]] = OPTIONS
     takes_san: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("CeCriterion",)
     kd_loss: ClassVar[str | None] = "kl"
     picture: ClassVar[str | None] = "confusion"
     problem_type: ClassVar[str | None] = "single_label_classification"
 
+    def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(task, tokenizer)
+        self.class_loss = ClassLoss(task)
+
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         check_class_count(task, at_least=2)
-        return super().check(task)
+        return check_class_loss(super().check(task))
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None
+        if not self.class_loss.is_plain:
+            return self.class_loss(logits, batch.labels)
         return F.cross_entropy(logits.float(), batch.labels)
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:

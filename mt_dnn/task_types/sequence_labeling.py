@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
@@ -16,6 +17,7 @@ from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import TokenHead
 from mt_dnn.task_types.base import Prediction, check_class_count
+from mt_dnn.task_types.class_loss import OPTIONS, ClassLoss, check_class_loss
 from mt_dnn.task_types.tokens import TokenTaskType
 
 OUTSIDE = "O"
@@ -27,18 +29,31 @@ class SequenceLabeling(TokenTaskType):
 
     Each word is predicted at its first sub-word. A truncated word has no logits: its prediction is
     ``O``, or the first label if there is no ``O``, with probability 0. Metrics therefore include it.
+
+    The loss is cross-entropy over words, with the options ``label_smoothing`` and ``class_weights`` of
+    :class:`~mt_dnn.task_types.class_loss.ClassLoss`.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.CLASS, LabelUnit.WORD)
+    options: ClassVar[dict[str, Any]] = OPTIONS
     losses: ClassVar[tuple[str, ...]] = ("SeqCeCriterion", "CeCriterion")
     kd_loss: ClassVar[str | None] = "kl"
     picture: ClassVar[str | None] = "confusion"
     auto_model: ClassVar[str | None] = "AutoModelForTokenClassification"
 
+    def __init__(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        super().__init__(task, tokenizer)
+        self.class_loss = ClassLoss(task)
+
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         check_class_count(task, at_least=2)
-        return super().check(task)
+        return check_class_loss(super().check(task))
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        if self.class_loss.is_plain:
+            return super().loss(logits, batch)
+        return self.class_loss(logits.flatten(0, 1), self.labels(logits, batch).flatten())
 
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         return TokenHead.for_task(encoder, self.task.n_class, task=self.task, config=config)

@@ -91,6 +91,9 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
 WITH_DECODER = {"SequenceGeneration"}
 """Needs a text-to-text encoder: tests/integration/test_generation_run.py."""
 
+WEIGHTED = ("Classification", "SequenceLabeling")
+"""Types that are also trained with class weights and label smoothing."""
+
 WAITING = {
     torch.ops.aten.nonzero.default,
     torch.ops.aten.masked_select.default,
@@ -121,6 +124,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         name.lower(): {"data_format": form, "task_type": name, **settings}
         for name, (form, settings, _) in ROWS.items()
     }
+    for name in WEIGHTED:
+        files = {split: f"{name.lower()}_{split}.jsonl" for split in ("train", "dev")}
+        options = {"label_smoothing": 0.1, "class_weights": {ROWS[name][1]["labels"][1]: 2.0}}
+        added = {"options": options, "source": {"files": files}}
+        tasks[f"weighted_{name.lower()}"] = tasks[name.lower()] | added
     (folder / "tasks.yml").write_text(json.dumps(tasks))
     for name, (_, _, rows) in ROWS.items():
         lines = [json.dumps({"uid": str(i), **row}) + "\n" for i, row in enumerate(rows)]
@@ -134,7 +142,7 @@ def test_every_task_type_is_here():
     assert ROWS.keys() | WITH_DECODER == set(TASK_TYPES.names())
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [*ROWS, *(f"weighted_{name}" for name in WEIGHTED)])
 def test_an_update_asks_the_device_for_nothing(tiny_config, data, name, monkeypatch):
     trainer = Trainer(
         tiny_config(data={**data, "use": (name.lower(),)}, smart="smart", batch={"size": 2})
