@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from data_utils.formats import IGNORE as IGNORE
-from data_utils.store import TaskStore
+from data_utils.store import StoreSubset, TaskStore
 
 
 @dataclass
@@ -61,7 +61,9 @@ class Batch:
         return dataclasses.replace(self, **changed)
 
 
-def collate(store: TaskStore, indices: Sequence[int], *, pad_multiple: int = 1) -> Batch:
+def collate(
+    store: TaskStore | StoreSubset, indices: Sequence[int], *, pad_multiple: int = 1
+) -> Batch:
     """Make a batch of the examples of ``store`` at ``indices``; see :func:`make_batch`."""
     manifest = store.manifest
     return make_batch(

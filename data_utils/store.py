@@ -263,13 +263,21 @@ class TaskStore(TokenTable):
 
 
 class StoreSubset:
-    """A subset of a store's examples, with the attributes that training uses."""
+    """A subset of a store's examples, with the attributes that training and evaluation use.
 
-    def __init__(self, store: TaskStore, indices: np.ndarray) -> None:
+    Args:
+        store: the store, or a subset of it.
+        indices: the examples, numbered as in ``store``. For evaluation they are in order, and all
+            windows of a row are among them.
+    """
+
+    def __init__(self, store: TaskStore | StoreSubset, indices: np.ndarray) -> None:
         self.store = store
         self.indices = indices
-        self.manifest = store.manifest
+        self.manifest: Manifest = store.manifest
         self.lengths: np.ndarray = store.lengths[indices]
+        windows = store.windows
+        self.windows: np.ndarray | None = None if windows is None else windows[indices]
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -23,6 +23,8 @@ RANGES = (
     ("batch", "pad_multiple", 1, math.inf),
     ("data", "max_seq_len", 8, math.inf),
     ("data", "train_limit", 1, math.inf),
+    ("data", "folds", 2, math.inf),
+    ("data", "fold", 1, math.inf),
     ("model", "dropout", 0, 1),
     ("optim", "head_lr", 0, math.inf),
     ("optim", "weight_decay", 0, math.inf),
@@ -63,6 +65,12 @@ def resolve_config(config: RunConfig) -> RunConfig:
         if value is not None and not low <= value <= high:  # this form also rejects NaN
             bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
             raise UserError(f"{section}.{key}: {value}; it must be {bounds}")
+    folds, fold = config.data.folds, config.data.fold
+    if (folds is None) != (fold is None):
+        given, missing = ("fold", "folds") if folds is None else ("folds", "fold")
+        raise UserError(f"data.{given}: set data.{missing} too, or neither of them")
+    if folds is not None and fold is not None and fold > folds:
+        raise UserError(f"data.fold: {fold}; data.folds is {folds}, and folds are counted from 1")
     for task, limit in config.data.train_limits.items():
         if limit < 1:
             raise UserError(f"data.train_limits: {task}: {limit}; it must be at least 1")

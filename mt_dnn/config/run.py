@@ -28,6 +28,10 @@ class DataConfig:
     """Train on at most this many examples of each task (a random subset that depends on the seed). null: all examples."""
     train_limits: dict[str, int] = field(default_factory=dict)
     """Limits for individual tasks, {task: limit}. They replace train_limit, for example to use more examples of an auxiliary task."""
+    folds: int | None = None
+    """Cross-validation: divide each train split into this many folds (a random partition that depends on the seed, stratified by label where an example has one class). Dev splits are not used. null: no cross-validation."""
+    fold: int | None = None
+    """With folds: evaluate on this fold, counted from 1, and train on all others."""
 
 
 @dataclass(frozen=True)

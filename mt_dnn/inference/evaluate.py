@@ -11,7 +11,7 @@ import numpy as np
 from accelerate import Accelerator
 
 from data_utils.registries import METRICS
-from data_utils.store import TaskStore
+from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.inference.loop import EncodedRows, map_logits
 from mt_dnn.model import MTDNN
@@ -31,7 +31,11 @@ class Evaluation:
 
 
 def evaluate(
-    model: MTDNN, store: TaskStore, *, batch_size: int, accelerator: Accelerator
+    model: MTDNN,
+    store: TaskStore | StoreSubset,
+    *,
+    batch_size: int,
+    accelerator: Accelerator,
 ) -> Evaluation:
     """Predict one data set and score it. Several processes share the batches."""
     task = model.tasks[store.manifest.task]

@@ -14,7 +14,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from data_utils.collator import Batch, make_batch
-from data_utils.store import TaskStore
+from data_utils.store import StoreSubset, TaskStore
 from data_utils.token_table import TokenTable
 from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.model import MTDNN
@@ -31,12 +31,12 @@ class EncodedRows:
     """Tokenized rows of one task, in memory or memory-mapped from a store."""
 
     task: str
-    table: TokenTable
+    table: TokenTable | StoreSubset
     """The examples. A row that was cut into windows has one example per window."""
     pad_token_id: int
 
     @classmethod
-    def from_store(cls, store: TaskStore) -> EncodedRows:
+    def from_store(cls, store: TaskStore | StoreSubset) -> EncodedRows:
         return cls(store.manifest.task, store, store.manifest.pad_token_id)
 
     def batch(self, indices: list[int]) -> Batch:
@@ -123,7 +123,7 @@ def map_batches(
     if accelerator is not None:
         found = gather_object(found)  # a single process gets its own list back
     results = [result for _, result in sorted(found, key=lambda pair: pair[0])]
-    return by_row(results, rows.table.columns.get("window"))
+    return by_row(results, rows.table.windows)
 
 
 def ordered_batches(lengths: np.ndarray, size: int) -> list[list[int]]:
@@ -135,7 +135,7 @@ def ordered_batches(lengths: np.ndarray, size: int) -> list[list[int]]:
     return [order[i : i + size].tolist() for i in range(0, len(order), size)]
 
 
-def by_row(results: list[T], windows: Sequence[int] | None) -> list[list[T]]:
+def by_row(results: list[T], windows: Sequence[int] | np.ndarray | None) -> list[list[T]]:
     """Group the results of examples by the row that each was cut from.
 
     Args:

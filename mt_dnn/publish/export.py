@@ -73,7 +73,7 @@ def export(
             check_task(aside, model, task)
             about = f"Task {task} ({definition.task_type}) of a run on {', '.join(model.tasks)}"
             length = definition.max_seq_len or predictor.max_seq_len
-            sets = {dataset_name(task, split) for split in definition.splits("dev")}
+            sets = {task, *(dataset_name(task, split) for split in definition.splits("dev"))}
             saved = read_scores(model_folder(run))
             scores = {dataset: saved[dataset] for dataset in saved if dataset in sets}
         card = model_card(

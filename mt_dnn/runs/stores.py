@@ -9,6 +9,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
+from data_utils.folds import fold_of_rows
+from data_utils.labels import CLASS_PER_EXAMPLE
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store, store_folder
 from data_utils.task_def import ROLES, TaskDef, dataset_name, pick_tasks, split_role
@@ -147,8 +149,53 @@ def prepare_all(
     log(f"stores in {store_dir(config)}")
 
 
+def fold_stores(
+    tasks: dict[str, TaskDef], stores: Mapping[str, dict[str, TaskStore]], config: RunConfig
+) -> tuple[dict[str, TaskStore | StoreSubset], dict[str, TaskStore | StoreSubset]]:
+    """Divide the train splits into training examples and the held-out fold of ``data.fold``.
+
+    The partition of a task depends on its rows, ``data.folds`` and the run's seed, and not on other
+    tasks, the tokenizer or ``data.train_limit``. Tasks with one class per example are stratified.
+    Runs with the same seed therefore have the same partition, and several seeds are repeated
+    cross-validation. All windows of a row are in one fold.
+
+    Args:
+        stores: role -> data set name -> store.
+
+    Returns:
+        The stores to train on and those to evaluate on, by data set name. A held-out fold has the name
+        of its task. Without ``data.folds``, these are the train and dev splits.
+
+    Raises:
+        UserError: a train split has fewer rows than folds.
+    """
+    folds = config.data.folds
+    if folds is None:
+        return {**stores["train"]}, {**stores["dev"]}
+    rest: dict[str, TaskStore | StoreSubset] = {}
+    held_out: dict[str, TaskStore | StoreSubset] = {}
+    for name, store in stores["train"].items():
+        task = tasks[store.manifest.task]
+        windows = np.zeros(len(store)) if store.windows is None else store.windows
+        row = np.cumsum(windows == 0) - 1  # the row of each example
+        stratified = task.label == CLASS_PER_EXAMPLE
+        try:
+            fold = fold_of_rows(
+                row[-1] + 1,
+                folds=folds,
+                seed=config.seed,
+                classes=store.columns["labels"] if stratified else None,
+            )
+        except UserError as error:
+            raise UserError(f"data.folds: {store.manifest.source}: {error}") from None
+        own = fold[row] == config.data.fold
+        rest[name] = StoreSubset(store, np.flatnonzero(~own))
+        held_out[task.name] = StoreSubset(store, np.flatnonzero(own))
+    return rest, held_out
+
+
 def training_stores(
-    tasks: dict[str, TaskDef], stores: dict[str, TaskStore], config: RunConfig
+    tasks: dict[str, TaskDef], stores: Mapping[str, TaskStore | StoreSubset], config: RunConfig
 ) -> dict[str, TaskStore | StoreSubset]:
     """Training examples by task, sampled with the run's seed down to the task's limit.
 

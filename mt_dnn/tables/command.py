@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
-from data_utils.task_def import dataset_name, pick_tasks
+from data_utils.task_def import TaskDef, dataset_name, pick_tasks
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import PlannedRun, plan
@@ -26,6 +26,7 @@ Required keys of a table file:
 Optional keys:
   title
   sizes        settings reduced to fit the machine; printed under the table
+  folds        number of folds: cross-validate on the train splits
   aggregate    median (default), mean or best
   test         paired_t (default) or wilcoxon
   paper        source, and scores: row -> column -> number
@@ -35,13 +36,13 @@ Optional keys:
 
 Besides settings, a row or stage may have two keys. With `use: [tasks]`, one run trains these tasks
 together and every column reads it. With `start: NAME`, its runs start from the encoder of the run
-with the same seed of that stage or earlier row.
+with the same seed (and fold) of that stage or earlier row.
 
 An override file (--override) adapts a table to another encoder, data and machine. Its settings and
 sizes apply to every row, and its rows and stages (name -> settings) to single ones. It may select
 seeds, use (tasks) and columns, add a title, and extend another override file (extends).
 
-Every (row, use, seed) is one training run under OUT/runs. Finished runs are recorded in
+Every (row, use, seed, fold) is one training run under OUT/runs. Finished runs are recorded in
 OUT/results.jsonl and are not repeated. A stopped run resumes from its checkpoint. A run is
 identified by its resolved settings: when a row changes, only that row is run again, and several
 tables may share one OUT.
@@ -151,9 +152,9 @@ def _check_columns(table: Table) -> None:
             use = table.trained(name, column)
             pick_tasks(tasks, use or (), where=f"{where}: {config.data.tasks}")
             scores = [
-                f"{dataset_name(task, split)}.{metric}"
+                f"{dataset}.{metric}"
                 for task in use or ()
-                for split in tasks[task].splits("dev")
+                for dataset in _evaluated(tasks[task], folds=table.folds)
                 for metric in tasks[task].metrics
                 if METRICS.get(metric).is_number
             ]
@@ -161,6 +162,13 @@ def _check_columns(table: Table) -> None:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
         where = f"{table.path}: {name!r}: use: {config.data.tasks}"
         pick_tasks(tasks, table.find(name).use, where=where)
+
+
+def _evaluated(task: TaskDef, *, folds: int | None) -> list[str]:
+    """Data sets that a run scores: dev splits, or with folds the held-out fold of the train split."""
+    if folds is None:
+        return [dataset_name(task.name, split) for split in task.splits("dev")]
+    return [task.name] if task.splits("train") else []
 
 
 def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> list[PlannedRun]:

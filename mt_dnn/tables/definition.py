@@ -5,10 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from mt_dnn.tables.settings import Settings
+
+
+class Repeat(NamedTuple):
+    """One repetition of a row: a seed, and with cross-validation a fold."""
+
+    seed: int
+    fold: int | None = None
+    """Counted from 1; None without cross-validation."""
+
+    def __str__(self) -> str:
+        return str(self.seed) if self.fold is None else f"{self.seed}-fold{self.fold}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class TableRow:
     column's tasks."""
     start: str | None = None
     """Name of a stage or of an earlier row. The encoder, and the heads that fit, are loaded from its
-    run with the same seed."""
+    run with the same seed and fold."""
     override: Settings = field(default_factory=dict)
     """Settings of an override file for this row alone. They take precedence over all others."""
 
@@ -70,14 +82,23 @@ class Table:
     paper_source: str = ""
     curves: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Panel title -> columns that form a curve over their number of training examples."""
+    folds: int | None = None
+    """Number of folds of cross-validation; None evaluates on the dev splits."""
     keep_models: bool = True
     """Keep the best model of each run. False deletes a model when no other run starts from it."""
 
     @property
-    def over_seeds(self) -> str:
-        """The aggregate in words, such as ``median of 5 seeds``."""
+    def repeats(self) -> tuple[Repeat, ...]:
+        """The repetitions of every row: each seed, with cross-validation once for each fold."""
+        folds = (None,) if self.folds is None else range(1, self.folds + 1)
+        return tuple(Repeat(seed, fold) for seed in self.seeds for fold in folds)
+
+    @property
+    def over_repeats(self) -> str:
+        """The aggregate in words, such as ``median of 5 seeds`` or ``mean of 3 seeds, 5 folds each``."""
         count = len(self.seeds)
-        return f"{self.aggregate} of {count} seed{'s' if count > 1 else ''}"
+        seeds = f"{self.aggregate} of {count} seed{'s' if count > 1 else ''}"
+        return seeds if self.folds is None else f"{seeds}, {self.folds} folds each"
 
     @property
     def panels(self) -> dict[str, tuple[str, ...]]:

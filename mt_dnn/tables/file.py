@@ -17,7 +17,7 @@ from mt_dnn.tables.settings import Settings, flat_settings
 
 KEYS = (
     *("title", "base", "sizes", "seeds", "stages", "rows", "columns", "curves"),
-    *("aggregate", "test", "paper", "keep_models"),
+    *("folds", "aggregate", "test", "paper", "keep_models"),
 )
 OVERRIDE_KEYS = (
     *("extends", "title", "settings", "sizes", "seeds", "use", "columns"),
@@ -25,7 +25,8 @@ OVERRIDE_KEYS = (
 )
 AGGREGATES = ("median", "mean", "best")
 TESTS = ("paired_t", "wilcoxon")
-OWN = ("name", "output_dir", "seed", "resume", "overwrite", "data.use")
+FOLDS = ("data.folds", "data.fold")
+OWN = ("name", "output_dir", "seed", "resume", "overwrite", "data.use", *FOLDS)
 """Settings that the table runner sets itself."""
 ROW_KEYS = ("use", "start")
 """Keys of a row that are not settings."""
@@ -102,8 +103,13 @@ def load_table(
         paper=paper,
         paper_source=source,
         curves=_curves(keys.get("curves"), names, f"{path}: curves"),
+        folds=_folds(keys.get("folds"), path),
         keep_models=_flag(keys, "keep_models", path),
     )
+    if table.folds is not None and table.test == "wilcoxon":
+        raise UserError(
+            f"{path}: test: wilcoxon has no correction for folds, whose training sets overlap; use paired_t"
+        )
     rows, shown_rows = _overridden(rows, over.get("rows"), f"{override}: rows")
     stages, shown_stages = _overridden(stages, over.get("stages"), f"{override}: stages")
     sizes = table.sizes | shown_rows | shown_stages
@@ -203,7 +209,8 @@ def _settings(entry: Any, where: str, *, refuse: Sequence[str] = ()) -> Settings
     values = flat_settings(_mapping(entry or {}, where))
     for name in values:
         if name in refuse:
-            raise UserError(f"{where}: {name} is set by the table runner; remove it")
+            hint = " and set the table key folds" if name in FOLDS else ""
+            raise UserError(f"{where}: {name} is set by the table runner; remove it{hint}")
         _known([name], known, where, kind="setting")
     return values
 
@@ -215,7 +222,11 @@ def _base(entry: Any, path: Path) -> Settings:
         if not Path(entry).is_file():
             raise UserError(f"{where}: run config {entry} does not exist")
         entry, where = read_mapping(Path(entry))[0], entry
-    return {name: v for name, v in _settings(entry, where).items() if name not in OWN}
+    values = _settings(entry, where)
+    # Dropping these as the others would silently evaluate on the dev splits.
+    folds = [name for name in FOLDS if values.get(name) is not None]
+    _settings({name: values[name] for name in folds}, where, refuse=OWN)
+    return {name: value for name, value in values.items() if name not in OWN}
 
 
 def _assignments(overrides: Iterable[str]) -> Settings:
@@ -242,6 +253,12 @@ def _seeds(seeds: Any, path: Path) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise UserError(f"{path}: seeds: {seeds} contains a seed twice; each may occur once")
     return tuple(seeds)
+
+
+def _folds(folds: Any, path: Path) -> int | None:
+    if folds is not None and (type(folds) is not int or folds < 2):
+        raise UserError(f"{path}: folds: {folds!r} is not a whole number of at least 2")
+    return folds
 
 
 def _paper(

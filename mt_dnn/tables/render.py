@@ -15,6 +15,7 @@ from mt_dnn.tables.table_plots import plot_table
 
 MISSING = "—"
 TESTS = {"paired_t": "paired t-test", "wilcoxon": "Wilcoxon signed-rank test"}
+CORRECTED = "corrected resampled t-test (Nadeau and Bengio 2003)"
 SUFFIXES = (".md", ".tex", ".csv", ".png")
 
 
@@ -50,7 +51,7 @@ def grids(summary: Summary) -> list[Grid]:
     overview = [
         [row, *(_overview(cells[row, name], table) for name in columns)] for row in table.rows
     ]
-    result = [Grid(f"Overview: {table.over_seeds}", ["", *columns], overview)]
+    result = [Grid(f"Overview: {table.over_repeats}", ["", *columns], overview)]
     has_paper = bool(table.paper)
     for name in columns:
         header = ["", "n", "median", "mean ± sd", "best of n"]
@@ -62,8 +63,8 @@ def grids(summary: Summary) -> list[Grid]:
 
 
 def _overview(cell: Cell, table: Table) -> str:
-    """The aggregate, with the number of seeds if some are missing."""
-    partial = 0 < cell.n < len(table.seeds)
+    """The aggregate, with the number of runs if some are missing."""
+    partial = 0 < cell.n < len(table.repeats)
     return _number(cell.value) + (f" (n = {cell.n})" if partial else "")
 
 
@@ -71,7 +72,7 @@ def _line(cell: Cell, table: Table, *, has_paper: bool) -> list[str]:
     mean = _number(cell.mean) + ("" if cell.sd is None else f" ± {_number(cell.sd)}")
     versus = cell.versus_first
     line = [
-        *(cell.row, f"{cell.n}/{len(table.seeds)}", _number(cell.median), mean),
+        *(cell.row, f"{cell.n}/{len(table.repeats)}", _number(cell.median), mean),
         _number(cell.best),
     ]
     if has_paper:
@@ -100,17 +101,24 @@ def footer(summary: Summary, command: str) -> list[str]:
     table, results = summary.table, summary.results
     first = next(iter(table.rows))
     seeds = ", ".join(map(str, table.seeds))
+    where, repeats = ("dev set", "seeds") if table.folds is None else ("held-out fold", "runs")
     notes = [
-        f"Score of a run: its best evaluation on the dev set, as runs select their model (the average of "
-        f"metric_for_best over the run's tasks); of a cell in the overview: {table.over_seeds}.",
-        f"Seeds: {seeds}, the same for every row; all finished ones are included. n: finished seeds of "
+        f"Score of a run: its best evaluation on the {where}, as runs select their model (the average of "
+        f"metric_for_best over the run's tasks); of a cell in the overview: {table.over_repeats}.",
+        f"Seeds: {seeds}, the same for every row; all finished ones are included. n: finished {repeats} of "
         f"the planned ones; sd: of the sample, n − 1. {MISSING}: missing.",
     ]
+    if table.folds is not None:
+        notes.append(
+            f"{table.folds}-fold cross-validation of the train splits, stratified by label where an example "
+            f"has one class, with another partition for each seed; a run is a seed and a fold; the dev "
+            f"splits are not used."
+        )
     if len(table.rows) > 1:
         tests = sum(v is not None and v.p is not None for v in _versus(summary))
         notes.append(
-            f"mean − {first}: mean difference to that row over the seeds that both have; p: two-sided "
-            f"{TESTS[table.test]} over these pairs, none below {FEWEST} or where all differences are "
+            f"mean − {first}: mean difference to that row over the {repeats} that both have; p: two-sided "
+            f"{TESTS[table.test] if table.folds is None else CORRECTED} over these pairs, none below {FEWEST} or where all differences are "
             f"equal.{f' {tests} tests, not corrected for their number.' if tests else ''}"
         )
     if table.paper:
@@ -221,7 +229,7 @@ def table_csv(summary: Summary) -> str:
     for cell in summary.cells.values():
         versus = cell.versus_first
         compared = [versus.difference, versus.n, versus.p] if versus else [None] * 3
-        scores = " ".join(f"{seed}:{score!r}" for seed, score in cell.scores.items())
+        scores = " ".join(f"{repeat}:{score!r}" for repeat, score in cell.scores.items())
         statistics = [getattr(cell, name) for name in names]
         writer.writerow([cell.row, cell.column, cell.n, *statistics, *compared, scores])
     return stream.getvalue()

@@ -1,11 +1,11 @@
-"""Plots of a table: the seeds of every cell, or curves over the number of training examples."""
+"""Plots of a table: the scores of every cell, or curves over the number of training examples."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mt_dnn.tables.aggregate import Cell, Summary
-from mt_dnn.tables.definition import Column
+from mt_dnn.tables.definition import Column, Table
 from mt_dnn.tables.results import Result
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def plot_table(summary: Summary) -> Figure:
 
 
 def plot_cells(summary: Summary) -> Figure:
-    """Plot a panel for each column: seeds as dots, the aggregate as a bar, the paper as a cross."""
+    """Plot a panel for each column: seeds (and folds) as dots, the aggregate as a bar, the paper as a cross."""
     from matplotlib.figure import Figure
 
     table = summary.table
@@ -47,14 +47,16 @@ def plot_cells(summary: Summary) -> Figure:
     panels[0].set_yticks(range(len(rows)), rows)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     crosses = ", cross: the paper's number" if table.paper else ""
-    drawing.suptitle(f"{table.title}\ndot: a seed, bar: {table.over_seeds}{crosses}", fontsize=10)
+    drawing.suptitle(
+        f"{table.title}\ndot: {_dot(table)}, bar: {table.over_repeats}{crosses}", fontsize=10
+    )
     return drawing
 
 
 def plot_curves(summary: Summary) -> Figure:
     """Plot a panel for each curve of the table: score over training examples, a line for each row.
 
-    Dots are seeds, the line connects the aggregates, and the dashed line connects the paper's numbers.
+    Dots are seeds (and folds), the line connects the aggregates, and the dashed line connects the paper's numbers.
     The x position of a column is the number of examples that our runs trained on, also for the paper's
     numbers. Columns without a finished run are omitted.
     """
@@ -87,8 +89,14 @@ def plot_curves(summary: Summary) -> Figure:
     if panels[0].lines:  # without a finished run a legend would be empty
         panels[0].legend(fontsize=8, frameon=False, loc="lower right")
     dashed = ", dashed: the paper" if table.paper else ""
-    drawing.suptitle(f"{table.title}\ndot: a seed, line: {table.over_seeds}{dashed}", fontsize=10)
+    drawing.suptitle(
+        f"{table.title}\ndot: {_dot(table)}, line: {table.over_repeats}{dashed}", fontsize=10
+    )
     return drawing
+
+
+def _dot(table: Table) -> str:
+    return "a seed" if table.folds is None else "a seed and fold"
 
 
 def _line(axes: Axes, cells: list[Cell], places: list[int], number: int) -> None:
@@ -112,6 +120,8 @@ def training_examples(column: Column, results: list[Result]) -> int | None:
         if tuple(result["use"]) == column.use and None not in rows:
             limit, own = (result["config"].get(f"data.train_limit{s}") for s in ("", "s"))
             limits = [(own or {}).get(task, limit) for task in column.use]
+            if folds := result["config"].get("data.folds"):
+                rows = [round(n * (folds - 1) / folds) for n in rows]
             pairs = zip(rows, limits, strict=True)
             return sum(n if most is None else min(n, most) for n, most in pairs)
     return None

@@ -17,7 +17,7 @@ from data_utils.loader import TrainLoader
 from data_utils.manifest import tokenizer_hash
 from data_utils.sampler import MultiTaskSampler
 from data_utils.store import StoreSubset, TaskStore
-from data_utils.task_def import TaskDef
+from data_utils.task_def import ROLES, TaskDef
 from mt_dnn.config.run import RunConfig
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
@@ -29,7 +29,13 @@ from mt_dnn.runs.run_dir import (
     open_run_dir,
     write_setup,
 )
-from mt_dnn.runs.stores import prepare_stores, select_tasks, soft_label_files, training_stores
+from mt_dnn.runs.stores import (
+    fold_stores,
+    prepare_stores,
+    select_tasks,
+    soft_label_files,
+    training_stores,
+)
 
 
 @dataclass
@@ -40,8 +46,8 @@ class Parts:
     tokenizer: PreTrainedTokenizerBase
     train: dict[str, TaskStore | StoreSubset]
     """By task."""
-    dev: dict[str, TaskStore]
-    """By data set name."""
+    dev: dict[str, TaskStore | StoreSubset]
+    """By data set name. With ``data.folds``, the held-out fold of each task, by task."""
     test: dict[str, TaskStore]
     """By data set name."""
     model: MTDNN
@@ -59,9 +65,16 @@ def assemble(config: RunConfig, log: Callable[[str], None]) -> Parts:
     tasks = select_tasks(config.data)
     soft_labels = soft_label_files(tasks, config.distill)
     tokenizer = load_tokenizer(config.model.encoder)
-    stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, log=log)
-    train = training_stores(tasks, stores["train"], config)
-    for name, store in stores["dev"].items():
+    roles = ROLES if config.data.folds is None else ("train", "test")
+    stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, roles=roles, log=log)
+    known, dev = fold_stores(tasks, stores, config)
+    if config.data.fold is not None:
+        log(
+            f"cross-validation: training on all but fold {config.data.fold} of {config.data.folds} of "
+            f"each train split (seed {config.seed}), evaluating on that fold; dev splits are not used"
+        )
+    train = training_stores(tasks, known, config)
+    for name, store in dev.items():
         if not store.manifest.labelled:
             raise UserError(
                 f"data set {name!r} has no labels; a dev split needs labels: add them or remove the split"
@@ -70,7 +83,7 @@ def assemble(config: RunConfig, log: Callable[[str], None]) -> Parts:
         tasks=tasks,
         tokenizer=tokenizer,
         train=train,
-        dev=stores["dev"],
+        dev=dev,
         test=stores["test"],
         model=build_model(config, tasks, tokenizer, log),
     )

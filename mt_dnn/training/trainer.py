@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from accelerate.utils import gather_object
 
 from data_utils.collator import Batch
-from data_utils.store import TaskStore
+from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import build_accelerator, device_name
@@ -234,7 +234,7 @@ class Trainer:
             (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
         self.accelerator.end_training()
 
-    def _predict(self, stores: dict[str, TaskStore]) -> dict[str, Evaluation]:
+    def _predict(self, stores: Mapping[str, TaskStore | StoreSubset]) -> dict[str, Evaluation]:
         size, accelerator = self.config.batch.eval_size, self.accelerator
         return {
             name: evaluate(self.model, store, batch_size=size, accelerator=accelerator)

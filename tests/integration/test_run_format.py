@@ -16,6 +16,7 @@ import train
 from data_utils.errors import UserError
 from mt_dnn.config.run_format import FORMAT, MARKER, check_run, read_versioned
 from mt_dnn.publish import average, export
+from mt_dnn.tables.definition import Repeat
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import read_run
 from mt_dnn.tracking.tracker import Tracker
@@ -170,7 +171,7 @@ def test_nothing_reads_a_newer_run(part, copy, command, tiny_config, tmp_path):
 
 def test_a_table_does_not_read_or_replace_a_newer_run(copy):
     set_format(copy / MARKER, NEWER)
-    planned = PlannedRun(row="a", use=(), seed=1, config={}, identity={}, name="copy")
+    planned = PlannedRun(row="a", use=(), repeat=Repeat(1), config={}, identity={}, name="copy")
     with pytest.raises(UserError, match=f"format {NEWER}"):
         read_run(planned, copy)
 

@@ -156,6 +156,7 @@ def test_one_batch_is_in_memory_at_a_time(model):
     class Watched(TokenTable):
         lengths = rows.table.lengths
         columns = rows.table.columns
+        windows = rows.table.windows
 
         def __init__(self) -> None:
             pass

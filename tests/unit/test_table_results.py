@@ -12,6 +12,7 @@ from scipy import stats
 from data_utils.errors import UserError
 from mt_dnn.config.dotted import nest
 from mt_dnn.tables.aggregate import compare, summarize
+from mt_dnn.tables.definition import Repeat
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import footer, grids, table_csv
@@ -48,6 +49,10 @@ def test_a_folder_of_another_run_is_no_result(make, tmp_path):
 # Numbers of a cell
 
 
+def by_seed(scores: dict[int, float]) -> dict[Repeat, float]:
+    return {Repeat(seed): score for seed, score in scores.items()}
+
+
 def test_numbers_of_a_cell(make):
     table = load_table(make())
     cells = summarize(table, plan(table), results(table)).cells
@@ -72,24 +77,26 @@ def test_the_aggregate_is_the_files(make):
 
 
 def test_pairs_are_the_seeds_that_both_have():
-    versus = compare({1: 5.0, 2: 7.0, 4: 9.0}, {2: 4.0, 1: 4.0, 3: 0.0}, test="paired_t")
+    versus = compare(
+        by_seed({1: 5.0, 2: 7.0, 4: 9.0}), by_seed({2: 4.0, 1: 4.0, 3: 0.0}), test="paired_t"
+    )
     assert (versus.difference, versus.n) == (2.0, 2)
     assert versus.p is None, "no test below three pairs"
-    assert compare({1: 5.0}, {2: 5.0}, test="paired_t") is None
+    assert compare(by_seed({1: 5.0}), by_seed({2: 5.0}), test="paired_t") is None
     assert compare({}, {}, test="paired_t") is None
 
 
 @pytest.mark.parametrize("test", ["paired_t", "wilcoxon"])
 @pytest.mark.parametrize("step", [0.0, 0.7])
 def test_equal_differences_have_no_p(test, step):
-    first = {seed: 10.0 + seed for seed in range(5)}
-    scores = {seed: value + step for seed, value in first.items()}
+    first = by_seed({seed: 10.0 + seed for seed in range(5)})
+    scores = {repeat: value + step for repeat, value in first.items()}
     assert compare(scores, first, test=test).p is None
 
 
 def test_wilcoxon_of_differences_of_one_sign():
-    first = dict.fromkeys(range(5), 10.0)
-    scores = {seed: 11.0 + seed for seed in range(5)}
+    first = by_seed(dict.fromkeys(range(5), 10.0))
+    scores = by_seed({seed: 11.0 + seed for seed in range(5)})
     assert compare(scores, first, test="wilcoxon").p == pytest.approx(2 / 2**5)
 
 

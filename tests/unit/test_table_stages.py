@@ -9,6 +9,7 @@ import yaml
 
 from data_utils.errors import UserError
 from mt_dnn.tables.aggregate import summarize
+from mt_dnn.tables.definition import Repeat
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import grids
@@ -114,8 +115,8 @@ def test_a_cell_reads_the_run_that_trained_its_task(ladder):
     }
     cells = summarize(table, runs, results).cells
     mtl = next(run for run in runs if run.row == "mtl")
-    assert cells["mtl", "rte.ACC"].scores == {1: 50.0 + len(mtl.name)}
-    assert cells["mtl", "mrpc.F1"].scores == {1: 10.0}
+    assert cells["mtl", "rte.ACC"].scores == {Repeat(1): 50.0 + len(mtl.name)}
+    assert cells["mtl", "mrpc.F1"].scores == {Repeat(1): 10.0}
     assert ("mtl_smart", "rte.ACC") not in cells, "a stage is no row"
 
 
