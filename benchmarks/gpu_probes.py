@@ -154,18 +154,19 @@ def smart_gradient(trainer: Trainer, batch: Batch, precision: str) -> tuple[Tens
         precision=precision,  # type: ignore[arg-type]
     )
     config = dataclasses.replace(trainer.config.smoothness, **_given(changes))
-    objective = Objective(trainer.model, dataclasses.replace(trainer.config, smoothness=config))
+    changed = dataclasses.replace(trainer.config, smoothness=config)
+    objective = Objective.from_config(trainer.model, changed)
     with trainer.accelerator.autocast():
         terms = objective(batch, seed=7)
-    assert terms.smoothness is not None
     parameters = list(trainer.model.encoder.parameters())
 
     def gradient(value: Tensor, *, keep: bool) -> Tensor:
         parts = torch.autograd.grad(value, parameters, retain_graph=keep, allow_unused=True)
         return torch.cat([part.float().flatten() for part in parts if part is not None])
 
-    smoothness = gradient(terms.smoothness, keep=True)
-    return terms.smoothness.detach(), smoothness, gradient(terms.supervised, keep=False)
+    smoothness = gradient(terms.values["smoothness"], keep=True)
+    supervised = gradient(terms.values["loss"], keep=False)
+    return terms.values["smoothness"].detach(), smoothness, supervised
 
 
 def _given(config: SmoothnessConfig) -> dict[str, Any]:

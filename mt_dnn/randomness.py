@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def step_seed(seed: int, *place: int) -> int:
@@ -26,27 +26,43 @@ def step_seed(seed: int, *place: int) -> int:
     return int(np.random.SeedSequence([seed, *place]).generate_state(1)[0])
 
 
-@contextmanager
-def preserved_rng(device: torch.device | str) -> Iterator[None]:
-    """Restore the global generators of the CPU and of ``device`` after the block.
+RngState = tuple[Tensor, Tensor | None]
+"""States of the global generators of the CPU and of the device; the second is None on the CPU."""
 
-    The states are kept on the host (the state of a CUDA generator is a seed and an offset), so the
-    context does not synchronize with the device.
+
+def rng_state(device: torch.device | str) -> RngState:
+    """Read the states of the global generators of the CPU and of ``device``.
+
+    The states are kept on the host (the state of a CUDA generator is a seed and an offset), so
+    reading and setting them does not synchronize with the device.
     """
     device = torch.device(device)
-    cpu_state = torch.get_rng_state()
     if device.type == "cuda":
-        cuda_state = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        mps_state = torch.mps.get_rng_state()
+        return torch.get_rng_state(), torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        return torch.get_rng_state(), torch.mps.get_rng_state()
+    return torch.get_rng_state(), None
+
+
+def set_rng_state(state: RngState, device: torch.device | str) -> None:
+    """Set the global generators to the result of :func:`rng_state`."""
+    device = torch.device(device)
+    cpu_state, device_state = state
+    torch.set_rng_state(cpu_state)
+    if device_state is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(device_state, device)
+    elif device_state is not None and device.type == "mps":
+        torch.mps.set_rng_state(device_state)
+
+
+@contextmanager
+def preserved_rng(device: torch.device | str) -> Iterator[None]:
+    """Restore the global generators of the CPU and of ``device`` after the block."""
+    state = rng_state(device)
     try:
         yield
     finally:
-        torch.set_rng_state(cpu_state)
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(cuda_state, device)
-        elif device.type == "mps":
-            torch.mps.set_rng_state(mps_state)
+        set_rng_state(state, device)
 
 
 @contextmanager

@@ -150,7 +150,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """Knowledge distillation from a teacher (see mt_dnn/objective/supervised.py)."""
+    """Knowledge distillation from a teacher (see mt_dnn/objective/distillation.py)."""
 
     soft_labels: str | None = None
     """Folder that contains the files {task}_train.jsonl, which predict.py --what logits writes. A task without a file is trained on its gold labels alone. null: no distillation."""

@@ -1,6 +1,8 @@
 """The format version of run directories, model folders and checkpoints.
 
 Version 1 is that of runs without a version. Version 2 added the version itself, and nothing else.
+Version 3 saves the state of all loss terms in a checkpoint's terms.safetensors; before, the proximal
+term's state was in teacher.safetensors.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any
 
 from data_utils.errors import UserError
 
-FORMAT = 2
+FORMAT = 3
 """The version that this code writes. It reads this one and all before it."""
 NUMERICS = 1
 """The version of what a run computes. It is raised whenever a default or the arithmetic changes, so that a

@@ -1,188 +1,218 @@
-"""The training loss: F = (1 - w_t) L + w_t D_kd + lambda_s R_s + mu D_Breg.
+"""The training loss: a weighted sum of terms.
 
-L is the supervised loss, D_kd the distillation term (mt_dnn/objective/supervised.py), R_s and D_Breg
-are the smoothness and the proximal term of SMART (arXiv 1911.03437, eq. 1 and 3).
+    F = w_task sum_k w_k term_k
+
+As a configuration sets it, F = w_task ( (1 - w_t) L + w_t D_kd + lambda_s R_s + mu D_Breg ): L is the
+supervised loss, D_kd the distillation term (mt_dnn/objective/distillation.py), R_s and D_Breg are the
+smoothness and the proximal term of SMART (arXiv 1911.03437, eq. 1 and 3).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Self
 
-import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
+from data_utils.registry import choices_hint
+from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.model import MTDNN
-from mt_dnn.objective.proximal import ProximalTeacher
-from mt_dnn.objective.smoothness import SmoothnessStats, smoothness_loss
-from mt_dnn.objective.supervised import distillation_loss, teacher_weight
-from mt_dnn.randomness import dropout_off, seeded_rng, step_seed
+from mt_dnn.objective.smart import ProximalTerm, SmoothnessTerm
+from mt_dnn.objective.supervised import DistilledTerm, SupervisedTerm
+from mt_dnn.objective.terms import LossTerm, Step
+from mt_dnn.randomness import seeded_rng, step_seed
 
 
 class LossTerms(NamedTuple):
-    """Loss terms of a batch: scalars with gradient; None for a term that is off."""
+    """Loss of a batch: scalars on the device."""
 
     total: Tensor
-    """w F, where w is the weight of the task; minimize this."""
-    supervised: Tensor
-    """L, the supervised loss."""
-    smoothness: Tensor | None = None
-    """R_s, the smoothness term, without its weight."""
-    proximal: Tensor | None = None
-    """D_Breg, the proximal term, without its weight."""
-    distill: Tensor | None = None
-    """D_kd, the distillation term, without its weight."""
-    smoothness_stats: SmoothnessStats | None = None
-    """Statistics of the smoothness term, to log."""
+    """F, with graph; minimize this."""
+    values: dict[str, Tensor]
+    """Tag -> value of the term without its weight, with graph. Only terms that were computed."""
+    figures: dict[str, Tensor]
+    """Full tag -> scalar to log, without graph."""
 
     def named(self, task: str) -> dict[str, Tensor]:
-        """Scalars to log by tag, such as ``train/rte/loss``; only terms that are on.
+        """Scalars to log by full tag: ``train/<task>/<tag>`` of each term, and the figures.
+
+        A figure replaces the value of a term with the same full tag.
 
         Args:
             task: name of the task of the batch.
         """
-        stats = {} if self.smoothness_stats is None else self.smoothness_stats._asdict()
-        named = {
-            f"train/{task}/loss": self.supervised,
-            f"train/{task}/smoothness": self.smoothness,
-            f"train/{task}/proximal": self.proximal,
-            f"train/{task}/distill": self.distill,
-            **{f"smart/{task}/{name}": value for name, value in stats.items() if name != "loss"},
-        }
-        return {tag: value for tag, value in named.items() if value is not None}
+        return {f"train/{task}/{tag}": value for tag, value in self.values.items()} | self.figures
+
+
+def build_terms(model: MTDNN, config: RunConfig) -> list[LossTerm]:
+    """Build the loss terms of a configuration: supervised, smoothness, proximal.
+
+    A weight of 0 in ``smoothness``, ``proximal`` or ``distill`` leaves that term out.
+
+    Args:
+        model: on its device, after freezing parameters.
+        config: the configuration; its presets are resolved here.
+
+    Raises:
+        UserError: a setting is out of range, or the smoothness or the proximal term is on, but the type
+            of a task defines no divergence.
+    """
+    config = resolve_config(config)
+    terms: list[LossTerm] = [
+        DistilledTerm(config.distill) if config.distill.is_on else SupervisedTerm()
+    ]
+    if config.smoothness.weight:
+        terms.append(SmoothnessTerm(model, config.smoothness))
+    if config.proximal.weight:
+        terms.append(ProximalTerm(model, config.proximal))
+    return terms
 
 
 class Objective(nn.Module):
-    """Computes the loss terms of a batch.
+    """Computes the loss of a batch as a weighted sum of terms, in their order.
 
     The objective is a module so that a distributed wrapper sees one forward call per step, although
     the terms may need several passes through the model. All terms share one clean forward pass.
 
     Args:
         model: the model on its device, after freezing parameters.
-        config: resolved (:func:`mt_dnn.config.bounds.resolve_config`). A weight of 0 in
-            ``smoothness``, ``proximal`` or ``distill`` switches that term off.
+        terms: the terms; they are moved to the device of the model.
 
     Raises:
-        UserError: the smoothness or the proximal term is on, but the type of a task defines no
-            divergence.
+        UserError: there is no term, two terms have the same tag, a tag is malformed, or a term has a
+            weight for a task that the model lacks.
+        TypeError: a term contains the model as an attribute.
 
     Example::
 
-        objective = Objective(model, resolve_config(RunConfig(smart="smart")))
-        terms = objective(batch, seed=step_seed(2018, step))
-        terms.total.backward()
-        ...  # optimizer update number `step`, counted from 1
-        objective.after_update(step, total_steps)
+        objective = Objective.from_config(model, RunConfig(smart="smart"))
+        loss = objective(batch, seed=step_seed(2018, update))
+        loss.total.backward()
+        ...  # optimizer update number `update`, counted from 1
+        objective.after_update(update, total)
     """
 
-    def __init__(self, model: MTDNN, config: RunConfig) -> None:
+    def __init__(self, model: MTDNN, terms: Iterable[LossTerm]) -> None:
         super().__init__()
         self.model = model
-        self.smoothness = config.smoothness
-        self.distill = config.distill
-        self.lambda_s = config.smoothness.weight or 0.0
-        self.mu = config.proximal.weight or 0.0
-        self.teacher = ProximalTeacher(model, config.proximal) if self.mu else None
-        if self.lambda_s or self.mu:
-            for kind in model.task_types.values():
-                if getattr(kind, "divergence", None) is None:
-                    raise UserError(
-                        f"{kind.task.where}: task_type {kind.task.task_type} defines no "
-                        f"divergence, which SMART needs. Set smart to off."
-                    )
+        terms = list(terms)
+        _check(model, terms)
+        device = next(model.parameters()).device
+        self.terms = nn.ModuleList(terms).to(device)
+
+    @classmethod
+    def from_config(cls, model: MTDNN, config: RunConfig) -> Self:
+        """Build the objective of a configuration; see :func:`build_terms`."""
+        return cls(model, build_terms(model, config))
 
     def forward(
-        self, batch: Batch, *, seed: int, progress: float = 0.0, measure_gain: bool = False
+        self, batch: Batch, *, seed: int, progress: float = 0.0, measure: bool = False
     ) -> LossTerms:
-        """Compute the loss terms of a batch.
+        """Compute the loss of a batch.
 
         Args:
             batch: on the device of the model. Without soft labels it has no distillation term.
             seed: determines all random numbers of the step: masked tokens, dropout and noise.
-            progress: fraction of the run's updates that precede this one, used to anneal the weight
-                of the distillation term.
-            measure_gain: also compare the perturbation with random signs of the same norm.
+            progress: fraction of the run's updates that precede this one; weights may depend on it.
+            measure: also compute figures that cost extra work, such as SMART's gain.
+
+        Raises:
+            RuntimeError: no term has a value for this batch.
         """
-        kind = self.model.task_types[batch.task]
-        # Place 2: a seed independent of those of dropout (seed) and noise (place 1).
-        batch = kind.prepare(batch, step_seed(seed, 2))
-        embeds = self.model.embed(batch)  # (N, T, E)
-        with seeded_rng(seed, embeds.device):
-            logits = self.model.logits(embeds, batch)
-        supervised = kind.loss(logits, batch)
-        total, distill, smoothness, proximal, stats = supervised, None, None, None, None
-        if self.distill.is_on and batch.soft_labels is not None:
-            distill = self._distill(logits, batch)
-            weight = teacher_weight(self.distill, progress)
-            total = (1 - weight) * supervised + weight * distill
-        if self.lambda_s:
-            smoothness, stats = self._smoothness(embeds, logits, batch, seed, measure_gain)
-            total = total + self.lambda_s * smoothness
-        if self.teacher is not None:
-            teacher_logits = self.teacher.logits(batch)
-            proximal = kind.divergence(logits, teacher_logits, batch)
-            total = total + self.mu * proximal
-        total = kind.task.weight * total
-        return LossTerms(total, supervised, smoothness, proximal, distill, stats)
+        step = Step.from_batch(self.model, batch, seed=seed, progress=progress, measure=measure)
+        total: Tensor | None = None
+        values: dict[str, Tensor] = {}
+        # Place 3: terms that draw from the global generators do not depend on their state.
+        with seeded_rng(step_seed(seed, 3), step.embeds.device):
+            for term in self._terms():
+                own = step.of(term)
+                weight = term.weight(own)
+                if not isinstance(weight, Tensor) and weight == 0:
+                    continue
+                value = term.compute(own)
+                if value is None:
+                    continue
+                values[term.tag] = value
+                total = weight * value if total is None else total + weight * value
+        if total is None:
+            raise RuntimeError(f"no loss term has a value for this batch of task {batch.task}")
+        return LossTerms(step.task_type.task.weight * total, values, step.figures)
 
-    def _distill(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Compute D_kd with the task's ``kd_loss``, which defaults to that of its type."""
-        kind = self.model.task_types[batch.task]
-        name = kind.task.kd_loss or kind.kd_loss
-        return distillation_loss(
-            logits,
-            kind.soft_logits(logits, batch),
-            lambda p, q: kind.divergence(p, q, batch, name=name),
-            temperature=self.distill.temperature,
-        )
+    def after_update(self, update: int, total: int) -> None:
+        """Update the terms; call after each optimizer update.
 
-    def _smoothness(
-        self, embeds: Tensor, logits: Tensor, batch: Batch, seed: int, measure_gain: bool
-    ) -> tuple[Tensor, SmoothnessStats]:
-        """Compute R_s; ``smoothness.dropout`` sets the dropout of the perturbed passes."""
-        kind, name = self.model.task_types[batch.task], self.smoothness.divergence
-        calls = 0
+        Args:
+            update: number of the update, counted from 1.
+            total: number of updates of the run.
+        """
+        for term in self._terms():
+            term.after_update(update, total)
 
-        def forward(perturbed: Tensor) -> Tensor:
-            nonlocal calls
-            calls += 1
-            if self.smoothness.dropout == "off":
-                with dropout_off(self.model):
-                    return self.model.logits(perturbed, batch)
-            # Shared: the dropout masks of the clean pass. Independent: new masks for every pass.
-            pass_seed = seed if self.smoothness.dropout == "shared" else seed + calls
-            with seeded_rng(pass_seed, perturbed.device):
-                return self.model.logits(perturbed, batch)
+    def figures(self) -> dict[str, Tensor]:
+        """Scalars by full tag that do not belong to a batch, such as ``smart/distance``."""
+        return {tag: value for term in self._terms() for tag, value in term.figures().items()}
 
-        return smoothness_loss(
-            forward,
-            embeds,
-            logits,
-            lambda p, q: kind.divergence(p, q, batch, name=name),
-            batch.attention_mask,
-            self.smoothness,
-            # Place 1: a seed independent of that of dropout (seed).
-            torch.Generator(embeds.device).manual_seed(step_seed(seed, 1)),
-            measure_gain=measure_gain,
-        )
+    def terms_state(self) -> dict[str, Tensor]:
+        """State of all terms for a checkpoint, by ``<tag>.<name>``; not a copy."""
+        return {
+            f"{term.tag}.{name}": value
+            for term in self._terms()
+            for name, value in term.state_dict().items()
+        }
 
-    def after_update(self, step: int, total_steps: int) -> None:
-        """Update the proximal teacher; call after optimizer update ``step`` (from 1)."""
-        if self.teacher is not None:
-            self.teacher.update(step, total_steps)
+    def load_terms_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the terms from :meth:`terms_state`.
 
-    def distance(self) -> dict[str, Tensor]:
-        """||theta - theta_tilde||_2 by tag; empty without a proximal term."""
-        return {} if self.teacher is None else {"smart/distance": self.teacher.distance()}
+        A term without state in ``state`` keeps its own, and state of other terms is ignored, so that a
+        resumed run can have other terms.
 
-    def teacher_state(self) -> dict[str, Tensor] | None:
-        """State of the proximal teacher for a checkpoint; None without a proximal term."""
-        return None if self.teacher is None else self.teacher.state_dict()
+        Raises:
+            UserError: the state does not fit a term.
+        """
+        for term in self._terms():
+            prefix = f"{term.tag}."
+            own = {
+                name.removeprefix(prefix): value
+                for name, value in state.items()
+                if name.startswith(prefix)
+            }
+            try:
+                if own:
+                    term.load_state_dict(own)
+            except RuntimeError as error:
+                raise UserError(
+                    f"the saved state does not fit the loss term {term.tag}; resume with the term as "
+                    f"it was. {error}"
+                ) from None
 
-    def load_teacher_state(self, state: dict[str, Tensor] | None) -> None:
-        """Restore the proximal teacher if both the run and the checkpoint have one."""
-        if self.teacher is not None and state is not None:
-            self.teacher.load_state_dict(state)
+    def _terms(self) -> list[LossTerm]:
+        return [term for term in self.terms if isinstance(term, LossTerm)]
+
+
+def _check(model: MTDNN, terms: list[LossTerm]) -> None:
+    """Raise if the terms do not form an objective; see :class:`Objective`."""
+    if not terms:
+        raise UserError("an objective needs at least one loss term, such as SupervisedTerm()")
+    for tag, number in Counter(term.tag for term in terms).items():
+        if not re.fullmatch(r"[\w-]+", tag):
+            raise UserError(f"loss term {tag!r}: use letters, digits, _ and - in its tag")
+        if number > 1:
+            raise UserError(f"{number} loss terms have the tag {tag!r}; give each its own tag")
+    shared = {id(parameter) for parameter in model.parameters()}
+    for term in terms:
+        if any(id(parameter) in shared for parameter in term.parameters()):
+            raise TypeError(
+                f"loss term {term.tag!r} contains the model as an attribute, which would save the "
+                f"model twice; use step.model in compute"
+            )
+        for task in term.task_weights:
+            if task not in model.tasks:
+                raise UserError(
+                    f"loss term {term.tag}: weight of an unknown task {task!r}."
+                    f"{choices_hint(task, model.tasks)}"
+                )

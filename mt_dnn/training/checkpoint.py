@@ -1,15 +1,16 @@
 """Checkpoints to resume a run from, written atomically and without pickle.
 
-``checkpoints/step-00000500/`` contains model.safetensors, optimizer.safetensors, teacher.safetensors
-if there is a proximal teacher, and state.json: the step, and what Trainer._save collects (loader
-position, meters, SMART health, best scores, patience, fp16 scaler). Random numbers need no state,
-because they are functions of (seed, step).
+``checkpoints/step-00000500/`` contains model.safetensors, optimizer.safetensors, terms.safetensors if
+a loss term has state, and state.json: the step, and what Trainer._save collects (loader position,
+meters, SMART health, best scores, patience, fp16 scaler). Random numbers need no state, because they
+are functions of (seed, step).
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,21 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: Optimizer,
     state: dict[str, Any],
-    teacher: dict[str, Tensor] | None,
+    terms: Mapping[str, Tensor],
     keep: int,
 ) -> Path:
-    """Write a checkpoint atomically, then delete all but the newest ``keep``."""
+    """Write a checkpoint atomically, then delete all but the newest ``keep``.
+
+    Args:
+        terms: state of the loss terms by ``<tag>.<name>``.
+    """
     folder = run_dir / "checkpoints" / f"step-{step:08d}"
     with atomic_folder(folder) as aside:
         save_model(model, str(aside / "model.safetensors"))
         entries = optimizer.state_dict()
         save_file(_flatten(entries["state"]), aside / "optimizer.safetensors")
-        if teacher is not None:
-            save_file(
-                {k: v.contiguous() for k, v in teacher.items()}, aside / "teacher.safetensors"
-            )
+        if terms:
+            save_file({k: v.contiguous() for k, v in terms.items()}, aside / "terms.safetensors")
         groups = [group["params"] for group in entries["param_groups"]]
         own = {"format": FORMAT, "step": step, "optimizer": [_name(optimizer), groups]}
         text = json.dumps(state | own)
@@ -62,8 +65,8 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, *, model: nn.Module, optimizer: Optimizer
-) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
-    """Restore model and optimizer in place; return the state and the teacher's tensors.
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Restore model and optimizer in place; return the state and that of the loss terms.
 
     Learning rates and weight decay keep the values that ``optimizer`` was built with, so that the
     current configuration applies.
@@ -77,7 +80,7 @@ def load_checkpoint(
     if (name, groups) != (_name(optimizer), [group["params"] for group in own]):
         raise UserError(
             f"{folder} was saved with other parameter groups or another optimizer ({name}); resume "
-            f"with the same tasks, optim.name, head_lr, layer_decay and freeze as before"
+            f"with the same tasks, loss terms, optim.name, head_lr, layer_decay and freeze as before"
         )
     try:
         load_model(model, folder / "model.safetensors")
@@ -85,8 +88,17 @@ def load_checkpoint(
         raise UserError(f"{folder} does not fit this run's model: {error}") from None
     entries = _unflatten(load_file(folder / "optimizer.safetensors"))
     optimizer.load_state_dict({"state": entries, "param_groups": own})
-    teacher = folder / "teacher.safetensors"
-    return state, load_file(teacher) if teacher.exists() else None
+    return state, _load_terms(folder)
+
+
+def _load_terms(folder: Path) -> dict[str, Tensor]:
+    """Load the state of the loss terms; formats before 3 have that of the proximal term alone."""
+    if (folder / "terms.safetensors").exists():
+        return load_file(folder / "terms.safetensors")
+    if (folder / "teacher.safetensors").exists():
+        teacher = load_file(folder / "teacher.safetensors")
+        return {f"proximal.{name}": tensor for name, tensor in teacher.items()}
+    return {}
 
 
 def _name(optimizer: Optimizer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from itertools import chain
 
 from torch import nn
 from torch.optim import Optimizer
@@ -37,20 +38,27 @@ def freeze(model: nn.Module, patterns: tuple[str, ...]) -> int:
     return frozen
 
 
-def parameter_groups(model: MTDNN, config: OptimConfig) -> list[Group]:
+def parameter_groups(
+    model: MTDNN, config: OptimConfig, *, terms: nn.Module | None = None
+) -> list[Group]:
     """Group the trainable parameters by learning rate and weight decay.
 
     ``peak_lr`` of a group is the learning rate that the schedule scales. Biases, norms and all other
     vectors have no weight decay. With ``layer_decay`` = d, encoder layer l of L has the learning rate
     lr * d^(L + 1 - l), where the embeddings are layer 0 (Howard and Ruder, arXiv 1801.06146,
-    section 3.1).
+    section 3.1). Heads and parameters of loss terms have the learning rate head_lr.
+
+    Args:
+        terms: the loss terms; their parameters follow those of the model, under names that begin
+            with ``terms.``.
 
     Raises:
         UserError: all parameters are frozen.
     """
     groups: dict[tuple[float, float], list[tuple[str, nn.Parameter]]] = {}
     top = model.encoder.num_layers + 1
-    for name, parameter in model.named_parameters():
+    learnt = terms.named_parameters(prefix="terms") if terms is not None else ()
+    for name, parameter in chain(model.named_parameters(), learnt):
         if not parameter.requires_grad:
             continue
         if name.startswith("encoder."):
@@ -68,7 +76,9 @@ def parameter_groups(model: MTDNN, config: OptimConfig) -> list[Group]:
     ]
 
 
-def build_optimizer(model: MTDNN, config: OptimConfig) -> Optimizer:
+def build_optimizer(
+    model: MTDNN, config: OptimConfig, *, terms: nn.Module | None = None
+) -> Optimizer:
     """Build the optimizer that ``optim.name`` selects; see mt_dnn/training/optimizers.py.
 
     Raises:
@@ -77,7 +87,7 @@ def build_optimizer(model: MTDNN, config: OptimConfig) -> Optimizer:
     if not config.lr > 0:  # written so that NaN fails
         raise UserError(f"optim.lr: {config.lr} is not positive; use a value above 0, such as 5e-5")
     build = OPTIMIZERS.get(config.name, "optim.name")
-    return build(parameter_groups(model, config), config, **config.options)
+    return build(parameter_groups(model, config, terms=terms), config, **config.options)
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:

@@ -52,11 +52,10 @@ class Trainer:
 
         self.model = self.parts.model.to(self.device).train()
         freeze(self.model, config.optim.freeze)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.objective = Objective(self.model, config)
-        self.wrapped, self.optimizer = self.accelerator.prepare(
-            self.objective, build_optimizer(self.model, config.optim)
-        )
+        self.objective = Objective.from_config(self.model, config)
+        self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
+        optimizer = build_optimizer(self.model, config.optim, terms=self.objective.terms)
+        self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
         self.loader = build_loader(config, self.parts, self.accelerator)
         self.timeline = Timeline(config, self.loader.sampler)
         self.total_steps = self.timeline.total
@@ -131,7 +130,7 @@ class Trainer:
             is_last = index == len(batches) - 1
             with nullcontext() if is_last else self.accelerator.no_sync(self.wrapped):
                 terms = self.wrapped(
-                    batch.to(self.device), seed=seed, progress=progress, measure_gain=measure
+                    batch.to(self.device), seed=seed, progress=progress, measure=measure
                 )
                 self.accelerator.backward(terms.total / len(batches))
             self.nonfinite.note(self.step, batch, terms.total)
@@ -157,10 +156,11 @@ class Trainer:
             "speed/examples_per_second": meters.examples * world / seconds,
             "speed/tokens_per_second": meters.tokens * world / seconds,
         }
-        for tag, value in self.objective.distance().items():
+        for tag, value in self.objective.figures().items():
             meters.add(tag, value)
         batches = dict(meters.batches)
         values = meters.read()
+        losses = {task: values.get(f"train/{task}/loss") for task in batches}
         self.smart_health.add(values, batches)
         rate = self.timeline.rate(self.step - 1) * self.config.optim.lr
         self.tracker.scalars(self.step, values | {"train/lr": rate})
@@ -168,7 +168,7 @@ class Trainer:
         self.progress.log(
             self.step,
             epoch=self.timeline.epoch(self.step),
-            losses={task: values[f"train/{task}/loss"] for task in batches},
+            losses={task: loss for task, loss in losses.items() if loss is not None},
             examples_per_second=speed["speed/examples_per_second"],
         )
 
@@ -257,7 +257,7 @@ class Trainer:
             step=self.step,
             model=self.model,
             optimizer=self.optimizer,
-            teacher=self.objective.teacher_state(),
+            terms=self.objective.terms_state(),
             keep=self.config.train.keep,
             state={
                 "loader": self.loader.state_dict(),
@@ -273,11 +273,11 @@ class Trainer:
         folder = checkpoint.newest_checkpoint(self.run_dir)
         if folder is None:
             return
-        state, teacher = checkpoint.load_checkpoint(
+        state, terms = checkpoint.load_checkpoint(
             folder, model=self.model, optimizer=self.optimizer
         )
         self.step = state["step"]
-        self.objective.load_teacher_state(teacher)
+        self.objective.load_terms_state(terms)
         self.loader.load_state_dict(state["loader"])
         self.meters.load_state_dict(state["window"])
         self.smart_health.load_state_dict(state["health"])

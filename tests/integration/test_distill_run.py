@@ -214,7 +214,7 @@ def test_resumed_equals_uninterrupted_while_the_teacher_is_annealed(
 def test_the_batches_of_an_update_have_its_weight(tiny_config, monkeypatch, settings, soft):
     seen: list[float] = []
     monkeypatch.setattr(
-        "mt_dnn.objective.objective.teacher_weight",
+        "mt_dnn.objective.supervised.teacher_weight",
         lambda config, progress: seen.append(progress) or config.weight,
     )
     run(

@@ -66,7 +66,7 @@ def test_two_processes_do_what_one_does(tiny_config, still_encoder_folder, tmp_p
     run_dir = Path(two.output_dir) / "two"
     assert done.stdout.count("Dev scores") == 1  # one process speaks
     assert json.loads((run_dir / "environment.json").read_text())["device"].startswith("2 x cpu")
-    for name in ("model", "teacher"):
+    for name in ("model", "terms"):
         mine, theirs = checkpoint(run_dir, 5, name), checkpoint(one.run_dir, 5, name)
         assert mine.keys() == theirs.keys()
         for key, tensor in mine.items():

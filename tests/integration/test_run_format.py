@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 import mt_dnn
 import predict
@@ -67,11 +68,17 @@ def set_format(path: Path, version: int | None) -> None:
 
 
 def make_old(run_dir: Path) -> None:
-    """Turn a run into one of the first format, which had no version anywhere."""
+    """Turn a run into one of the first format: no version anywhere, the teacher in its own file."""
     marker, *others = versioned_files(run_dir)
     marker.unlink()
     for path in others:
         set_format(path, None)
+    for path in run_dir.glob("checkpoints/*/terms.safetensors"):
+        tensors = load_file(path)
+        path.unlink()
+        teacher = {name.removeprefix("proximal."): t for name, t in tensors.items()}
+        assert len(teacher) == len(tensors) > 0
+        save_file(teacher, path.with_name("teacher.safetensors"))
 
 
 def test_every_run_has_its_version(whole):

@@ -152,7 +152,7 @@ def test_an_update_asks_the_device_for_nothing(tiny_config, data, name, monkeypa
     prepared = kind.prepare(batch, 1)  # on the host, whatever the device is
     monkeypatch.setattr(kind, "prepare", lambda batch, seed: prepared)
     with Watch():
-        terms = trainer.objective(batch, seed=1, measure_gain=True)
+        terms = trainer.objective(batch, seed=1, measure=True)
         terms.total.backward()
         trainer.nonfinite.note(1, batch, terms.total)
         trainer.objective.after_update(1, 2)

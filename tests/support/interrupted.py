@@ -37,11 +37,11 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, config: RunConfig, updates: int
 
 
 def tensors(trainer: Trainer) -> dict[str, torch.Tensor]:
-    """Weights, optimizer state and teacher."""
+    """Weights, optimizer state and state of the loss terms."""
     state = trainer.optimizer.state_dict()["state"]
     return {
         **{f"model/{name}": t for name, t in trainer.model.state_dict().items()},
-        **{f"teacher/{name}": t for name, t in (trainer.objective.teacher_state() or {}).items()},
+        **{f"terms/{name}": t for name, t in trainer.objective.terms_state().items()},
         **{
             f"optimizer/{index}/{name}": t
             for index, entry in state.items()

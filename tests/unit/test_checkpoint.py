@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from data_utils.errors import UserError
@@ -51,14 +52,14 @@ def train(model: Tied, optimizer: torch.optim.Optimizer, steps: int) -> None:
         optimizer.zero_grad()
 
 
-def save(run_dir, model, optimizer, step=7, *, keep=1, teacher=None, **state):
+def save(run_dir, model, optimizer, step=7, *, keep=1, terms=None, **state):
     return save_checkpoint(
         run_dir,
         step=step,
         model=model,
         optimizer=optimizer,
         state=state,
-        teacher=teacher,
+        terms=terms or {},
         keep=keep,
     )
 
@@ -69,9 +70,9 @@ def test_training_goes_on_to_the_last_bit(tmp_path, name):
     train(model, optimizer, 3)
     folder = save(tmp_path, model, optimizer, best={"average": 1.5})
     other, other_optimizer = make(name, seed=1)
-    state, teacher = load_checkpoint(folder, model=other, optimizer=other_optimizer)
+    state, terms = load_checkpoint(folder, model=other, optimizer=other_optimizer)
     assert state == {"step": 7, "best": {"average": 1.5}}
-    assert teacher is None
+    assert terms == {}
     train(model, optimizer, 3)
     train(other, other_optimizer, 3)
     for (key, own), theirs in zip(
@@ -84,17 +85,25 @@ def test_training_goes_on_to_the_last_bit(tmp_path, name):
 def test_no_pickle_and_nothing_left_aside(tmp_path):
     model, optimizer = make()
     train(model, optimizer, 1)
-    folder = save(tmp_path, model, optimizer, teacher={"x": torch.ones(2, 3).T})
+    folder = save(tmp_path, model, optimizer, terms={"a.x": torch.ones(2, 3).T})
     assert {path.name for path in folder.iterdir()} == {
         "model.safetensors",
         "optimizer.safetensors",
-        "teacher.safetensors",
+        "terms.safetensors",
         "state.json",
     }
     assert [path.name for path in folder.parent.iterdir()] == ["step-00000007"]
-    _, teacher = load_checkpoint(folder, model=model, optimizer=optimizer)
-    assert teacher is not None
-    assert torch.equal(teacher["x"], torch.ones(3, 2))
+    _, terms = load_checkpoint(folder, model=model, optimizer=optimizer)
+    assert torch.equal(terms["a.x"], torch.ones(3, 2))
+
+
+def test_the_teacher_of_an_older_format_is_the_proximal_terms_state(tmp_path):
+    model, optimizer = make()
+    folder = save(tmp_path, model, optimizer)
+    save_file({"first.bias": torch.ones(4)}, folder / "teacher.safetensors")
+    _, terms = load_checkpoint(folder, model=model, optimizer=optimizer)
+    assert terms.keys() == {"proximal.first.bias"}
+    assert torch.equal(terms["proximal.first.bias"], torch.ones(4))
 
 
 def test_the_newest_are_kept(tmp_path):

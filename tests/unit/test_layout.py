@@ -54,7 +54,10 @@ ORDER = [
 ]
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names}
 KNOW_NO_MODEL = [
-    *(f"mt_dnn.objective.{name}" for name in ("smoothness", "proximal", "norm_ball", "supervised")),
+    *(
+        f"mt_dnn.objective.{name}"
+        for name in ("smoothness", "proximal", "norm_ball", "distillation")
+    ),
     "mt_dnn.divergences",
 ]
 CLIS = [

@@ -12,7 +12,7 @@ from data_utils.collator import Batch
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
-from mt_dnn.objective import objective as objective_module
+from mt_dnn.objective import smart as smart_module
 from mt_dnn.objective.objective import Objective
 from mt_dnn.task_types import mask_lm
 from tests.support.batches import make_batch
@@ -46,7 +46,7 @@ def make_text() -> Batch:
 def seeds(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
     """The seeds of the generators from which each kind of draw is made."""
     seen: dict[str, set[int]] = {"masking": set(), "dropout": set(), "noise": set()}
-    choose, logits, loss = mask_lm.choose_positions, MTDNN.logits, objective_module.smoothness_loss
+    choose, encode, loss = mask_lm.choose_positions, MTDNN.encode, smart_module.smoothness_loss
 
     def choose_tokens(*args, generator, **options):
         seen["masking"].add(generator.initial_seed())
@@ -54,7 +54,7 @@ def seeds(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
 
     def forward(*args, **options):
         seen["dropout"].add(torch.initial_seed())  # of the global generator
-        return logits(*args, **options)
+        return encode(*args, **options)
 
     def smoothness(*args, **options):
         generators = [value for value in args if isinstance(value, torch.Generator)]
@@ -62,8 +62,8 @@ def seeds(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
         return loss(*args, **options)
 
     monkeypatch.setattr(mask_lm, "choose_positions", choose_tokens)
-    monkeypatch.setattr(MTDNN, "logits", forward)
-    monkeypatch.setattr(objective_module, "smoothness_loss", smoothness)
+    monkeypatch.setattr(MTDNN, "encode", forward)
+    monkeypatch.setattr(smart_module, "smoothness_loss", smoothness)
     return seen
 
 
@@ -71,7 +71,7 @@ def seeds(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
 def test_each_kind_of_draw_has_its_own_seed(seeds, dropout):
     smoothness, proximal = resolve("smart", SmoothnessConfig(dropout=dropout), ProximalConfig())
     config = RunConfig(smoothness=smoothness, proximal=dataclasses.replace(proximal, weight=0.0))
-    Objective(make_model(), config)(make_text(), seed=5)
+    Objective.from_config(make_model(), config)(make_text(), seed=5)
     assert len(seeds["masking"]) == len(seeds["noise"]) == 1
     assert len(seeds["dropout"]) == (1 if dropout == "shared" else 3)
     assert len(set.union(*seeds.values())) == sum(len(found) for found in seeds.values())
@@ -82,7 +82,7 @@ def test_hidden_tokens_are_not_those_of_dropouts_own_draws():
     model = make_model()
     kind, batch, seen = model.task_types["t"], make_text(), []
     off = resolve("off", SmoothnessConfig(), ProximalConfig())
-    objective = Objective(model, RunConfig(smoothness=off[0], proximal=off[1]))
+    objective = Objective.from_config(model, RunConfig(smoothness=off[0], proximal=off[1]))
     embed = model.embed
     model.embed = lambda batch: seen.append(batch) or embed(batch)
     for seed in range(8):

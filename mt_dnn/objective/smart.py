@@ -1,0 +1,110 @@
+"""The two loss terms of SMART (arXiv 1911.03437): R_s and D_Breg."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.model import MTDNN
+from mt_dnn.objective.proximal import ProximalTeacher
+from mt_dnn.objective.smoothness import smoothness_loss
+from mt_dnn.objective.terms import LossTerm, Step, check_divergences
+
+_ADVICE = "Set smart to off."
+
+
+class SmoothnessTerm(LossTerm):
+    """R_s, the smoothness term (mt_dnn/objective/smoothness.py).
+
+    Its statistics are logged as ``smart/<task>/gain`` and so on. Its weight is ``config.weight``.
+
+    Args:
+        model: the model to train.
+        config: None fields take the values of the preset ``smart``.
+
+    Raises:
+        UserError: the type of a task defines no divergence, or a setting is out of range.
+    """
+
+    tag = "smoothness"
+    group = "smart"
+
+    def __init__(self, model: MTDNN, config: SmoothnessConfig | None = None) -> None:
+        super().__init__()
+        check_divergences(model, "SMART", _ADVICE)
+        self.config, _ = resolve("smart", config or SmoothnessConfig(), ProximalConfig())
+        assert self.config.weight is not None
+        self.weighted(self.config.weight)
+
+    def compute(self, step: Step) -> Tensor:
+        dropout = self.config.dropout
+        assert dropout is not None
+        value, stats = smoothness_loss(
+            lambda embeds: step.forward(embeds, dropout=dropout),
+            step.embeds,
+            step.logits,
+            lambda p, q: step.divergence(p, q, name=self.config.divergence),
+            step.batch.attention_mask,
+            self.config,
+            # Place 1: a seed independent of that of dropout (seed).
+            step.generator(1),
+            measure_gain=step.measure,
+        )
+        for name, figure in stats._asdict().items():
+            if name != "loss" and figure is not None:
+                step.note(name, figure)
+        return value
+
+
+class ProximalTerm(LossTerm):
+    """D_Breg, the proximal term, with its teacher (mt_dnn/objective/proximal.py).
+
+    The distance to the teacher is logged as ``smart/distance``. The weight is ``config.weight``. The
+    state is theta_tilde, by the names of the model's parameters.
+
+    Args:
+        model: the model to train, on its device and after freezing parameters.
+        config: None fields take the values of the preset ``smart``.
+
+    Raises:
+        UserError: the type of a task defines no divergence, or a setting is out of range.
+    """
+
+    tag = "proximal"
+    group = "smart"
+
+    def __init__(self, model: MTDNN, config: ProximalConfig | None = None) -> None:
+        super().__init__()
+        check_divergences(model, "SMART", _ADVICE)
+        _, config = resolve("smart", SmoothnessConfig(), config or ProximalConfig())
+        assert config.weight is not None
+        self.weighted(config.weight)
+        self.teacher = ProximalTeacher(model, config)
+        # Not buffers: a distributed wrapper copies buffers between processes before every forward
+        # pass, and casting the module would narrow them.
+        self.register_state_dict_post_hook(_add_teacher)
+        self.register_load_state_dict_pre_hook(_take_teacher)
+
+    def compute(self, step: Step) -> Tensor:
+        return step.divergence(step.logits, self.teacher.logits(step.batch))
+
+    def after_update(self, update: int, total: int) -> None:
+        self.teacher.update(update, total)
+
+    def figures(self) -> dict[str, Tensor]:
+        return {"smart/distance": self.teacher.distance()}
+
+
+def _add_teacher(term: nn.Module, state: dict[str, Any], prefix: str, _: Mapping[str, Any]) -> None:
+    assert isinstance(term, ProximalTerm)
+    state.update({prefix + name: tensor for name, tensor in term.teacher.state_dict().items()})
+
+
+def _take_teacher(term: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Load the tensors of the teacher and remove them, since the module has no such buffers."""
+    assert isinstance(term, ProximalTerm)
+    names = [name for name in state if name.startswith(prefix)]
+    term.teacher.load_state_dict({name.removeprefix(prefix): state.pop(name) for name in names})
