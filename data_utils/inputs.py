@@ -14,6 +14,9 @@ from data_utils.registries import FORMATS
 from data_utils.sources import FileSource, by_position, complete, join_names
 from data_utils.task_def import TaskDef
 
+Rows = Iterable[Any]
+"""Texts, tuples of texts, dicts by column name, or parsed Examples. Labels are optional."""
+
 
 def text_columns(task: TaskDef) -> tuple[str, ...]:
     """Return the columns of the task's data format that the model reads."""
@@ -64,6 +67,26 @@ def parse_row(row: Row, task: TaskDef) -> Example:
         return data_format.parse(row, task)
     except DroppedRow:
         return data_format.parse(without_label(row), task)
+
+
+def parse_rows(rows: Rows, task: TaskDef, *, labels: bool = True) -> list[Example]:
+    """Parse Python values with the task's data format; Examples are kept as they are.
+
+    Args:
+        labels: False ignores the labels of the rows.
+
+    Raises:
+        UserError: a row is malformed, or ``rows`` is a single row, which would be read as many.
+    """
+    if isinstance(rows, (str, Mapping)):
+        raise UserError("rows: expected a list of rows, got a single one; put it in a list")
+    examples = []
+    for index, item in enumerate(rows):
+        if not isinstance(item, Example):
+            row = as_row(item, task, index)
+            item = parse_row(row if labels else without_label(row), task)
+        examples.append(item)
+    return examples
 
 
 def without_label(row: Row) -> Row:

@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
+from data_utils.encoded_rows import EncodedRows
 from data_utils.errors import UserError
+from data_utils.inputs import Rows, parse_rows
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from data_utils.task_file import check_shared_heads
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.encoder import Encoder, load_encoder
+from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.registries import TASK_TYPES
-from mt_dnn.task_types import TaskType
+from mt_dnn.task_types import TaskType, load_tasks
+
+MAX_SEQ_LEN = 512
+"""Greatest length of :meth:`MTDNN.batch` in tokens, where the tokenizer does not set a smaller one."""
 
 
 class MTDNN(nn.Module):
     """A shared encoder and one head per task.
 
+    :meth:`from_pretrained` builds the model from names. The constructor takes the parts.
+
     Args:
         encoder: the shared encoder.
-        tasks: definitions by name, as :func:`mt_dnn.task_types.load_tasks` returns them. Tasks with
-            the same ``head`` share one head.
+        tasks: definitions by name, as :func:`mt_dnn.load_tasks` returns them. Tasks with the same
+            ``head`` share one head.
         config: defaults of the heads.
-        tokenizer: the tokenizer of the encoder. Only task types that generate text or mask tokens
-            need it.
+        tokenizer: the tokenizer of the encoder. :meth:`batch` and the task types that generate text
+            or mask tokens need it.
 
     Raises:
         UserError: a task does not fit the encoder or the tokenizer.
 
     Source: Liu et al., arXiv 1901.11504, section 3.
 
-    Example::
-
-        config = ModelConfig(encoder="bert-base-uncased")
-        model = MTDNN(load_encoder(config.encoder), load_tasks("tasks.yml"), config)
-        logits = model(batch)  # the shape depends on the type of the task
+    Example:
+        >>> from mt_dnn import MTDNN
+        >>> model = MTDNN.from_pretrained("bert-base-uncased", "tasks.yml")
+        >>> batch = model.batch("rte", [("A dog sleeps.", "An animal sleeps.")])
+        >>> model(batch).shape  # one row, two labels
+        torch.Size([1, 2])
     """
 
     def __init__(
@@ -48,6 +61,7 @@ class MTDNN(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.tokenizer = tokenizer
         self.tasks = tasks
         self.task_types: dict[str, TaskType] = {
             name: TASK_TYPES.get(task.task_type)(task, tokenizer) for name, task in tasks.items()
@@ -56,6 +70,97 @@ class MTDNN(nn.Module):
         for name, task in tasks.items():
             if task.head_name not in self.heads:
                 self.heads[task.head_name] = self.task_types[name].build_head(encoder, config)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        encoder: str | Path,
+        tasks: str | Path | Mapping[str, TaskDef],
+        config: ModelConfig | None = None,
+    ) -> MTDNN:
+        """Build a model from a pretrained encoder, its tokenizer and new heads.
+
+        torch's global generator initializes the heads: call ``torch.manual_seed`` before, to get the
+        same heads again. The model is in eval mode on the CPU; call ``train()`` before you train it.
+        To load a finished run with its trained heads, use :func:`mt_dnn.load`.
+
+        Args:
+            encoder: hub name, local folder, or ``package:NAME`` for weights inside an installed
+                Python package.
+            tasks: a task file, or definitions by name.
+            config: defaults of the heads, and the attention. ``config.encoder`` is ignored.
+
+        Raises:
+            UserError: the encoder cannot be loaded, the task file is malformed, a task does not fit
+                the encoder, or ``config.init_from`` is set.
+        """
+        config = dataclasses.replace(config or ModelConfig(), encoder=str(encoder))
+        if config.init_from is not None:
+            raise UserError(
+                f"model.init_from: {config.init_from}: MTDNN.from_pretrained makes new heads. Train "
+                f"from a finished run with mt_dnn.Trainer, or load it with mt_dnn.load"
+            )
+        if isinstance(tasks, (str, Path)):
+            tasks = load_tasks(tasks)
+        loaded = load_encoder(
+            config.encoder,
+            attention=config.attention,
+            gradient_checkpointing=config.gradient_checkpointing,
+        )
+        return cls(loaded, dict(tasks), config, load_tokenizer(config.encoder)).eval()
+
+    def batch(self, task: str, rows: Rows, *, max_seq_len: int | None = None) -> Batch:
+        """Tokenize rows and pad them to one batch on the device of the model.
+
+        Args:
+            task: name of the task.
+            rows: texts, tuples of texts, or dicts by column name, as
+                :meth:`mt_dnn.inference.predictor.Predictor.predict` takes them. A label goes into a
+                dict, under ``label``. Either all rows have one or none has.
+            max_seq_len: greatest length in tokens, if the task does not set its own. None takes the
+                tokenizer's limit, at most 512.
+
+        Returns:
+            A batch with one example per row, in their order; a row of a span task that is cut into
+            windows has one example per window. ``labels`` is None if the rows have none.
+
+        Raises:
+            UserError: there is no such task, a row is malformed, there are no rows, only some of them
+                have a label, or the model has no tokenizer.
+
+        Example:
+            >>> from mt_dnn import MTDNN
+            >>> model = MTDNN.from_pretrained("bert-base-uncased", "tasks.yml")
+            >>> rows = [
+            ...     {"premise": "A dog sleeps.", "hypothesis": "A cat runs.", "label": "not_entailment"},
+            ...     {"premise": "It rains.", "hypothesis": "It is wet.", "label": "entailment"},
+            ... ]
+            >>> batch = model.batch("rte", rows)
+            >>> batch.labels  # positions in the labels of tasks.yml
+            tensor([1, 0])
+            >>> batch.input_ids.shape == batch.attention_mask.shape
+            True
+        """
+        if task not in self.tasks:
+            raise UserError(f"the model has no task {task!r}.{choices_hint(task, self.tasks)}")
+        if self.tokenizer is None:
+            raise UserError("the model has no tokenizer; build it with MTDNN.from_pretrained")
+        if max_seq_len is None:
+            max_seq_len = min(self.tokenizer.model_max_length, MAX_SEQ_LEN)
+        examples = parse_rows(rows, self.tasks[task])
+        labelled = sum(example.label is not None for example in examples)
+        if not examples:
+            raise UserError("rows: there are no rows, and a batch needs at least one")
+        if 0 < labelled < len(examples):
+            raise UserError(
+                f"rows: {labelled} of {len(examples)} rows have a label; put rows with and without a "
+                f"label into separate batches"
+            )
+        encoded = EncodedRows.from_examples(
+            examples, self.tasks[task], self.tokenizer, max_seq_len=max_seq_len
+        )
+        device = next(self.parameters()).device
+        return encoded.batch(range(len(encoded))).to(device)
 
     def add_task(self, task: TaskDef, tokenizer: PreTrainedTokenizerBase) -> None:
         """Add a task that was not trained; it uses the head that its ``head`` key names.

@@ -34,10 +34,28 @@ def evaluate(
     model: MTDNN,
     store: TaskStore | StoreSubset,
     *,
-    batch_size: int,
-    accelerator: Accelerator,
+    batch_size: int = 64,
+    accelerator: Accelerator | None = None,
 ) -> Evaluation:
-    """Predict one data set and score it. Several processes share the batches."""
+    """Predict one data set and score it, without dropout and without gradient.
+
+    The model's training mode is restored afterwards.
+
+    Args:
+        store: a data set, such as a value of :attr:`mt_dnn.runs.prepare.RunData.dev`.
+        batch_size: examples in a batch. It changes scores by rounding only.
+        accelerator: sets the device and the autocast precision; its processes share the batches.
+            None: the model's device, without autocast.
+
+    Example:
+        >>> from mt_dnn import MTDNN, RunConfig, prepare
+        >>> from mt_dnn.inference.evaluate import evaluate
+        >>> data = prepare(RunConfig())
+        >>> model = MTDNN.from_pretrained("bert-base-uncased", data.tasks)
+        >>> scores = {name: evaluate(model, store).metrics for name, store in data.dev.items()}
+        >>> sorted(scores)
+        ['rte', 'sst']
+    """
     task = model.tasks[store.manifest.task]
     kind = model.task_types[task.name]
     rows = EncodedRows.from_store(store)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -13,9 +12,8 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from data_utils.collator import Batch, make_batch
-from data_utils.store import StoreSubset, TaskStore
-from data_utils.token_table import TokenTable
+from data_utils.collator import Batch
+from data_utils.encoded_rows import EncodedRows
 from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.model import MTDNN
 from mt_dnn.randomness import dropout_off
@@ -24,25 +22,6 @@ T = TypeVar("T")
 
 Read = Callable[[Tensor, Batch], Sequence[T]]
 """``read(output, batch)``: one result per example of the batch; both arguments are on the CPU."""
-
-
-@dataclass(frozen=True)
-class EncodedRows:
-    """Tokenized rows of one task, in memory or memory-mapped from a store."""
-
-    task: str
-    table: TokenTable | StoreSubset
-    """The examples. A row that was cut into windows has one example per window."""
-    pad_token_id: int
-
-    @classmethod
-    def from_store(cls, store: TaskStore | StoreSubset) -> EncodedRows:
-        return cls(store.manifest.task, store, store.manifest.pad_token_id)
-
-    def batch(self, indices: list[int]) -> Batch:
-        """The examples at ``indices``, padded to the longest of them."""
-        rows = self.table.take(indices)
-        return make_batch(rows, task=self.task, pad_token_id=self.pad_token_id)
 
 
 def map_logits(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -13,28 +13,25 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
+from data_utils.encoded_rows import EncodedRows
 from data_utils.errors import UserError
 from data_utils.formats import Example
-from data_utils.inputs import as_row, parse_row, without_label
+from data_utils.inputs import Rows, parse_rows
 from data_utils.manifest import tokenizer_hash
 from data_utils.plugins import import_plugins
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
-from data_utils.token_table import TokenTable, tokenize
 from mt_dnn.devices import choose_device
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.heads.pooled import pool
 from mt_dnn.inference.ensemble import Ensemble
-from mt_dnn.inference.loop import EncodedRows, Read, map_batches, map_logits
+from mt_dnn.inference.loop import Read, map_batches, map_logits
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.run_dir import load_heads, model_folder, read_model_facts, read_plugins
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 T = TypeVar("T")
-Rows = Iterable[Any]
-"""Texts, tuples of texts, dicts by column name, or parsed Examples. Labels are optional."""
-
 # Placeholder task to parse and tokenize the texts of embeddings. Its other fields are not used.
 TEXT = TaskDef("text", "PremiseOnly", "", n_class=1, metrics=(), metric_for_best="")
 
@@ -73,6 +70,17 @@ def load(
     Raises:
         UserError: the run does not exist, it needs a plugin that is not imported, its files do not fit together, the device is not available,
             or the runs of an ensemble differ in tokenizer, max_seq_len or the definition of a task.
+
+    Example:
+        >>> from mt_dnn import load
+        >>> run = load("runs/glue")
+        >>> answers = run.predict("rte", [("A dog sleeps.", "An animal sleeps."), ("It rains.", "It snows.")])
+        >>> [answer.label for answer in answers]
+        ['entailment', 'not_entailment']
+        >>> sorted(answers[0].scores)
+        ['entailment', 'not_entailment']
+        >>> run.embeddings(["one sentence"]).shape == (1, run.model.encoder.hidden_size)
+        True
     """
     runs = [run] if isinstance(run, (str, Path)) else list(run)
     if not runs:
@@ -122,10 +130,7 @@ def _load(
 class Predictor:
     """Predictions, logits and embeddings of rows, in the order of the rows.
 
-    Example:
-        >>> predictor = mt_dnn.load("runs/glue")
-        >>> predictor.predict("rte", [("A dog sleeps.", "An animal sleeps.")])[0].label
-        'entailment'
+    :func:`mt_dnn.load` makes it from a finished run.
     """
 
     def __init__(
@@ -220,8 +225,7 @@ class Predictor:
             return list(pooled.numpy())
 
         _check_batch_size(batch_size)
-        rows = (as_row(text, TEXT, i) for i, text in enumerate(_listed(texts)))
-        examples = [parse_row(without_label(row), TEXT) for row in rows]
+        examples = parse_rows(texts, TEXT, labels=False)
         if not examples:
             return np.empty((0, model.encoder.hidden_size), np.float32)
         encoded = self._encode(examples, TEXT)
@@ -229,11 +233,7 @@ class Predictor:
 
     def examples(self, task: str, rows: Rows) -> list[Example]:
         """Parse the rows with the task's data format, as the other methods do first."""
-        definition = self.task(task)
-        return [
-            row if isinstance(row, Example) else parse_row(as_row(row, definition, i), definition)
-            for i, row in enumerate(_listed(rows))
-        ]
+        return parse_rows(rows, self.task(task))
 
     def _map_logits(
         self, task: TaskDef, rows: Rows, read: Read[T], batch_size: int
@@ -251,8 +251,9 @@ class Predictor:
         return [found[i] for i in range(len(examples))]
 
     def _encode(self, examples: list[Example], task: TaskDef) -> EncodedRows:
-        table, _ = tokenize(examples, task, self.tokenizer, max_seq_len=self.max_seq_len)
-        return EncodedRows(task.name, TokenTable(table), int(self.tokenizer.pad_token_id or 0))
+        return EncodedRows.from_examples(
+            examples, task, self.tokenizer, max_seq_len=self.max_seq_len
+        )
 
 
 def answer(kind: TaskType, prediction: Prediction) -> Answer:
@@ -267,10 +268,3 @@ def answer(kind: TaskType, prediction: Prediction) -> Answer:
 def _check_batch_size(batch_size: int) -> None:
     if batch_size < 1:
         raise UserError(f"batch_size: {batch_size}; it must be at least 1")
-
-
-def _listed(rows: Rows) -> Rows:
-    """Return the rows; raise UserError for a single row, which would be read as many."""
-    if isinstance(rows, (str, dict)):
-        raise UserError("rows: expected a list of rows, got a single one; put it in a list")
-    return rows

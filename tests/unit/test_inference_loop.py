@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.encoded_rows import EncodedRows
 from data_utils.token_table import TokenTable
 from mt_dnn.config.run import SystemConfig
 from mt_dnn.devices import build_accelerator
-from mt_dnn.inference.loop import EncodedRows, by_row, map_batches, map_logits, ordered_batches
+from mt_dnn.inference.loop import by_row, map_batches, map_logits, ordered_batches
 
 LENGTHS = (3, 9, 4, 9, 1, 2, 7)
 """Tokens of each example; the ids of example i are all i + 1, the padding is 0."""
