@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from data_utils.cli import run_cli
-from mt_dnn.runs import prepare
+from mt_dnn.runs import command
 
 
 def main() -> None:
-    prepare.main(prog="prepro.py")
+    command.main(prog="prepro.py")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def measure_precision(settings: Settings, precision: str, scratch: Path) -> list
     device = trainer.device
     bare = BareLoop(
         settings.encoder,
-        n_class=trainer.parts.tasks[task].n_class,
+        n_class=trainer.data.tasks[task].n_class,
         device=device,
         total=3 * total,
         compiled={} if settings.compile else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Generic, TypeVar
 
 import torch
@@ -41,11 +41,14 @@ class TrainLoader(Generic[Store]):
             batches do not depend on it.
         pin_memory: copy batches into page-locked memory, for asynchronous copies to CUDA.
 
-    Example:
-        >>> while loader.epoch < epochs:
-        ...     for batch in loader.epoch_batches():
-        ...         update(batch)
-        ...         save(loader.state_dict())  # resumes at the batch after this one
+    A ``for`` loop over the loader is one epoch, as in torch; the next loop is the next epoch.
+
+    Example::
+
+        for epoch in range(epochs):
+            for batch in loader:
+                update(batch)
+                save(loader.state_dict())  # resumes at the batch after this one
     """
 
     def __init__(
@@ -64,6 +67,14 @@ class TrainLoader(Generic[Store]):
         self.epoch = 0
         self.consumed = 0
         """Number of batches yielded in this epoch; batches prefetched by workers do not count."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Same as :meth:`epoch_batches`."""
+        return self.epoch_batches()
+
+    def __len__(self) -> int:
+        """Number of batches in the current epoch."""
+        return self.sampler.num_batches(self.epoch)
 
     def epoch_batches(self) -> Generator[Batch, None, None]:
         """Yield the remaining batches of the current epoch, then advance ``epoch``.

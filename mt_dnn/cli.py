@@ -26,7 +26,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "prepare": Command(
-        "mt_dnn.runs.prepare", "tokenize the rows of every task (train also does this)"
+        "mt_dnn.runs.command", "tokenize the rows of every task (train also does this)"
     ),
     "train": Command("mt_dnn.training.command", "train one encoder on the tasks of a file"),
     "predict": Command("mt_dnn.inference.command", "predict rows of text with finished runs"),

@@ -88,13 +88,16 @@ class Objective(nn.Module):
             weight for a task that the model lacks.
         TypeError: a term contains the model as an attribute.
 
-    Example::
-
-        objective = Objective.from_config(model, RunConfig(smart="smart"))
-        loss = objective(batch, seed=step_seed(2018, update))
-        loss.total.backward()
-        ...  # optimizer update number `update`, counted from 1
-        objective.after_update(update, total)
+    Example:
+        >>> from mt_dnn import MTDNN, Objective, RunConfig
+        >>> model = MTDNN.from_pretrained("bert-base-uncased", "tasks.yml").train()
+        >>> objective = Objective.from_config(model, RunConfig(smart="smart"))
+        >>> row = {"premise": "It rains.", "hypothesis": "It is wet.", "label": "entailment"}
+        >>> loss = objective(model.batch("rte", [row]), seed=1)
+        >>> sorted(loss.values)
+        ['loss', 'proximal', 'smoothness']
+        >>> loss.total.backward()
+        >>> objective.after_update(1, total=100)  # after the first of 100 optimizer updates
     """
 
     def __init__(self, model: MTDNN, terms: Iterable[LossTerm]) -> None:

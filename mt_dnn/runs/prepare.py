@@ -1,33 +1,119 @@
-"""The command ``mt-dnn prepare``, also available as ``python prepro.py``."""
+"""The tasks and the data of a run, prepared for training and evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
-from mt_dnn.config.parser import parse_with, run_parser
+from transformers import PreTrainedTokenizerBase
+
+from data_utils.collator import collate
+from data_utils.errors import UserError
+from data_utils.loader import TrainLoader
+from data_utils.sampler import MultiTaskSampler
+from data_utils.store import StoreSubset, TaskStore
+from data_utils.task_def import ROLES, TaskDef
+from mt_dnn.config.bounds import resolve_config
+from mt_dnn.config.run import RunConfig
+from mt_dnn.encoders.pretrained import load_tokenizer
+from mt_dnn.runs.stores import (
+    fold_stores,
+    prepare_stores,
+    select_tasks,
+    soft_label_files,
+    training_stores,
+)
 
 
-def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn prepare") -> None:
-    """Run the command.
+@dataclass
+class RunData:
+    """The tasks of a run, their tokenized examples, and the tokenizer that made them."""
+
+    config: RunConfig
+    """The resolved configuration."""
+    tasks: dict[str, TaskDef]
+    tokenizer: PreTrainedTokenizerBase
+    train: dict[str, TaskStore | StoreSubset]
+    """By task."""
+    dev: dict[str, TaskStore | StoreSubset]
+    """By data set name. With ``data.folds``, the held-out fold of each task, by task."""
+    test: dict[str, TaskStore]
+    """By data set name."""
+
+    def loader(
+        self, *, world_size: int = 1, rank: int = 0, pin_memory: bool = False
+    ) -> TrainLoader[TaskStore | StoreSubset]:
+        """Build the loader of the training mixture, as the Trainer uses it.
+
+        Each loop over the loader is one epoch. Each batch contains examples of one task. The order
+        depends on the seed of the configuration only.
+
+        Args:
+            world_size: number of processes, which share every batch.
+            rank: number of this process, from 0.
+            pin_memory: for CUDA: copy batches into page-locked memory, and prepare them in two
+                worker processes unless ``system.workers`` sets another number.
+        """
+        config = self.config
+        sampler = MultiTaskSampler(
+            {name: store.lengths for name, store in self.train.items()},
+            config.batch.size,
+            mixing=config.mixing,
+            epochs=config.train.epochs,
+            seed=config.seed,
+            group_by_length=config.batch.group_by_length,
+            pool=config.batch.pool,
+            world_size=world_size,
+            rank=rank,
+        )
+        workers = config.system.workers
+        return TrainLoader(
+            sampler,
+            self.train,
+            collate=partial(collate, pad_multiple=config.batch.pad_multiple),
+            workers=(2 if pin_memory else 0) if workers is None else workers,
+            pin_memory=pin_memory,
+        )
+
+
+def prepare(config: RunConfig, log: Callable[[str], None] = print) -> RunData:
+    """Load the tasks of a run and open their data; tokenize data that is not prepared yet.
+
+    The model is not built: see :meth:`mt_dnn.model.MTDNN.from_pretrained`.
 
     Args:
-        args: arguments without the program's name; None takes ``sys.argv[1:]``.
-        prog: name of the program in usage and error messages.
-    """
-    parser = run_parser(
-        prog,
-        "Tokenize the rows of every task into stores that training reads. Accepts all settings "
-        "of a training run; only data.* and model.encoder matter.",
-    )
-    parser.add_argument(
-        "--export_jsonl",
-        type=str,
-        metavar="FOLDER",
-        help="Also export each store to this folder as MT-DNN's tokenized rows, {task}_{split}.json.",
-    )
-    config, values = parse_with(parser, args)
-    from mt_dnn.runs.stores import prepare_all  # imports torch; --help should be fast
+        config: the configuration, resolved or not.
+        log: called with a line about each data set that is tokenized.
 
-    folder = values.export_jsonl
-    prepare_all(config, log=print, export=None if folder is None else Path(folder))
+    Raises:
+        UserError: an error in the configuration, the task file, the rows or the stores.
+
+    Example:
+        >>> from mt_dnn import RunConfig, prepare
+        >>> data = prepare(RunConfig())  # the tasks of tasks.yml, with rows in data/
+        >>> {task: len(examples) for task, examples in data.train.items()}
+        {'rte': 8, 'sst': 8}
+        >>> batch = next(iter(data.loader()))
+        >>> batch.task in data.tasks
+        True
+    """
+    config = resolve_config(config)
+    tasks = select_tasks(config.data)
+    soft_labels = soft_label_files(tasks, config.distill)
+    tokenizer = load_tokenizer(config.model.encoder)
+    roles = ROLES if config.data.folds is None else ("train", "test")
+    stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, roles=roles, log=log)
+    known, dev = fold_stores(tasks, stores, config)
+    if config.data.fold is not None:
+        log(
+            f"cross-validation: training on all but fold {config.data.fold} of {config.data.folds} of "
+            f"each train split (seed {config.seed}), evaluating on that fold; dev splits are not used"
+        )
+    train = training_stores(tasks, known, config)
+    for name, store in dev.items():
+        if not store.manifest.labelled:
+            raise UserError(
+                f"data set {name!r} has no labels; a dev split needs labels: add them or remove the split"
+            )
+    return RunData(config, tasks, tokenizer, train, dev, stores["test"])

@@ -14,34 +14,37 @@ from mt_dnn.config.dotted import flatten
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
 from mt_dnn.inference.evaluate import Evaluation
+from mt_dnn.model import MTDNN
+from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import TaskType
 from mt_dnn.tracking import console
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker, fenced, markdown_table
-from mt_dnn.training.assemble import Parts
 
 
-def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Accelerator) -> None:
+def show_setup(
+    config: RunConfig, data: RunData, model: MTDNN, total: int, accelerator: Accelerator
+) -> None:
     """Print the settings of a run before it starts, including defaults."""
     optim, batch = config.optim, config.batch
     heads = "" if optim.head_lr is None else f" (heads {optim.head_lr:g})"
-    count = sum(p.numel() for p in parts.model.parameters() if p.requires_grad)
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     facts = {
         "encoder": f"{config.model.encoder}, {count / 1e6:.1f}M trainable parameters",
-        "device": f"{device_name(accelerator)}, {config.system.precision}, attention {parts.model.encoder.attention}",
+        "device": f"{device_name(accelerator)}, {config.system.precision}, attention {model.encoder.attention}",
     }
-    for name, store in parts.train.items():
+    for name, store in data.train.items():
         whole = store.manifest.sequences
         part = f" (a subset of {whole})" if len(store) < whole else ""
         sets = ", ".join(
             f"{len(dev)} {dataset}"
-            for dataset, dev in parts.dev.items()
+            for dataset, dev in data.dev.items()
             if dev.manifest.task == name
         )
         facts[f"task {name}"] = (
-            f"{parts.tasks[name].task_type}, {len(store)} train{part}, dev: {sets or 'none'}"
+            f"{data.tasks[name].task_type}, {len(store)} train{part}, dev: {sets or 'none'}"
         )
     facts |= {
         "mixing": config.mixing.name,
@@ -52,7 +55,7 @@ def show_setup(config: RunConfig, parts: Parts, total: int, accelerator: Acceler
         "SMART": f"{config.smart}, lambda_s {config.smoothness.weight:g}, "
         f"mu {config.proximal.weight:g}",
     }
-    if taught := [name for name, store in parts.train.items() if store.manifest.soft_labels]:
+    if taught := [name for name, store in data.train.items() if store.manifest.soft_labels]:
         distill = config.distill
         falling = " falling to 0" if distill.annealing == "linear" else ""
         facts["distillation"] = (
@@ -84,17 +87,17 @@ def slow_teacher(config: RunConfig, total: int) -> str | None:
     )
 
 
-def log_setup(tracker: Tracker, config: RunConfig, parts: Parts) -> None:
+def log_setup(tracker: Tracker, config: RunConfig, data: RunData) -> None:
     """Log the resolved configuration, the task table, and the run's hyperparameters for HPARAMS."""
     tracker.text("config", fenced(config_yaml(config)))
     columns = ["task", "type", "format", "classes", "metrics", "best by", "train", "dev"]
     rows = []
-    for task in parts.tasks.values():
-        dev = [f"{n} {len(s)}" for n, s in parts.dev.items() if s.manifest.task == task.name]
+    for task in data.tasks.values():
+        dev = [f"{n} {len(s)}" for n, s in data.dev.items() if s.manifest.task == task.name]
         rows.append(
             [
                 *(task.name, task.task_type, task.data_format, task.labels or task.n_class),
-                *(task.metrics, task.metric_for_best, len(parts.train.get(task.name, ())), dev),
+                *(task.metrics, task.metric_for_best, len(data.train.get(task.name, ())), dev),
             ]
         )
     tracker.text("tasks", markdown_table(columns, rows))
@@ -148,23 +151,23 @@ def log_evaluation(
         tracker.figure(f"{picture}/{dataset}", figure, step)
 
 
-def log_best(tracker: Tracker, step: int, best: dict[str, Any], parts: Parts) -> None:
+def log_best(tracker: Tracker, step: int, best: dict[str, Any], data: RunData) -> None:
     """Log the scores of the best model so far, the columns of the HPARAMS tab."""
     scores = {"best/average": best["average"]}
     for dataset, metrics in best["scores"].items():
-        name = parts.tasks[parts.dev[dataset].manifest.task].metric_for_best
+        name = data.tasks[data.dev[dataset].manifest.task].metric_for_best
         scores[f"best/{dataset}/{name}"] = metrics[name]
     tracker.scalars(step, scores)
 
 
 def show_results(
-    config: RunConfig, parts: Parts, run_dir: Path, best: dict[str, Any], health: SmartHealth
+    config: RunConfig, data: RunData, run_dir: Path, best: dict[str, Any], health: SmartHealth
 ) -> None:
     """Print the best model's dev scores with their baselines, the run's files and next commands."""
     if best["scores"]:
         rows = []
         for dataset, metrics in best["scores"].items():
-            task = parts.tasks[parts.dev[dataset].manifest.task]
+            task = data.tasks[data.dev[dataset].manifest.task]
             rows += [
                 console.ScoreRow(
                     dataset=dataset,
@@ -180,7 +183,7 @@ def show_results(
         console.print_scores_table(rows, average=best["average"])
     if health.dropped:
         print(health.line())
-    first = next(iter(parts.tasks))
+    first = next(iter(data.tasks))
     curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
     predict = f"{console.command('predict')} --run {run_dir} --task {first} --input -"
     commands = {

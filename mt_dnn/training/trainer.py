@@ -21,12 +21,13 @@ from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write_predictions
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
+from mt_dnn.runs.prepare import prepare
 from mt_dnn.runs.run_dir import load_heads, save_model_folder
 from mt_dnn.tracking.console import Progress, command
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training import checkpoint, report
-from mt_dnn.training.assemble import assemble, build_loader, create_run_dir
+from mt_dnn.training.assemble import build_model, create_run_dir
 from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
 from mt_dnn.training.optim import build_optimizer, freeze, set_learning_rate
@@ -40,6 +41,15 @@ class Trainer:
     Raises:
         UserError: from the constructor, before training starts: an error in the configuration, the
             tasks, the data or the encoder.
+
+    Example:
+        >>> from mt_dnn import RunConfig, Trainer
+        >>> from mt_dnn.config.run import DataConfig, TrainConfig
+        >>> data = DataConfig(tasks="tasks.yml", data_dir="data", max_seq_len=128)
+        >>> config = RunConfig(name="mine", data=data, train=TrainConfig(epochs=1), smart="smart")
+        >>> best = Trainer(config).fit()  # prints its progress; the model is in runs/mine/best
+        >>> sorted(best["scores"])
+        ['rte', 'sst']
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -48,21 +58,27 @@ class Trainer:
         self.device = self.accelerator.device
         self.is_main = self.accelerator.is_main_process
         with self.accelerator.main_process_first():  # the others find the prepared stores
-            self.parts = assemble(config, print if self.is_main else lambda line: None)
+            log = print if self.is_main else lambda line: None
+            self.data = prepare(config, log)
+            model = build_model(config, self.data.tasks, self.data.tokenizer, log)
 
-        self.model = self.parts.model.to(self.device).train()
+        self.model = model.to(self.device).train()
         freeze(self.model, config.optim.freeze)
         self.objective = Objective.from_config(self.model, config)
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         optimizer = build_optimizer(self.model, config.optim, terms=self.objective.terms)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
-        self.loader = build_loader(config, self.parts, self.accelerator)
+        self.loader = self.data.loader(
+            world_size=self.accelerator.num_processes,
+            rank=self.accelerator.process_index,
+            pin_memory=self.device.type == "cuda",
+        )
         self.timeline = Timeline(config, self.loader.sampler)
         self.total_steps = self.timeline.total
 
         self.run_dir = Path(config.output_dir) / config.name
         if self.is_main:
-            create_run_dir(config, self.parts, device=device_name(self.accelerator))
+            create_run_dir(config, self.data, device=device_name(self.accelerator))
         self.tracker = Tracker(self.run_dir, enabled=self.is_main)
         self.meters = Meters(self.device)
         self.smart_health = SmartHealth()
@@ -89,8 +105,10 @@ class Trainer:
         """
         config = self.config.train
         if self.is_main:
-            report.show_setup(self.config, self.parts, self.total_steps, self.accelerator)
-            report.log_setup(self.tracker, self.config, self.parts)
+            report.show_setup(
+                self.config, self.data, self.model, self.total_steps, self.accelerator
+            )
+            report.log_setup(self.tracker, self.config, self.data)
         with self.tracker, GracefulShutdown() as shutdown, closing(self):
             self.clock = time.perf_counter()
             with self.progress:
@@ -176,7 +194,7 @@ class Trainer:
         """Evaluate on the dev sets; save the model if it is the best so far or unscored."""
         self.nonfinite.check()
         started = time.perf_counter()
-        evaluations = self._predict(self.parts.dev)
+        evaluations = self._predict(self.data.dev)
         self.clock += time.perf_counter() - started  # exclude evaluation from the speed
         mean = average_score(evaluations)
         if self.best is None or mean is None or mean > self.best["average"]:
@@ -187,7 +205,7 @@ class Trainer:
             kinds = self.model.task_types
             report.log_evaluation(self.tracker, self.step, evaluations, mean, kinds)
             assert self.best is not None
-            report.log_best(self.tracker, self.step, self.best, self.parts)
+            report.log_best(self.tracker, self.step, self.best, self.data)
             self.progress.print(f"step {self.step}: {report.score_line(evaluations, mean)}")
 
     def _keep(self, evaluations: dict[str, Evaluation], mean: float | None) -> None:
@@ -202,7 +220,7 @@ class Trainer:
             save_model_folder(
                 self.run_dir / "best",
                 model=self.model,
-                tokenizer=self.parts.tokenizer,
+                tokenizer=self.data.tokenizer,
                 config=self.config,
                 step=self.step,
                 scores=self.best["scores"],
@@ -214,16 +232,16 @@ class Trainer:
         if self.best is None:
             self._evaluate()
         assert self.best is not None
-        if self.parts.test and self.config.train.predictions:
+        if self.data.test and self.config.train.predictions:
             self.accelerator.wait_for_everyone()
             best = self.run_dir / "best"
             self.model.encoder.load_state_dict(load_encoder(str(best)).state_dict())
             load_heads(best, self.model, strict=True)
-            self._write_predictions(self._predict(self.parts.test))
+            self._write_predictions(self._predict(self.data.test))
         if self.is_main:
             text = json.dumps(self.best, indent=2)
             (self.run_dir / "scores.json").write_text(text + "\n", encoding="utf-8")
-            report.show_results(self.config, self.parts, self.run_dir, self.best, self.smart_health)
+            report.show_results(self.config, self.data, self.run_dir, self.best, self.smart_health)
         return self.best
 
     def close(self) -> None:

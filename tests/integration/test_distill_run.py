@@ -137,7 +137,7 @@ def centred(logits: Any, name: str) -> np.ndarray:
 
 def test_the_teachers_did_see_cut_rows(student, data):
     """What the task of words is here for: cut words have no soft labels, and need none."""
-    words = student.parts.train["words"]
+    words = student.data.train["words"]
     cut = [int((starts < 0).sum()) for starts in words.take(range(len(words)))["word_starts"]]
     assert max(cut) > 0
     labels = words.take(range(len(words)))["labels"]
@@ -150,8 +150,8 @@ def test_what_a_run_keeps_of_it(student):
     facts = json.loads((student.run_dir / "environment.json").read_text())["data"]
     assert len(facts["pair_train"]["soft_labels"]) == 64
     assert "soft_labels" not in facts["pair_dev"]
-    manifest = student.parts.train["pair"].manifest
-    assert student.parts.train["pair"].folder.name == f"pair_train-soft-{manifest.soft_labels[:8]}"
+    manifest = student.data.train["pair"].manifest
+    assert student.data.train["pair"].folder.name == f"pair_train-soft-{manifest.soft_labels[:8]}"
 
 
 def test_off_is_plain_training_bit_for_bit(tiny_config, settings, soft, tmp_path):
@@ -185,7 +185,7 @@ def test_a_task_without_teacher_trains_beside_one_that_has_one(
     assert logged(trainer, "train/pair/distill")
     assert logged(trainer, "train/score/loss")
     assert not logged(trainer, "train/score/distill")
-    assert trainer.parts.train["score"].folder.name == "score_train"
+    assert trainer.data.train["score"].folder.name == "score_train"
 
 
 @pytest.mark.usefixtures("no_pictures")

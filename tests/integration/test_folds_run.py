@@ -15,10 +15,9 @@ from safetensors.numpy import load_file
 
 import mt_dnn
 from data_utils.errors import UserError
-from mt_dnn.config.bounds import resolve_config
+from mt_dnn.runs.prepare import RunData, prepare
 from mt_dnn.tables import command as table
 from mt_dnn.tables.results import read_results
-from mt_dnn.training.assemble import Parts, assemble
 from mt_dnn.training.trainer import Trainer
 from tests.support.runs import copy_workspace, predictions, run
 from tests.support.words import WORDS
@@ -46,12 +45,12 @@ def data(workspace: Path, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def parts(tiny_config, data) -> Callable[..., Parts]:
+def parts(tiny_config, data) -> Callable[..., RunData]:
     """``parts(2, seed=1, use=("pair",))``: the stores of a run with the second of four folds."""
 
-    def make(fold: int | None, *, seed: int = 1, **changes: Any) -> Parts:
+    def make(fold: int | None, *, seed: int = 1, **changes: Any) -> RunData:
         section = {**data, "folds": 4, "fold": fold, **changes}
-        return assemble(resolve_config(tiny_config(seed=seed, data=section)), lambda line: None)
+        return prepare(tiny_config(seed=seed, data=section), lambda line: None)
 
     return make
 
@@ -155,7 +154,7 @@ def test_the_dev_split_is_not_read(tiny_config, data, workspace):
     folder = Path(data["data_dir"])
     (folder / "pair_dev.tsv").write_text("a\tno such label\tred\tblue\n")
     section = {**data, "folds": 4, "fold": 1, "use": ("pair",)}
-    assert len(Trainer(tiny_config(data=section)).parts.dev["pair"]) == 6
+    assert len(Trainer(tiny_config(data=section)).data.dev["pair"]) == 6
 
 
 # --- A table -------------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 import transformers as hf
 
-from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import SystemConfig
 from mt_dnn.devices import build_accelerator
 from mt_dnn.inference.ensemble import Ensemble
@@ -20,8 +19,8 @@ from mt_dnn.inference.evaluate import evaluate
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.model import MTDNN
 from mt_dnn.registries import TASK_TYPES
+from mt_dnn.runs.prepare import RunData, prepare
 from mt_dnn.task_types import Prediction
-from mt_dnn.training.assemble import Parts, assemble
 from tests.support.encoders import tiny_t5
 from tests.support.words import WORDS, tiny_tokenizer, vocabulary
 
@@ -107,6 +106,11 @@ def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Parts(NamedTuple):
+    data: RunData
+    model: MTDNN
+
+
 @pytest.fixture
 def assembled(config_in, tmp_path, data, encoder_folder, t5_folder) -> Callable[[str], Parts]:
     """``assembled("Span")``: the untrained model of a task, in train mode, and its stores."""
@@ -122,13 +126,13 @@ def assembled(config_in, tmp_path, data, encoder_folder, t5_folder) -> Callable[
             },
             model={"encoder": str(t5_folder if writes else encoder_folder)},
         )
-        parts = assemble(resolve_config(config), lambda line: None)
+        prepared = prepare(config)
+        model = MTDNN.from_pretrained(config.model.encoder, prepared.tasks)
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():  # else every row would have nearly the same answer
-            for parameter in parts.model.parameters():
+            for parameter in model.parameters():
                 parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
-        parts.model.train()
-        return parts
+        return Parts(prepared, model.train())
 
     return build
 
@@ -140,7 +144,7 @@ def test_every_task_type_is_compared():
 @pytest.mark.parametrize("name", NAMES)
 def test_evaluation_and_prediction_give_the_same_values(assembled, name):
     parts = assembled(name)
-    store = parts.dev[name]
+    store = parts.data.dev[name]
     accelerator = build_accelerator(SystemConfig(device="cpu"))
     evaluation = evaluate(parts.model, store, batch_size=SIZE, accelerator=accelerator)
     predictions = answers(parts.model, parts, name)
@@ -154,13 +158,13 @@ def test_evaluation_and_prediction_give_the_same_values(assembled, name):
 
 
 def answers(model: MTDNN | Ensemble, parts: Parts, name: str) -> list[Prediction]:
-    longest = parts.dev[name].manifest.max_seq_len
-    return Predictor(model, parts.tokenizer, longest).decode(name, task_rows(name), SIZE)
+    longest = parts.data.dev[name].manifest.max_seq_len
+    return Predictor(model, parts.data.tokenizer, longest).decode(name, task_rows(name), SIZE)
 
 
 def test_the_same_words_are_masked_in_every_pass_and_others_in_every_batch(assembled):
     parts = assembled("MaskLM")
-    predictor = Predictor(parts.model, parts.tokenizer, 8)
+    predictor = Predictor(parts.model, parts.data.tokenizer, 8)
     first, again = (predictor.decode("MaskLM", task_rows("MaskLM"), SIZE) for _ in range(2))
     assert first == again
     one = task_rows("MaskLM")[:1] * 2
@@ -172,8 +176,8 @@ def test_embeddings_ignore_a_task_that_has_their_name(assembled, data, tmp_path)
     """Embeddings are of no task, also where the run has a task ``text`` that masks words."""
     parts = assembled("MaskLM")
     texts = ["a good film", "war"]
-    expected = Predictor(parts.model, parts.tokenizer, 8).embeddings(texts)
+    expected = Predictor(parts.model, parts.data.tokenizer, 8).embeddings(texts)
     parts.model.tasks["text"] = parts.model.tasks["MaskLM"]
     parts.model.task_types["text"] = parts.model.task_types["MaskLM"]
-    found = Predictor(parts.model, parts.tokenizer, 8).embeddings(texts)
+    found = Predictor(parts.model, parts.data.tokenizer, 8).embeddings(texts)
     assert found.tolist() == expected.tolist()

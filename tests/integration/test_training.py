@@ -12,8 +12,7 @@ import torch
 
 import mt_dnn
 from data_utils.errors import UserError
-from mt_dnn.config.bounds import resolve_config
-from mt_dnn.training.assemble import assemble
+from mt_dnn.runs.prepare import prepare
 from mt_dnn.training.trainer import Trainer
 from tests.support.runs import assert_same_weights, copy_workspace, predictions, run
 
@@ -80,15 +79,13 @@ def test_init_from_takes_over_the_encoder_and_equal_heads(tiny_config, capsys):
 
 def test_a_limited_training_set_is_drawn_by_the_seed(tiny_config):
     def chosen(seed: int) -> list[str]:
-        parts = assemble(
-            resolve_config(tiny_config(seed=seed, data={"train_limit": 14})), lambda line: None
-        )
-        assert {name: len(store) for name, store in parts.train.items()} == {
+        data = prepare(tiny_config(seed=seed, data={"train_limit": 14}))
+        assert {name: len(store) for name, store in data.train.items()} == {
             "pair": 14,
             "score": 14,
             "pick": 12,
         }
-        return parts.train["pair"].take(range(14))["uid"]
+        return data.train["pair"].take(range(14))["uid"]
 
     assert chosen(1) == chosen(1)
     assert len(set(chosen(1))) == 14
@@ -98,8 +95,8 @@ def test_a_limited_training_set_is_drawn_by_the_seed(tiny_config):
 def test_a_tasks_examples_do_not_depend_on_the_tasks_beside_it(tiny_config):
     def chosen(*use: str, **limits: int) -> dict[str, list[str]]:
         data = {"use": use, "train_limit": 10, "train_limits": limits}
-        parts = assemble(resolve_config(tiny_config(data=data)), lambda line: None)
-        return {name: store.take(range(len(store)))["uid"] for name, store in parts.train.items()}
+        stores = prepare(tiny_config(data=data)).train
+        return {name: store.take(range(len(store)))["uid"] for name, store in stores.items()}
 
     both, alone = chosen("pair", "score"), chosen("score")
     assert both["score"] == alone["score"]

@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data_utils.errors import UserError
-from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import RunConfig
-from mt_dnn.devices import build_accelerator
 from mt_dnn.randomness import step_seed
-from mt_dnn.training.assemble import assemble, build_loader
+from mt_dnn.runs.prepare import prepare
+from mt_dnn.training.assemble import build_model
 from mt_dnn.training.trainer import Trainer
 from tests.support.runs import assert_same_weights, logged, run
 
@@ -24,9 +23,9 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 def plain_loop(config: RunConfig) -> tuple[dict[str, Tensor], list[float]]:
     """Final weights and losses of a loop that has never heard of SMART, accelerate or Trainer."""
-    config = resolve_config(config)
-    parts = assemble(config, lambda line: None)
-    model = parts.model.train()
+    data = prepare(config)
+    config = data.config
+    model = build_model(config, data.tasks, data.tokenizer, print).train()
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW(
@@ -34,11 +33,11 @@ def plain_loop(config: RunConfig) -> tuple[dict[str, Tensor], list[float]]:
         lr=config.optim.lr,
         fused=True,
     )
-    loader = build_loader(config, parts, build_accelerator(config.system))
+    loader = data.loader()
     total = config.train.epochs * loader.sampler.num_batches(0)
     warmup, losses = round(0.1 * total), []
-    while loader.epoch < config.train.epochs:
-        for batch in loader.epoch_batches():
+    for _ in range(config.train.epochs):
+        for batch in loader:
             step = len(losses)
             factor = (
                 (step + 1) / warmup if step < warmup else 1 - (step - warmup) / (total - warmup)
@@ -78,7 +77,7 @@ def test_off_is_plain_training_bit_for_bit(tiny_config):
     assert_same_weights(zero.model.state_dict(), weights)
     mine = {
         step: value
-        for t in off.parts.tasks
+        for t in off.data.tasks
         for step, value in logged(off, f"train/{t}/loss").items()
     }
     assert mine == dict(enumerate(losses, start=1))
@@ -138,7 +137,7 @@ def test_gradient_checkpointing_changes_no_loss(tiny_config):
         )
         for on in (False, True)
     )
-    for task in plain.parts.tasks:
+    for task in plain.data.tasks:
         tag = f"train/{task}/loss"
         assert logged(recomputed, tag) == pytest.approx(logged(plain, tag), rel=1e-5)
 

@@ -29,7 +29,7 @@ def test_every_mixture_trains_with_smart_on(tiny_config, name):
 @pytest.mark.parametrize("preset", ["mtdnn_release", "r3f", "freelb", "rdrop", "pdr_js"])
 def test_every_preset_trains(tiny_config, preset):
     trainer = run(tiny_config(smart=preset, train={"max_steps": 6, "log_every": 6}))
-    for task in trainer.parts.tasks:
+    for task in trainer.data.tasks:
         assert logged(trainer, f"smart/{task}/dropped") == {6: 0.0}
 
 
@@ -45,7 +45,7 @@ def test_the_ascent_ascends_on_a_trained_model(tiny_config, still_encoder_folder
         )
     )
     assert logged(trainer, "train/lr")
-    for task in trainer.parts.tasks:
+    for task in trainer.data.tasks:
         assert logged(trainer, f"smart/{task}/gain")[24] > 1
         assert logged(trainer, f"smart/{task}/dropped")[24] == 0
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from data_utils.task_def import TaskDef
-from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import SystemConfig
 from mt_dnn.devices import build_accelerator
 from mt_dnn.inference.evaluate import (
@@ -19,9 +18,10 @@ from mt_dnn.inference.evaluate import (
     score,
     write_predictions,
 )
+from mt_dnn.model import MTDNN
 from mt_dnn.registries import TASK_TYPES
+from mt_dnn.runs.prepare import prepare
 from mt_dnn.task_types import Prediction, TaskType
-from mt_dnn.training.assemble import assemble
 from tests.support.tasks import make_task
 
 
@@ -33,23 +33,18 @@ def guesses(gold: list, values: list) -> list[Prediction]:
 
 
 @pytest.fixture
-def accelerator():
-    return build_accelerator(SystemConfig(device="cpu"))
+def dev(tiny_config):
+    return prepare(tiny_config()).dev
 
 
 @pytest.fixture
-def parts(tiny_config):
-    return assemble(resolve_config(tiny_config()), lambda line: None)
+def model(workspace, encoder_folder):
+    return MTDNN.from_pretrained(encoder_folder, workspace / "tasks.yml")
 
 
 @pytest.mark.parametrize("name", ["pair", "score", "pick"])
-def test_predictions_come_in_the_order_of_the_rows_whatever_the_batch_size(
-    parts, accelerator, name
-):
-    store = parts.dev[name]
-    found = [
-        evaluate(parts.model, store, batch_size=size, accelerator=accelerator) for size in (1, 3, 8)
-    ]
+def test_predictions_come_in_the_order_of_the_rows_whatever_the_batch_size(model, dev, name):
+    found = [evaluate(model, dev[name], batch_size=size) for size in (1, 3, 8)]
     for evaluation in found:
         assert [p.uid for p in evaluation.predictions] == [f"{name}-{i}" for i in range(8)]
         for one, other in zip(evaluation.predictions, found[0].predictions, strict=True):
@@ -57,12 +52,21 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batch_size(
             assert one.gold == other.gold
 
 
-def test_dropout_is_off_and_the_mode_is_restored(parts, accelerator):
-    model = parts.model.train()
-    frozen = model.encoder.eval()  # a part that was switched off stays off
-    first, again = (
-        evaluate(model, parts.dev["pair"], batch_size=8, accelerator=accelerator) for _ in range(2)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_accelerator_sets_the_precision(model, dev, precision):
+    accelerator = build_accelerator(SystemConfig(device="cpu", precision=precision))
+    found, plain = (
+        [p.scores for p in evaluate(model, dev["pair"], accelerator=given).predictions]
+        for given in (accelerator, None)
     )
+    np.testing.assert_allclose(found, plain, atol=1e-2)
+    assert (found == plain) == (precision == "fp32")
+
+
+def test_dropout_is_off_and_the_mode_is_restored(model, dev):
+    model.train()
+    frozen = model.encoder.eval()  # a part that was switched off stays off
+    first, again = (evaluate(model, dev["pair"]) for _ in range(2))
     assert [p.scores for p in first.predictions] == [p.scores for p in again.predictions]
     assert model.training
     assert model.heads.training
@@ -142,7 +146,7 @@ def test_predictions_are_written_in_words(tmp_path):
     ]
 
 
-def test_nothing_is_left_in_inference_mode(parts, accelerator):
-    evaluate(parts.model, parts.dev["pair"], batch_size=8, accelerator=accelerator)
+def test_nothing_is_left_in_inference_mode(model, dev):
+    evaluate(model, dev["pair"])
     assert not torch.is_inference_mode_enabled()
-    assert not any(p.is_inference() for p in parts.model.parameters())
+    assert not any(p.is_inference() for p in model.parameters())

@@ -50,6 +50,16 @@ def contents(batches) -> list[tuple]:
     ]
 
 
+def test_each_for_loop_is_one_epoch():
+    loader, other = make_loader(), make_loader()
+    for epoch in range(3):
+        assert len(loader) == loader.sampler.num_batches(epoch)
+        batches = list(loader)
+        assert contents(batches) == contents(other.epoch_batches())
+        assert len(batches) == loader.sampler.num_batches(epoch)
+    assert loader.epoch == 3
+
+
 def numpy_key() -> list[int]:
     return np.random.get_state(legacy=False)["state"]["key"].tolist()
 
