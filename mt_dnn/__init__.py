@@ -1,11 +1,14 @@
-"""Multi-task training and inference; :func:`load` opens a finished run."""
+"""Multi-task fine-tuning of one shared encoder, with SMART.
+
+The names below are loaded at their first use, so that ``import mt_dnn`` does not import torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 
 def _check_data_utils() -> None:
@@ -31,19 +34,35 @@ def _check_data_utils() -> None:
 _check_data_utils()  # before any module of ours imports it
 
 if TYPE_CHECKING:
-    from mt_dnn.inference.predictor import Predictor
+    from mt_dnn.config.run import RunConfig
+    from mt_dnn.inference.predictor import load
+    from mt_dnn.model import MTDNN
+    from mt_dnn.objective.objective import Objective
+    from mt_dnn.runs.prepare import prepare
+    from mt_dnn.task_types import load_tasks
+    from mt_dnn.training.trainer import Trainer
+
+__all__ = ["MTDNN", "Objective", "RunConfig", "Trainer", "load", "load_tasks", "prepare"]
+_MODULES = {
+    "MTDNN": "mt_dnn.model",
+    "Objective": "mt_dnn.objective.objective",
+    "RunConfig": "mt_dnn.config.run",
+    "Trainer": "mt_dnn.training.trainer",
+    "load": "mt_dnn.inference.predictor",
+    "load_tasks": "mt_dnn.task_types",
+    "prepare": "mt_dnn.runs.prepare",
+}
+"""Public name -> module that defines it."""
 
 
-def load(
-    run: str | Path | Sequence[str | Path],
-    device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
-    *,
-    plugins: bool = False,
-) -> Predictor:
-    """Load the best model of a finished run, or of several runs as an ensemble.
+def __getattr__(name: str) -> Any:
+    """Import a public name (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'mt_dnn' has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value  # the next access does not call this function
+    return value
 
-    See :func:`mt_dnn.inference.predictor.load`.
-    """
-    from mt_dnn.inference.predictor import load  # here: importing the package must not import torch
 
-    return load(run, device, plugins=plugins)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -201,7 +201,15 @@ class SystemConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All settings of one training run."""
+    """All settings of one training run.
+
+    Example:
+        >>> from mt_dnn import RunConfig
+        >>> from mt_dnn.config.run import TrainConfig
+        >>> config = RunConfig(name="rte", train=TrainConfig(epochs=5), smart="smart")
+        >>> config.train.epochs, config.optim.lr
+        (5, 5e-05)
+    """
 
     name: str = "run"
     """Name of the run and of its folder."""

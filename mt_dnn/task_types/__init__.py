@@ -24,10 +24,11 @@ def load_tasks(path: str | Path) -> dict[str, TaskDef]:
     Raises:
         UserError: an entry is invalid; the message has file, line, task and the valid choices.
 
-    Example::
-
-        tasks = load_tasks("tasks.yml")
-        tasks["rte"].labels  # ("not_entailment", "entailment")
+    Example:
+        >>> from mt_dnn import load_tasks
+        >>> tasks = load_tasks("tasks.yml")
+        >>> tasks["rte"].labels
+        ('entailment', 'not_entailment')
     """
     return read_task_file(path, checked)
 

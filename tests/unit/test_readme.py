@@ -59,6 +59,16 @@ def test_the_pages_train_from_python(reader, capsys, no_pictures):
     assert (reader / "runs" / "mytask" / "best").is_dir()
 
 
+def test_the_pages_own_loop_runs(reader, capsys):
+    (page,) = (page for page in PAGES if page.name == "python.md")
+    names: dict = {}
+    for code in blocks(page, "python")[2:]:
+        exec(compile(code, page.name, "exec"), names)
+    assert re.search(r"^mytask \{'ACC': ", capsys.readouterr().out, re.MULTILINE)
+    assert names["step"] == names["total"] == 3
+    assert names["logits"].shape == (1, 2)
+
+
 def test_the_first_task_page_has_the_readmes_task():
     (page,) = (page for page in PAGES if page.name == "first-task.md")
     for language in ("tsv", "yaml"):
