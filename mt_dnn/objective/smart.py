@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalTeacher
-from mt_dnn.objective.smoothness import smoothness_loss
+from mt_dnn.objective.smoothness import perturbation, smoothness_loss
 from mt_dnn.objective.terms import LossTerm, Step, check_divergences
 
 _ADVICE = "Set smart to off."
@@ -40,13 +40,11 @@ class SmoothnessTerm(LossTerm):
         self.weighted(self.config.weight)
 
     def compute(self, step: Step) -> Tensor:
-        dropout = self.config.dropout
-        assert dropout is not None
         value, stats = smoothness_loss(
-            lambda embeds: step.forward(embeds, dropout=dropout),
+            lambda embeds: self._forward(step, embeds),
             step.embeds,
             step.logits,
-            lambda p, q: step.divergence(p, q, name=self.config.divergence),
+            lambda p, q: self._measure(step, p, q),
             step.batch.attention_mask,
             self.config,
             # Place 1: a seed independent of that of dropout (seed).
@@ -57,6 +55,43 @@ class SmoothnessTerm(LossTerm):
             if name != "loss" and figure is not None:
                 step.note(name, figure)
         return value
+
+    def perturbation(self, step: Step) -> Tensor:
+        """Compute the perturbation delta of a step, to look at it: (N, T, E), without gradient.
+
+        It is the one that :meth:`compute` uses for a step made with the same seed. With ``ascent:
+        accumulated``, whose term is a mean over several, it takes all ``steps``. Call it without autocast.
+
+        Example:
+            >>> from mt_dnn import MTDNN
+            >>> from mt_dnn.objective.smart import SmoothnessTerm
+            >>> from mt_dnn.objective.terms import Step
+            >>> model = MTDNN.from_pretrained("bert-base-uncased", "tasks.yml")
+            >>> step = Step.from_batch(model, model.batch("sst", ["a good film"]), seed=1)
+            >>> delta = SmoothnessTerm(model).perturbation(step)
+            >>> delta.shape == step.embeds.shape
+            True
+            >>> round(delta.abs().max().item(), 7)  # the radius epsilon
+            1e-05
+        """
+        off = self.config.dropout == "off"
+        delta, _ = perturbation(
+            lambda embeds: self._forward(step, embeds),
+            step.embeds,
+            self._forward(step, step.embeds) if off else step.logits,
+            lambda p, q: self._measure(step, p, q),
+            step.batch.attention_mask,
+            self.config,
+            step.generator(1),
+        )
+        return delta
+
+    def _forward(self, step: Step, embeds: Tensor) -> Tensor:
+        assert self.config.dropout is not None
+        return step.forward(embeds, dropout=self.config.dropout)
+
+    def _measure(self, step: Step, p: Tensor, q: Tensor) -> Tensor:
+        return step.divergence(p, q, name=self.config.divergence)
 
 
 class ProximalTerm(LossTerm):
