@@ -1,4 +1,4 @@
-"""The registries of task types, divergences, loss terms, and the parts of the training loop.
+"""The registries of task types, divergences, loss terms, trackers, and the parts of the training loop.
 
 To add a built-in kind, write its file and add a line here. Code outside of this project registers its
 kinds with ``@TASK_TYPES.register("name")`` and is named by the setting ``plugins``.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # importing this module must stay cheap
     from mt_dnn.divergences import Divergence
     from mt_dnn.objective.terms import LossTerm
     from mt_dnn.task_types.base import TaskType
+    from mt_dnn.tracking.tracker import Tracker
     from mt_dnn.training.gradients import Combination
     from mt_dnn.training.optimizers import BuildOptimizer
     from mt_dnn.training.schedule import Schedule
@@ -82,4 +83,21 @@ SCHEDULES: Registry[Schedule] = Registry(
 
 COMBINATIONS: Registry[Combination] = Registry(
     "gradient combination", {"sum": "mt_dnn.training.gradients:sum_gradients"}
+)
+
+TRACKERS: Registry[type[Tracker]] = Registry(
+    "tracker",
+    {
+        "jsonl": "mt_dnn.tracking.jsonl:JsonLines",
+        "tensorboard": "mt_dnn.tracking.tensorboard:TensorBoard",
+        "aim": "mt_dnn.tracking.accelerate_tracker:Aim",
+        "clearml": "mt_dnn.tracking.accelerate_tracker:ClearML",
+        "comet_ml": "mt_dnn.tracking.accelerate_tracker:Comet",
+        "dvclive": "mt_dnn.tracking.accelerate_tracker:DVCLive",
+        "mlflow": "mt_dnn.tracking.accelerate_tracker:MLflow",
+        "swanlab": "mt_dnn.tracking.accelerate_tracker:SwanLab",
+        "trackio": "mt_dnn.tracking.accelerate_tracker:Trackio",
+        "wandb": "mt_dnn.tracking.accelerate_tracker:Wandb",
+    },
+    adapt="mt_dnn.tracking.tracker:check_tracker",
 )

@@ -22,7 +22,7 @@ from mt_dnn.config.run_format import NUMERICS, run_numerics
 from mt_dnn.config.smart import resolve
 
 NOT_IDENTITY = (
-    *("name", "output_dir", "resume", "overwrite"),
+    *("name", "output_dir", "resume", "overwrite", "trackers", "tracker_options"),
     *("data.store_dir", "data.on_stale", "system.threads", "system.workers", "smart"),
 )
 """Settings that do not change what a run computes, and the preset: its resolved numbers are compared."""

@@ -21,7 +21,8 @@ from mt_dnn.task_types import TaskType
 from mt_dnn.tracking import console
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.smart_health import SmartHealth
-from mt_dnn.tracking.tracker import Tracker, fenced, markdown_table
+from mt_dnn.tracking.tracker import Tracker
+from mt_dnn.tracking.values import fenced, markdown_table
 
 
 def show_setup(
@@ -88,7 +89,10 @@ def slow_teacher(config: RunConfig, total: int) -> str | None:
 
 
 def log_setup(tracker: Tracker, config: RunConfig, data: RunData) -> None:
-    """Log the resolved configuration, the task table, and the run's hyperparameters for HPARAMS."""
+    """Start the trackers, and log the configuration, the task table and the hyperparameters."""
+    values = dataclasses.asdict(config)
+    values.pop("tracker_options")
+    tracker.start(flatten(values))
     tracker.text("config", fenced(config_yaml(config)))
     columns = ["task", "type", "format", "classes", "metrics", "best by", "train", "dev"]
     rows = []
@@ -102,8 +106,7 @@ def log_setup(tracker: Tracker, config: RunConfig, data: RunData) -> None:
         )
     tracker.text("tasks", markdown_table(columns, rows))
     # Settings of where a run is stored and computed are no hyperparameters.
-    values = dataclasses.asdict(config)
-    for field in ("name", "output_dir", "resume", "overwrite", "system"):
+    for field in ("name", "output_dir", "resume", "overwrite", "system", "trackers"):
         values.pop(field)
     tracker.hparams(flatten(values))
 
@@ -131,7 +134,7 @@ def log_evaluation(
         for metric, value in evaluation.metrics.items()
     }
     tracker.scalars(step, scores | {"eval/average": average})
-    if not tracker.enabled:
+    if not tracker.takes_images:
         return
     for dataset, evaluation in evaluations.items():
         task = evaluation.task
@@ -148,7 +151,7 @@ def log_evaluation(
             figure = scatter_figure(gold, values, title=dataset, pearson=pearson)
         else:
             continue
-        tracker.figure(f"{picture}/{dataset}", figure, step)
+        tracker.images(step, {f"{picture}/{dataset}": figure})
 
 
 def log_best(tracker: Tracker, step: int, best: dict[str, Any], data: RunData) -> None:
@@ -184,10 +187,9 @@ def show_results(
     if health.dropped:
         print(health.line())
     first = next(iter(data.tasks))
-    curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
     predict = f"{console.command('predict')} --run {run_dir} --task {first} --input -"
-    commands = {
-        "watch the curves": curves,
-        "predict your own rows (TSV on standard input)": predict,
-    }
+    commands = {"predict your own rows (TSV on standard input)": predict}
+    if (run_dir / "tensorboard").exists():
+        curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
+        commands = {"watch the curves": curves} | commands
     console.print_next(run_dir, commands)

@@ -25,7 +25,7 @@ from mt_dnn.runs.prepare import prepare
 from mt_dnn.runs.run_dir import load_heads, save_model_folder
 from mt_dnn.tracking.console import Progress, command
 from mt_dnn.tracking.smart_health import SmartHealth
-from mt_dnn.tracking.tracker import Tracker
+from mt_dnn.tracking.trackers import Trackers
 from mt_dnn.training import checkpoint, report
 from mt_dnn.training.assemble import build_model, create_run_dir
 from mt_dnn.training.meters import Meters
@@ -57,6 +57,10 @@ class Trainer:
         self.accelerator = build_accelerator(config.system)
         self.device = self.accelerator.device
         self.is_main = self.accelerator.is_main_process
+        self.run_dir = Path(config.output_dir) / config.name
+        self.tracker = Trackers(
+            self.run_dir, config.trackers, config.tracker_options, enabled=self.is_main
+        )
         with self.accelerator.main_process_first():  # the others find the prepared stores
             log = print if self.is_main else lambda line: None
             self.data = prepare(config, log)
@@ -76,10 +80,8 @@ class Trainer:
         self.timeline = Timeline(config, self.loader.sampler)
         self.total_steps = self.timeline.total
 
-        self.run_dir = Path(config.output_dir) / config.name
         if self.is_main:
             create_run_dir(config, self.data, device=device_name(self.accelerator))
-        self.tracker = Tracker(self.run_dir, enabled=self.is_main)
         self.meters = Meters(self.device)
         self.smart_health = SmartHealth()
         history = 2 * config.train.log_every * (config.batch.accumulate + 1)

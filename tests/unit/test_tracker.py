@@ -13,10 +13,15 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
+from data_utils.errors import UserError
 from mt_dnn.config.dotted import flatten
+from mt_dnn.registries import TRACKERS
 from mt_dnn.tracking.console import Progress, ScoreRow, print_next, print_scores_table, summary
+from mt_dnn.tracking.jsonl import JsonLines
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
-from mt_dnn.tracking.tracker import Tracker, fenced, markdown_table
+from mt_dnn.tracking.tracker import Tracker
+from mt_dnn.tracking.trackers import Trackers, build_tracker
+from mt_dnn.tracking.values import fenced, markdown_table
 
 
 def lines(run_dir, name="metrics.jsonl"):
@@ -39,15 +44,15 @@ def screen(width=80, *, terminal=False):
 
 def test_importing_pulls_in_neither_torch_nor_tensorboard_nor_matplotlib():
     code = (
-        "import sys, mt_dnn.tracking.tracker, mt_dnn.tracking.prediction_plots, mt_dnn.tracking.console;"
-        "print([m for m in ('torch', 'tensorboard', 'matplotlib') if m in sys.modules])"
+        "import sys, mt_dnn.tracking.trackers, mt_dnn.tracking.jsonl, mt_dnn.tracking.tensorboard, mt_dnn.tracking.accelerate_tracker, mt_dnn.tracking.prediction_plots, mt_dnn.tracking.console;"
+        "print([m for m in ('torch', 'tensorboard', 'matplotlib', 'accelerate') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_scalars_go_to_both_files_and_timings_stay_apart(tmp_path):
-    with Tracker(tmp_path) as tracker:
+    with Trackers(tmp_path) as tracker:
         tracker.scalars(5, {"train/rte/loss": 0.5, "train/lr": np.float32(0.25)})
         tracker.timings(5, {"speed/examples_per_second": 100.0})
     assert lines(tmp_path) == [{"step": 5, "train/rte/loss": 0.5, "train/lr": 0.25}]
@@ -71,7 +76,7 @@ def test_values_that_are_no_numbers_make_valid_json_and_no_curve(tmp_path):
         "word": "x",
         "count": np.int64(3),
     }
-    with Tracker(tmp_path) as tracker:
+    with Trackers(tmp_path) as tracker:
         tracker.scalars(1, values)
     assert lines(tmp_path) == [
         {
@@ -95,14 +100,14 @@ def log_steps(tracker, steps):
 
 
 def test_resumed_files_equal_the_uninterrupted_ones(tmp_path):
-    with Tracker(tmp_path / "whole") as tracker:
+    with Trackers(tmp_path / "whole") as tracker:
         log_steps(tracker, range(1, 9))
 
-    with Tracker(tmp_path / "resumed") as tracker:
+    with Trackers(tmp_path / "resumed") as tracker:
         log_steps(tracker, range(1, 7))
     with (tmp_path / "resumed" / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 3, "train/r')  # killed while it wrote
-    with Tracker(tmp_path / "resumed") as tracker:
+    with Trackers(tmp_path / "resumed") as tracker:
         tracker.truncate_after(4)
         assert [line["step"] for line in lines(tmp_path / "resumed")] == [1, 2, 3, 4]
         log_steps(tracker, range(5, 9))
@@ -116,9 +121,9 @@ def test_tensorboard_forgets_what_was_logged_past_the_step_resumed_from(tmp_path
     # Event files of one second are read in the order of their names, which end in this process's count
     # of files: file 10 would come before file 9.
     monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(100))
-    with Tracker(tmp_path) as tracker:
+    with Trackers(tmp_path) as tracker:
         log_steps(tracker, range(1, 7))
-    with Tracker(tmp_path) as tracker:
+    with Trackers(tmp_path) as tracker:
         tracker.truncate_after(4)
         tracker.scalars(5, {"train/rte/loss": 7.0})
     curve = events(tmp_path).Scalars("train/rte/loss")
@@ -129,13 +134,15 @@ def test_tensorboard_forgets_what_was_logged_past_the_step_resumed_from(tmp_path
 
 
 def test_other_processes_write_nothing(tmp_path):
-    with Tracker(tmp_path / "run", enabled=False) as tracker:
+    with Trackers(tmp_path / "run", enabled=False) as tracker:
         tracker.scalars(1, {"a": 1.0})
         tracker.timings(1, {"a": 1.0})
+        tracker.start({"lr": 1})
         tracker.text("config", "x")
         tracker.hparams({"lr": 1})
-        tracker.figure("scatter/x", scatter_figure([1.0], [1.0]), 1)
+        tracker.images(1, {"scatter/x": scatter_figure([1.0], [1.0])})
         tracker.truncate_after(0)
+        assert not tracker.takes_images
     assert not (tmp_path / "run").exists()
 
 
@@ -150,7 +157,7 @@ def test_hparams_go_into_the_run_itself_and_keep_their_types(tmp_path):
             "limit": math.inf,
         }
     )
-    with Tracker(tmp_path / "rte") as tracker:
+    with Trackers(tmp_path / "rte") as tracker:
         tracker.hparams(config)
         tracker.scalars(1, {"eval/average": 50.0})
     assert [path.is_file() for path in (tmp_path / "rte" / "tensorboard").iterdir()] == [True]
@@ -168,15 +175,99 @@ def test_hparams_go_into_the_run_itself_and_keep_their_types(tmp_path):
 
 
 def test_text_and_figures_keep_their_tags(tmp_path):
-    with Tracker(tmp_path) as tracker:
+    with Trackers(tmp_path) as tracker:
         tracker.text("config", fenced("seed: 1\n"))
-        tracker.figure("scatter/stsb_dev", scatter_figure([0.0, 5.0], [1.0, 4.0]), 3)
+        tracker.images(3, {"scatter/stsb_dev": scatter_figure([0.0, 5.0], [1.0, 4.0])})
     board = events(tmp_path)
     assert "config" in board.Tags()["tensors"]
     assert board.Tensors("config")[0].tensor_proto.string_val[0] == b"```yaml\nseed: 1\n```"
     (image,) = board.Images("scatter/stsb_dev")
     assert image.step == 3
     assert image.encoded_image_string.startswith(b"\x89PNG")
+
+
+class Recorder(Tracker):
+    """Remembers the calls."""
+
+    def __init__(self, run_dir, *, broken=False):
+        super().__init__(run_dir)
+        self.broken = broken
+        self.calls = []
+
+    def start(self, config):
+        self.calls.append(("start", config))
+
+    def scalars(self, step, values):
+        self.calls.append((step, values))
+
+    def images(self, step, figures):
+        raise AssertionError("takes_images is False")
+
+    def close(self):
+        self.calls.append(("close",))
+        if self.broken:
+            raise OSError("disk full")
+
+
+def test_metrics_jsonl_is_always_written_and_once(tmp_path):
+    for trackers in ([], ["jsonl"], ["jsonl", "jsonl"]):
+        folder = tmp_path / str(len(trackers))
+        with Trackers(folder, trackers) as tracker:
+            tracker.scalars(1, {"a": 1.0})
+            assert not tracker.takes_images
+        assert lines(folder) == [{"step": 1, "a": 1.0}]
+        assert [path.name for path in folder.iterdir()] == ["metrics.jsonl"]
+
+
+def test_trackers_of_ones_own_stand_beside_names(tmp_path):
+    own = Recorder(tmp_path)
+    with Trackers(tmp_path, [own, "tensorboard"]) as tracker:
+        tracker.start({"seed": 1})
+        tracker.scalars(2, {"a": [1, 2]})
+        tracker.images(2, {"scatter/x": scatter_figure([1.0], [1.0])})
+        assert tracker.takes_images  # TensorBoard
+    assert own.calls == [("start", {"seed": 1}), (2, {"a": [1, 2]}), ("close",)]
+    assert events(tmp_path).Tags()["images"] == ["scatter/x"]
+
+
+def test_every_tracker_is_closed_if_one_fails(tmp_path):
+    first, second = Recorder(tmp_path, broken=True), Recorder(tmp_path)
+    tracker = Trackers(tmp_path, [first, second])
+    with pytest.raises(OSError, match="disk full"):
+        tracker.close()
+    assert second.calls == [("close",)]
+
+
+def test_trackers_forwards_every_method(tmp_path):
+    methods = {name for name, value in vars(Tracker).items() if callable(value)}
+    assert methods - set(vars(Trackers)) == {"__enter__", "__exit__"}
+
+
+def test_a_wrong_name_or_option_is_an_error_with_the_choices(tmp_path):
+    with pytest.raises(UserError, match=r"trackers: unknown tracker 'wanbd'.*Did you mean 'wandb'"):
+        Trackers(tmp_path, ["wanbd"])
+    # also in processes that do not log, and where the tracker is not used
+    with pytest.raises(
+        UserError,
+        match=r"tracker_options: unknown tracker 'tensorbord'.*Did you mean 'tensorboard'",
+    ):
+        Trackers(tmp_path, [], {"tensorbord": {}}, enabled=False)
+    with pytest.raises(UserError, match=r"tracker_options\.tensorboard: .*'flush'.*no options"):
+        Trackers(tmp_path, ["tensorboard"], {"tensorboard": {"flush": 1}})
+    Trackers(tmp_path, [], {"tensorboard": {"flush": 1}})
+
+
+def test_a_tracker_is_registered_under_a_name(tmp_path):
+    with pytest.raises(TypeError, match="no subclass of Tracker"):
+        TRACKERS.register("shout")(print)
+    assert "shout" not in TRACKERS
+
+
+def test_every_name_has_a_class(tmp_path, monkeypatch):
+    monkeypatch.setattr("mt_dnn.tracking.accelerate_tracker._installed", lambda module: True)
+    found = {name: build_tracker(name, tmp_path, {}) for name in TRACKERS.names()}
+    assert type(found["jsonl"]) is JsonLines
+    assert all(getattr(tracker, "backend", name) == name for name, tracker in found.items())
 
 
 def test_markdown_table_escapes_what_would_end_a_cell():

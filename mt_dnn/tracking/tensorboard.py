@@ -1,0 +1,90 @@
+"""Write a run's curves, pictures, texts and hyperparameters as TensorBoard events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mt_dnn.tracking.tracker import Tracker
+from mt_dnn.tracking.values import numbers, pixels, plain_setting
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class TensorBoard(Tracker):
+    """TensorBoard events in ``run_dir/tensorboard``: scalars, images, text, HPARAMS.
+
+    Of the values of :meth:`scalars` and :meth:`timings`, only the numbers are written.
+    """
+
+    takes_images = True
+
+    def __init__(self, run_dir: str | Path) -> None:
+        super().__init__(run_dir)
+        self._purge_step: int | None = None
+        self._open_writer: SummaryWriter | None = None
+
+    def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+        for tag, value in numbers(values).items():
+            self._writer().add_scalar(tag, value, step)
+
+    def timings(self, step: int, values: Mapping[str, Any]) -> None:
+        self.scalars(step, values)
+
+    def images(self, step: int, figures: Mapping[str, Figure]) -> None:
+        for tag, figure in figures.items():
+            # SummaryWriter.add_figure imports pyplot.
+            self._writer().add_image(tag, pixels(figure), step, dataformats="HWC")
+
+    def text(self, tag: str, markdown: str) -> None:
+        """Show Markdown in the TEXT tab, at step 0."""
+        from tensorboard.plugins.text.summary_v2 import text_pb
+
+        # SummaryWriter.add_text would change the tag to "<tag>/text_summary".
+        self._write_summary(text_pb(tag, markdown))
+
+    def hparams(self, config: Mapping[str, Any]) -> None:
+        """Add the run to the HPARAMS tab. Settings that are None are left out.
+
+        The tab shows the last value of every scalar, so it lists a run while it is still training.
+
+        SummaryWriter.add_hparams is not used for two reasons: it writes a second run with a timestamp,
+        and it declares columns. TensorBoard uses the columns that one arbitrary run declares for all
+        runs. Without a declaration it shows the columns of all runs, and puts hyperparameters that
+        differ between runs first.
+        """
+        from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+
+        values = {name: plain_setting(value) for name, value in config.items() if value is not None}
+        # Without trial ids, TensorBoard merges runs of equal configuration into one row.
+        place = self.run_dir.resolve()
+        self._write_summary(hparams_pb(values, trial_id=f"{place.name} ({place.parent.name})"))
+
+    def truncate_after(self, update: int) -> None:
+        """Hide the events after ``update``: a purge step in the next event file."""
+        self.close()
+        self._purge_step = update + 1
+
+    def close(self) -> None:
+        """Flush the queue and close the event file. Logging again opens a new one."""
+        if self._open_writer is not None:
+            self._open_writer.close()
+            self._open_writer = None
+
+    def _writer(self) -> SummaryWriter:
+        if self._open_writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._open_writer = SummaryWriter(
+                self.run_dir / "tensorboard", purge_step=self._purge_step, flush_secs=20
+            )
+            self._purge_step = None
+        return self._open_writer
+
+    def _write_summary(self, summary: Any) -> None:
+        file_writer = self._writer().file_writer
+        assert file_writer is not None
+        file_writer.add_summary(summary, 0)
