@@ -19,6 +19,7 @@ from mt_dnn.registries import (
     OPTIMIZERS,
     SCHEDULES,
     TASK_TYPES,
+    TRACKERS,
 )
 
 
@@ -42,6 +43,7 @@ KINDS = {
     "optimizer": Kind(OPTIMIZERS, "--optim.name", "--optim.options"),
     "schedule": Kind(SCHEDULES, "--optim.schedule", "--optim.schedule_options"),
     "combine": Kind(COMBINATIONS, "--optim.combine", "--optim.combine_options"),
+    "tracker": Kind(TRACKERS, "--trackers", "--tracker_options.NAME"),
 }
 
 

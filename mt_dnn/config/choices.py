@@ -12,7 +12,14 @@ from data_utils.registry import Registry
 from mt_dnn.config.options import parse_options
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import check_preset
-from mt_dnn.registries import COMBINATIONS, DIVERGENCES, LOSS_TERMS, OPTIMIZERS, SCHEDULES
+from mt_dnn.registries import (
+    COMBINATIONS,
+    DIVERGENCES,
+    LOSS_TERMS,
+    OPTIMIZERS,
+    SCHEDULES,
+    TRACKERS,
+)
 
 CHOICES: dict[str, tuple[Registry[Any], str | None]] = {
     "mixing.name": (MIXINGS, "mixing.options"),
@@ -55,7 +62,12 @@ def check_choices(config: RunConfig, where: Callable[[str], str] = str) -> RunCo
         kind = LOSS_TERMS.canonical(term.name, where("terms"))
         checked = _options(LOSS_TERMS, kind, term.options, f"{where('terms')}: options")
         terms.append(replace(term, name=kind, options=checked))
-    return replace(config, terms=terms)
+    trackers = tuple(TRACKERS.canonical(name, where("trackers")) for name in config.trackers)
+    place, tracker_options = where("tracker_options"), {}
+    for given, values in config.tracker_options.items():
+        name = TRACKERS.canonical(given, place)
+        tracker_options[name] = _options(TRACKERS, name, values, place)
+    return replace(config, terms=terms, trackers=trackers, tracker_options=tracker_options)
 
 
 def _options(

@@ -34,11 +34,14 @@ def parse_options(
         The given options, converted: a text or a whole number becomes a float where one is declared.
 
     Raises:
-        UserError: an option is unknown or missing, or a value has the wrong type.
+        UserError: an option is unknown or missing, or a value has the wrong type. A target that takes
+            ``**options`` accepts every option.
     """
     declared = declared_options(target)
+    parameters = inspect.signature(target).parameters.values()
+    passes_on = any(p.kind is p.VAR_KEYWORD for p in parameters)  # to a library that checks them
     for option in given:
-        if option not in declared:
+        if option not in declared and not passes_on:
             choices = choices_hint(option, declared) if declared else " It has no options."
             raise UserError(f"{where}: {name} has no option {option!r}.{choices}")
     for option, parameter in declared.items():
@@ -54,7 +57,7 @@ def parse_options(
 def _types(target: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(
-            vars(target).get("__init__", {}) if isinstance(target, type) else target
+            inspect.getattr_static(target, "__init__") if isinstance(target, type) else target
         )
     except NameError:  # an annotation that only type checkers can resolve; the value is not checked
         return {}

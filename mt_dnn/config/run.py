@@ -224,7 +224,7 @@ class RunConfig:
     plugins: tuple[str, ...] = ()
     """Python modules that register kinds of your own: task types, metrics, loss terms and others (docs/plugins.md). Modules in the current folder are found. Importing a module runs its code."""
     trackers: tuple[str, ...] = ("tensorboard",)
-    """Trackers of the run besides metrics.jsonl, which is always written: tensorboard, wandb, mlflow, trackio and others (see docs/runs.md). Empty means metrics.jsonl alone."""
+    """Trackers of the run besides metrics.jsonl, which is always written: tensorboard, wandb, mlflow, trackio and others. mt-dnn list tracker prints the names. Empty means metrics.jsonl alone."""
     tracker_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Options of single trackers, {tracker: {option: value}}, such as {wandb: {project: glue}}. They are saved with the run: log in by the tracker's own command, and do not write keys here."""
     data: DataConfig = field(default_factory=DataConfig)

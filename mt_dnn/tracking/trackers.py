@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_utils.errors import UserError
+from mt_dnn.config.options import parse_options
 from mt_dnn.registries import TRACKERS
 from mt_dnn.tracking.tracker import Tracker
 
@@ -25,8 +24,8 @@ class Trackers(Tracker):
     Args:
         run_dir: folder of the run.
         trackers: registered names, or trackers. A name that is given twice counts once.
-        options: keyword arguments of the trackers that are given by name, {name: {option: value}}. Options
-            of a tracker that is not used are ignored, so that a flag can switch it off.
+        options: keyword arguments of the trackers that are given by name, {name: {option: value}}. A tracker
+            that is not used may have options, so that a flag can switch it off.
         enabled: True in the main process only. If False, there are no trackers, and every method does
             nothing.
 
@@ -104,13 +103,5 @@ def build_tracker(name: str, run_dir: str | Path, options: Mapping[str, Any]) ->
         UserError: the name or an option is unknown, or the tracker's package is not installed.
     """
     build = TRACKERS.get(name, "trackers")
-    try:
-        inspect.signature(build).bind(run_dir, **options)
-    except TypeError as error:
-        raise UserError(f"tracker_options.{name}: {error}.{_options_hint(build)}") from None
-    return build(run_dir, **options)
-
-
-def _options_hint(build: type[Tracker]) -> str:
-    names = [name for name in inspect.signature(build).parameters if name != "run_dir"]
-    return f" Options: {', '.join(names)}." if names else " It has no options."
+    checked = parse_options(build, options, name=name, where="tracker_options")
+    return build(run_dir, **checked)
