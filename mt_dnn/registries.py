@@ -6,6 +6,7 @@ kinds with ``@TASK_TYPES.register("name")`` and is named by the setting ``plugin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from data_utils.registry import Registry
@@ -68,7 +69,7 @@ DIVERGENCES: Registry[Divergence] = Registry(
     adapt="mt_dnn.divergences:check_divergence",
 )
 
-LOSS_TERMS: Registry[type[LossTerm]] = Registry("loss term")
+LOSS_TERMS: Registry[Callable[..., LossTerm]] = Registry("loss term")
 """Terms for the setting ``terms``. The supervised, smoothness and proximal terms have settings of their own."""
 
 OPTIMIZERS: Registry[BuildOptimizer] = Registry(

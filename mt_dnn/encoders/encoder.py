@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -208,6 +209,32 @@ class Encoder(nn.Module):
         state = dict(self.model.state_dict())
         with quiet():
             self.model.save_pretrained(folder, state_dict={**state, **self._pooler})
+
+    def load_weights(self, folder: str | Path) -> None:
+        """Load the weights that :meth:`save_pretrained` of this encoder wrote, in place.
+
+        A subclass that saves something else than whole weights, such as adapters, overrides both.
+
+        Raises:
+            UserError: a weight is missing or has another shape.
+        """
+        state: dict[str, Tensor] = {}
+        for file in sorted(Path(folder).glob("model*.safetensors")):
+            state |= load_file(file)
+        own = self.model.state_dict()
+        loaded = {own[name].data_ptr() for name in state.keys() & own.keys()}
+        # Of tied weights, only one is saved.
+        missing = [
+            name for name, w in own.items() if name not in state and w.data_ptr() not in loaded
+        ]
+        if missing:
+            raise UserError(
+                f"{folder} lacks {len(missing)} weights of the encoder: {missing[0]}, ..."
+            )
+        try:
+            self.model.load_state_dict(state, strict=False)
+        except RuntimeError as error:
+            raise UserError(f"{folder} does not fit the encoder: {error}") from None
 
 
 def load_encoder(

@@ -26,6 +26,7 @@ from mt_dnn.objective.smart import ProximalTerm, SmoothnessTerm
 from mt_dnn.objective.supervised import DistilledTerm, SupervisedTerm
 from mt_dnn.objective.terms import LossTerm, Step
 from mt_dnn.randomness import seeded_rng, step_seed
+from mt_dnn.registries import LOSS_TERMS
 
 
 class LossTerms(NamedTuple):
@@ -50,9 +51,9 @@ class LossTerms(NamedTuple):
 
 
 def build_terms(model: MTDNN, config: RunConfig) -> list[LossTerm]:
-    """Build the loss terms of a configuration: supervised, smoothness, proximal.
+    """Build the loss terms of a configuration: supervised, smoothness, proximal, those of ``terms``.
 
-    A weight of 0 in ``smoothness``, ``proximal`` or ``distill`` leaves that term out.
+    A weight of 0 leaves a term out.
 
     Args:
         model: on its device, after freezing parameters.
@@ -70,6 +71,10 @@ def build_terms(model: MTDNN, config: RunConfig) -> list[LossTerm]:
         terms.append(SmoothnessTerm(model, config.smoothness))
     if config.proximal.weight:
         terms.append(ProximalTerm(model, config.proximal))
+    for entry in config.terms:
+        if entry.weight or any(entry.weights.values()):
+            build = LOSS_TERMS.get(entry.name, "terms")
+            terms.append(build(model, **entry.options).weighted(entry.weight, entry.weights))
     return terms
 
 

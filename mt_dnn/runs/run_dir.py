@@ -242,6 +242,16 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     return read_versioned(folder / "mt_dnn.json")
 
 
+def load_best(folder: Path, model: MTDNN) -> None:
+    """Load a saved model's weights into the model that was saved, in place.
+
+    Raises:
+        UserError: the weights do not fit.
+    """
+    model.encoder.load_weights(folder)
+    load_heads(folder, model, strict=True)
+
+
 def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], list[str]]:
     """Copy saved head weights into ``model``.
 

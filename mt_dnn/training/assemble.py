@@ -24,6 +24,11 @@ from mt_dnn.runs.run_dir import (
     write_setup,
 )
 
+BuildModel = Callable[
+    [RunConfig, dict[str, TaskDef], PreTrainedTokenizerBase, Callable[[str], None]], MTDNN
+]
+"""Signature of :func:`build_model`: configuration, tasks, tokenizer, log."""
+
 
 def build_model(
     config: RunConfig,

@@ -51,11 +51,15 @@ def save_checkpoint(
     with atomic_folder(folder) as aside:
         save_model(model, str(aside / "model.safetensors"))
         entries = optimizer.state_dict()
-        save_file(_flatten(entries["state"]), aside / "optimizer.safetensors")
+        values = _flatten(entries["state"])
+        tensors = {k: v.contiguous() for k, v in values.items() if isinstance(v, Tensor)}
+        save_file(tensors, aside / "optimizer.safetensors")
         if terms:
             save_file({k: v.contiguous() for k, v in terms.items()}, aside / "terms.safetensors")
         groups = [group["params"] for group in entries["param_groups"]]
         own = {"format": FORMAT, "step": step, "optimizer": [_name(optimizer), groups]}
+        if numbers := {key: value for key, value in values.items() if key not in tensors}:
+            own["optimizer_numbers"] = numbers
         text = json.dumps(state | own)
         (aside / "state.json").write_text(text, encoding="utf-8")
     for old in checkpoint_folders(run_dir)[: -max(keep, 1)]:
@@ -86,7 +90,8 @@ def load_checkpoint(
         load_model(model, folder / "model.safetensors")
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{folder} does not fit this run's model: {error}") from None
-    entries = _unflatten(load_file(folder / "optimizer.safetensors"))
+    numbers = state.pop("optimizer_numbers", {})
+    entries = _unflatten(load_file(folder / "optimizer.safetensors") | numbers)
     optimizer.load_state_dict({"state": entries, "param_groups": own})
     return state, _load_terms(folder)
 
@@ -106,18 +111,18 @@ def _name(optimizer: Optimizer) -> str:
     return type(getattr(optimizer, "optimizer", optimizer)).__name__
 
 
-def _flatten(entries: dict[int, dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Flatten an optimizer's state to tensors named ``{parameter index}/{name}``."""
+def _flatten(entries: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Flatten an optimizer's state to tensors and numbers named ``{parameter index}/{name}``."""
     return {
-        f"{index}/{name}": value.contiguous()
+        f"{index}/{name}": value
         for index, entry in entries.items()
         for name, value in entry.items()
     }
 
 
-def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    entries: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split("/")
+def _unflatten(values: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    entries: dict[int, dict[str, Any]] = {}
+    for key, value in values.items():
+        index, _, name = key.partition("/")
         entries.setdefault(int(index), {})[name] = value
     return entries

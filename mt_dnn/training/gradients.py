@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+
+from mt_dnn.config.run import OptimConfig
+from mt_dnn.registries import COMBINATIONS
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ Combination = Callable[..., Tensor]
 def sum_gradients(gradients: Gradients) -> Tensor:
     """Sum the gradients of all tasks, as plain gradient accumulation does."""
     return gradients.values.sum(0)
+
+
+def combine_gradients(encoder: nn.Module, config: OptimConfig) -> TaskGradients | None:
+    """Return what combines the tasks' gradients; None for a plain sum, which needs nothing."""
+    if config.combine == "sum":
+        return None
+    combine = COMBINATIONS.get(config.combine, "optim.combine")
+    shared = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    return TaskGradients(shared, partial(combine, **config.combine_options))
 
 
 class TaskGradients:

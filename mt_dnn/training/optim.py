@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fnmatch import fnmatch
 from itertools import chain
 
@@ -9,8 +10,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from data_utils.errors import UserError
-from mt_dnn.config.run import OptimConfig
+from mt_dnn.config.run import OptimConfig, RunConfig
 from mt_dnn.model import MTDNN
+from mt_dnn.objective.objective import Objective
 from mt_dnn.registries import OPTIMIZERS
 from mt_dnn.training.optimizers import Group
 
@@ -76,21 +78,31 @@ def parameter_groups(
     ]
 
 
-def build_optimizer(
-    model: MTDNN, config: OptimConfig, *, terms: nn.Module | None = None
-) -> Optimizer:
+BuildOptimizer = Callable[[Objective, RunConfig], Optimizer]
+
+
+def build_optimizer(objective: Objective, config: RunConfig) -> Optimizer:
     """Build the optimizer that ``optim.name`` selects; see mt_dnn/training/optimizers.py.
+
+    Args:
+        objective: its model, and the parameters of its terms, are trained.
+        config: resolved.
 
     Raises:
         UserError: ``optim.lr`` is not positive, or all parameters are frozen.
     """
-    if not config.lr > 0:  # written so that NaN fails
-        raise UserError(f"optim.lr: {config.lr} is not positive; use a value above 0, such as 5e-5")
-    build = OPTIMIZERS.get(config.name, "optim.name")
-    return build(parameter_groups(model, config, terms=terms), config, **config.options)
+    optim = config.optim
+    if not optim.lr > 0:  # written so that NaN fails
+        raise UserError(f"optim.lr: {optim.lr} is not positive; use a value above 0, such as 5e-5")
+    build = OPTIMIZERS.get(optim.name, "optim.name")
+    groups = parameter_groups(objective.model, optim, terms=objective.terms)
+    return build(groups, optim, **optim.options)
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
-    """Set every group's learning rate to ``factor`` times its peak."""
+    """Set every group's learning rate to ``factor`` times its peak.
+
+    The peak of a group without ``peak_lr`` is the learning rate that it has at the first call.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * factor
+        group["lr"] = group.setdefault("peak_lr", group["lr"]) * factor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -17,26 +17,42 @@ from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import build_accelerator, device_name
-from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write_predictions
+from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.prepare import prepare
-from mt_dnn.runs.run_dir import load_heads, save_model_folder
+from mt_dnn.runs.run_dir import load_best, save_model_folder
 from mt_dnn.tracking.console import Progress, command
 from mt_dnn.tracking.smart_health import SmartHealth
+from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers
 from mt_dnn.training import checkpoint, report
-from mt_dnn.training.assemble import build_model, create_run_dir
+from mt_dnn.training.assemble import BuildModel, build_model, create_run_dir
+from mt_dnn.training.best import BestModel
+from mt_dnn.training.gradients import combine_gradients
 from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
-from mt_dnn.training.optim import build_optimizer, freeze, set_learning_rate
+from mt_dnn.training.optim import BuildOptimizer, build_optimizer, freeze, set_learning_rate
 from mt_dnn.training.schedule import Timeline
 from mt_dnn.training.signals import GracefulShutdown
+
+BuildObjective = Callable[[MTDNN, RunConfig], Objective]
 
 
 class Trainer:
     """One run: ``Trainer(config).fit()``.
+
+    Args:
+        config: the configuration, resolved or not.
+        build_model: builds the model; called as :func:`mt_dnn.training.assemble.build_model`. The
+            Trainer then moves the model to its device and freezes parameters (``optim.freeze``).
+        build_objective: called with that model and the configuration.
+        build_optimizer: called with the objective and the configuration, as
+            :func:`mt_dnn.training.optim.build_optimizer`. The schedule scales the learning rate that
+            each parameter group has when it is returned.
+        trackers: names or :class:`mt_dnn.tracking.tracker.Tracker` objects; replaces ``trackers`` of
+            the configuration.
 
     Raises:
         UserError: from the constructor, before training starts: an error in the configuration, the
@@ -52,14 +68,25 @@ class Trainer:
         ['rte', 'sst']
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        *,
+        build_model: BuildModel = build_model,
+        build_objective: BuildObjective = Objective.from_config,
+        build_optimizer: BuildOptimizer = build_optimizer,
+        trackers: Iterable[str | Tracker] | None = None,
+    ) -> None:
         self.config = config = resolve_config(config)
         self.accelerator = build_accelerator(config.system)
         self.device = self.accelerator.device
         self.is_main = self.accelerator.is_main_process
         self.run_dir = Path(config.output_dir) / config.name
         self.tracker = Trackers(
-            self.run_dir, config.trackers, config.tracker_options, enabled=self.is_main
+            self.run_dir,
+            config.trackers if trackers is None else trackers,
+            config.tracker_options,
+            enabled=self.is_main,
         )
         with self.accelerator.main_process_first():  # the others find the prepared stores
             log = print if self.is_main else lambda line: None
@@ -68,10 +95,11 @@ class Trainer:
 
         self.model = model.to(self.device).train()
         freeze(self.model, config.optim.freeze)
-        self.objective = Objective.from_config(self.model, config)
+        self.objective = build_objective(self.model, config)
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
-        optimizer = build_optimizer(self.model, config.optim, terms=self.objective.terms)
+        optimizer = build_optimizer(self.objective, config)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
+        self.task_gradients = combine_gradients(self.model.encoder, config.optim)
         self.loader = self.data.loader(
             world_size=self.accelerator.num_processes,
             rank=self.accelerator.process_index,
@@ -87,8 +115,7 @@ class Trainer:
         history = 2 * config.train.log_every * (config.batch.accumulate + 1)
         self.nonfinite = NonFiniteDetector(self.device, self.run_dir, history=history)
         self.step = 0
-        self.best: dict[str, Any] | None = None
-        self.evaluations_since_best = 0
+        self.best = BestModel(config.train.patience)
         if config.resume:
             self._resume()
         self.progress = Progress(
@@ -125,13 +152,13 @@ class Trainer:
                         self._save()
                     if stopping:
                         raise KeyboardInterrupt(self._how_to_resume())
-                    if self._out_of_patience():
+                    if self.best.out_of_patience:
                         break
             return self._finish()
 
     def updates(self) -> Iterator[list[Batch]]:
         """Yield the batches of each update, until the last update or early stopping."""
-        while self.step < self.total_steps and not self._out_of_patience():
+        while self.step < self.total_steps and not self.best.out_of_patience:
             epoch = self.loader.epoch_batches()
             while batches := list(islice(epoch, self.config.batch.accumulate)):
                 yield batches
@@ -147,15 +174,20 @@ class Trainer:
             # Measure once per task and log interval only, because it costs a forward pass.
             measure = self.meters.batches[batch.task] == 0
             self.meters.count(batch)
-            is_last = index == len(batches) - 1
-            with nullcontext() if is_last else self.accelerator.no_sync(self.wrapped):
+            # Processes average their gradients once per update, or per batch to combine the tasks'.
+            averaged = index == len(batches) - 1 or self.task_gradients is not None
+            with nullcontext() if averaged else self.accelerator.no_sync(self.wrapped):
                 terms = self.wrapped(
                     batch.to(self.device), seed=seed, progress=progress, measure=measure
                 )
                 self.accelerator.backward(terms.total / len(batches))
+            if self.task_gradients is not None:
+                self.task_gradients.take(batch.task)
             self.nonfinite.note(self.step, batch, terms.total)
             for tag, value in terms.named(batch.task).items():
                 self.meters.add(tag, value)
+        if self.task_gradients is not None:
+            self.task_gradients.put(step_seed(self.config.seed, self.step, len(batches)))
         clip = self.config.optim.clip_norm or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.parameters, clip)
         self.meters.add("train/grad_norm", norm)
@@ -199,52 +231,39 @@ class Trainer:
         evaluations = self._predict(self.data.dev)
         self.clock += time.perf_counter() - started  # exclude evaluation from the speed
         mean = average_score(evaluations)
-        if self.best is None or mean is None or mean > self.best["average"]:
-            self._keep(evaluations, mean)
-        else:
-            self.evaluations_since_best += 1
-        if mean is not None:
-            kinds = self.model.task_types
-            report.log_evaluation(self.tracker, self.step, evaluations, mean, kinds)
-            assert self.best is not None
-            report.log_best(self.tracker, self.step, self.best, self.data)
-            self.progress.print(f"step {self.step}: {report.score_line(evaluations, mean)}")
-
-    def _keep(self, evaluations: dict[str, Evaluation], mean: float | None) -> None:
-        self.evaluations_since_best = 0
-        self.best = {
-            "step": self.step,
-            "average": mean,
-            "scores": {name: e.metrics for name, e in evaluations.items()},
-            "baselines": {name: e.baseline for name, e in evaluations.items()},
-        }
-        if self.is_main:
+        if self.best.offer(self.step, evaluations, mean) and self.is_main:
             save_model_folder(
                 self.run_dir / "best",
                 model=self.model,
                 tokenizer=self.data.tokenizer,
                 config=self.config,
                 step=self.step,
-                scores=self.best["scores"],
+                scores={name: evaluation.metrics for name, evaluation in evaluations.items()},
             )
             self._write_predictions(evaluations)
+        if mean is not None:
+            kinds, best = self.model.task_types, self.best.record
+            assert best is not None
+            report.log_evaluation(self.tracker, self.step, evaluations, mean, kinds)
+            report.log_best(self.tracker, self.step, best, self.data)
+            self.progress.print(f"step {self.step}: {report.score_line(evaluations, mean)}")
 
     def _finish(self) -> dict[str, Any]:
         """Predict the test sets with the best model, and report the results."""
-        if self.best is None:
+        if self.best.record is None:
             self._evaluate()
-        assert self.best is not None
+        assert self.best.record is not None
         if self.data.test and self.config.train.predictions:
-            self.accelerator.wait_for_everyone()
-            best = self.run_dir / "best"
-            self.model.encoder.load_state_dict(load_encoder(str(best)).state_dict())
-            load_heads(best, self.model, strict=True)
+            if self.best.record["step"] != self.step:
+                self.accelerator.wait_for_everyone()
+                load_best(self.run_dir / "best", self.model)
             self._write_predictions(self._predict(self.data.test))
         if self.is_main:
-            text = json.dumps(self.best, indent=2)
+            best = self.best.record
+            text = json.dumps(best, indent=2)
             (self.run_dir / "scores.json").write_text(text + "\n", encoding="utf-8")
-            report.show_results(self.config, self.data, self.run_dir, self.best, self.smart_health)
-        return self.best
+            report.show_results(self.config, self.data, self.run_dir, best, self.smart_health)
+        return self.best.record
 
     def close(self) -> None:
         """Leave the process group. Training is not possible afterwards."""
@@ -283,8 +302,8 @@ class Trainer:
                 "loader": self.loader.state_dict(),
                 "window": self.meters.state_dict(),
                 "health": self.smart_health.state_dict(),
-                "best": self.best,
-                "evaluations_since_best": self.evaluations_since_best,
+                "best": self.best.record,
+                "evaluations_since_best": self.best.evaluations_since,
                 "scaler": scaler.state_dict() if scaler is not None else None,
             },
         )
@@ -301,8 +320,8 @@ class Trainer:
         self.loader.load_state_dict(state["loader"])
         self.meters.load_state_dict(state["window"])
         self.smart_health.load_state_dict(state["health"])
-        self.best = state["best"]
-        self.evaluations_since_best = state["evaluations_since_best"]
+        self.best.record = state["best"]
+        self.best.evaluations_since = state["evaluations_since_best"]
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.tracker.truncate_after(self.step)
@@ -327,7 +346,3 @@ class Trainer:
 
     def _due(self, every: int | None) -> bool:
         return self.timeline.due(self.step, every)
-
-    def _out_of_patience(self) -> bool:
-        patience = self.config.train.patience
-        return patience is not None and self.evaluations_since_best >= patience

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import math
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
 from torch import nn
 
 from data_utils.errors import UserError
-from mt_dnn.config.run import ModelConfig, OptimConfig
+from mt_dnn.config.run import ModelConfig, OptimConfig, RunConfig
 from mt_dnn.model import MTDNN
+from mt_dnn.objective.objective import Objective
 from mt_dnn.training.optim import (
     build_optimizer,
     freeze,
@@ -29,6 +31,12 @@ from tests.support.tasks import make_task
 def model() -> MTDNN:
     tasks = {name: make_task(name=name, n_class=2) for name in "ab"}
     return MTDNN(tiny_encoder(), tasks, ModelConfig())
+
+
+def optimizer_of(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimizer of an objective that has this model and no loss terms with parameters."""
+    objective = SimpleNamespace(model=model, terms=nn.ModuleList())
+    return build_optimizer(cast(Objective, objective), RunConfig(optim=config))
 
 
 def settings_of(model: MTDNN, config: OptimConfig) -> dict[str, tuple[float, float]]:
@@ -95,13 +103,13 @@ def test_a_pattern_that_matches_nothing_is_an_error(model):
 def test_freezing_everything_is_an_error(model):
     freeze(model, ("*",))
     with pytest.raises(UserError, match="all parameters are frozen"):
-        build_optimizer(model, OptimConfig())
+        optimizer_of(model, OptimConfig())
 
 
 @pytest.mark.parametrize("lr", [0.0, -1.0, math.nan])
 def test_a_rate_that_is_not_positive_is_an_error(model, lr):
     with pytest.raises(UserError, match=r"optim\.lr"):
-        build_optimizer(model, OptimConfig(lr=lr))
+        optimizer_of(model, OptimConfig(lr=lr))
 
 
 class Small(nn.Module):
@@ -153,7 +161,7 @@ def test_updates_follow_the_formula_with_decoupled_decay(name):
     config = OptimConfig(
         name=name, lr=0.05, weight_decay=0.3, betas=(0.8, 0.9), eps=1e-6, head_lr=None
     )
-    optimizer = build_optimizer(model, config)
+    optimizer = optimizer_of(model, config)
     start = {n: p.detach().clone() for n, p in model.named_parameters()}
     grads: dict[str, list[torch.Tensor]] = {n: [] for n in start}
     for _ in range(12):
@@ -172,7 +180,7 @@ def test_updates_follow_the_formula_with_decoupled_decay(name):
 @pytest.mark.parametrize("name", ["adamw", "adamax", "radam"])
 def test_a_head_without_gradient_stays_as_it_is(model, name):
     """Neither decay nor the momentum of earlier steps moves it."""
-    optimizer = build_optimizer(model, OptimConfig(name=name, lr=0.1, weight_decay=0.5))
+    optimizer = optimizer_of(model, OptimConfig(name=name, lr=0.1, weight_decay=0.5))
     a, b = (model.heads[task].output.weight for task in "ab")
     for weight in (a, b):
         weight.grad = torch.ones_like(weight)
@@ -188,7 +196,7 @@ def test_a_head_without_gradient_stays_as_it_is(model, name):
 
 
 def test_the_rate_is_set_relative_to_each_groups_peak(model):
-    optimizer = build_optimizer(model, OptimConfig(lr=1e-3, head_lr=1e-1))
+    optimizer = optimizer_of(model, OptimConfig(lr=1e-3, head_lr=1e-1))
     for factor in (0.5, 0.25):
         set_learning_rate(optimizer, factor)
         assert {g["lr"] for g in optimizer.param_groups} == {1e-3 * factor, 1e-1 * factor}
@@ -305,7 +313,7 @@ def test_sgd_follows_the_formula_with_momentum_and_decoupled_decay():
     torch.manual_seed(0)
     model = Small()
     config = OptimConfig(name="sgd", lr=0.1, weight_decay=0.3, options={"momentum": 0.9})
-    optimizer = build_optimizer(model, config)
+    optimizer = optimizer_of(model, config)
     weight, bias = (p.detach().clone().double() for p in model.heads.parameters())
     buffers = [0.0, 0.0]
     for seed in range(4):

@@ -160,7 +160,7 @@ def test_scalars_of_the_objective_are_those_of_its_terms(monkeypatch):
 
 def updated(config: OptimConfig, whole: Objective, steps: int) -> torch.optim.Optimizer:
     """Train for a few updates; the optimizer."""
-    optimizer = build_optimizer(whole.model, config, terms=whole.terms)
+    optimizer = build_optimizer(whole, RunConfig(optim=config))
     train(whole, optimizer, steps)
     return optimizer
 
