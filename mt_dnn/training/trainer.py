@@ -115,7 +115,7 @@ class Trainer:
         history = 2 * config.train.log_every * (config.batch.accumulate + 1)
         self.nonfinite = NonFiniteDetector(self.device, self.run_dir, history=history)
         self.step = 0
-        self.best = BestModel(config.train.patience)
+        self.selection = BestModel(config.train.patience)
         if config.resume:
             self._resume()
         self.progress = Progress(
@@ -152,13 +152,18 @@ class Trainer:
                         self._save()
                     if stopping:
                         raise KeyboardInterrupt(self._how_to_resume())
-                    if self.best.out_of_patience:
+                    if self.selection.out_of_patience:
                         break
             return self._finish()
 
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """Step, average, scores and baselines of the best model; None before the first evaluation."""
+        return self.selection.record
+
     def updates(self) -> Iterator[list[Batch]]:
         """Yield the batches of each update, until the last update or early stopping."""
-        while self.step < self.total_steps and not self.best.out_of_patience:
+        while self.step < self.total_steps and not self.selection.out_of_patience:
             epoch = self.loader.epoch_batches()
             while batches := list(islice(epoch, self.config.batch.accumulate)):
                 yield batches
@@ -231,7 +236,7 @@ class Trainer:
         evaluations = self._predict(self.data.dev)
         self.clock += time.perf_counter() - started  # exclude evaluation from the speed
         mean = average_score(evaluations)
-        if self.best.offer(self.step, evaluations, mean) and self.is_main:
+        if self.selection.offer(self.step, evaluations, mean) and self.is_main:
             save_model_folder(
                 self.run_dir / "best",
                 model=self.model,
@@ -242,7 +247,7 @@ class Trainer:
             )
             self._write_predictions(evaluations)
         if mean is not None:
-            kinds, best = self.model.task_types, self.best.record
+            kinds, best = self.model.task_types, self.best
             assert best is not None
             report.log_evaluation(self.tracker, self.step, evaluations, mean, kinds)
             report.log_best(self.tracker, self.step, best, self.data)
@@ -250,20 +255,20 @@ class Trainer:
 
     def _finish(self) -> dict[str, Any]:
         """Predict the test sets with the best model, and report the results."""
-        if self.best.record is None:
+        if self.best is None:
             self._evaluate()
-        assert self.best.record is not None
+        assert self.best is not None
         if self.data.test and self.config.train.predictions:
-            if self.best.record["step"] != self.step:
+            if self.best["step"] != self.step:
                 self.accelerator.wait_for_everyone()
                 load_best(self.run_dir / "best", self.model)
             self._write_predictions(self._predict(self.data.test))
         if self.is_main:
-            best = self.best.record
+            best = self.best
             text = json.dumps(best, indent=2)
             (self.run_dir / "scores.json").write_text(text + "\n", encoding="utf-8")
             report.show_results(self.config, self.data, self.run_dir, best, self.smart_health)
-        return self.best.record
+        return self.best
 
     def close(self) -> None:
         """Leave the process group. Training is not possible afterwards."""
@@ -302,8 +307,8 @@ class Trainer:
                 "loader": self.loader.state_dict(),
                 "window": self.meters.state_dict(),
                 "health": self.smart_health.state_dict(),
-                "best": self.best.record,
-                "evaluations_since_best": self.best.evaluations_since,
+                "best": self.best,
+                "evaluations_since_best": self.selection.evaluations_since,
                 "scaler": scaler.state_dict() if scaler is not None else None,
             },
         )
@@ -320,8 +325,8 @@ class Trainer:
         self.loader.load_state_dict(state["loader"])
         self.meters.load_state_dict(state["window"])
         self.smart_health.load_state_dict(state["health"])
-        self.best.record = state["best"]
-        self.best.evaluations_since = state["evaluations_since_best"]
+        self.selection.record = state["best"]
+        self.selection.evaluations_since = state["evaluations_since_best"]
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.tracker.truncate_after(self.step)

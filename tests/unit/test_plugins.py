@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import pytest
+import torch
 
 from data_utils.errors import UserError
 from data_utils.plugins import import_plugins
@@ -14,18 +16,26 @@ from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.options import declared_options, parse_options
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import MixingConfig, OptimConfig, RunConfig
-from mt_dnn.registries import OPTIMIZERS
+from mt_dnn.registries import OPTIMIZERS, TASK_TYPES
+from tests.support.batches import make_batch
+from tests.support.documents import ROOT, blocks
+from tests.support.tasks import make_kind
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def registries_kept(monkeypatch):
+    """Whatever is registered is forgotten after the test."""
+    for registry in (MIXINGS, OPTIMIZERS, TASK_TYPES):
+        for part in ("_places", "_objects", "_entries", "_aliases"):
+            monkeypatch.setattr(registry, part, dict(getattr(registry, part)))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, registries_kept):
     """An empty current folder; the modules imported from it are forgotten after the test."""
     before = set(sys.modules)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for registry in (MIXINGS, OPTIMIZERS):
-        for part in ("_places", "_objects", "_entries", "_aliases"):
-            monkeypatch.setattr(registry, part, dict(getattr(registry, part)))
     yield tmp_path
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
@@ -172,3 +182,17 @@ def test_dotted_options_and_appended_terms_are_read(folder):
     assert parse_config(args).optim == OptimConfig(name="sgd", options={"momentum": 0.9})
     with pytest.raises(SystemExit):  # no such term, but it was read as one
         parse_config(["--terms+", '{"name": "l2_sp", "weight": 0.5}'])
+
+
+def test_the_focal_loss_of_the_documentation(registries_kept):
+    (block,) = [text for text in blocks(ROOT / "docs" / "plugins.md", "python") if "Focal" in text]
+    exec(compile(block, "plugins.md", "exec"), {"__name__": "focal"})
+    batch = make_batch([4, 4, 4], labels=torch.tensor([0, 2, 1]))
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0], [0.5, 0.0, -1.0]])
+    losses = {}
+    for gamma in (0.0, 2.0):
+        kind = make_kind("FocalClassification", n_class=3, options={"gamma": gamma})
+        losses[gamma] = kind.loss(logits, batch).item()
+    p = [math.exp(x) for x in (-0.239545, -0.169846, -1.104131)]
+    assert losses[0.0] == pytest.approx(-sum(map(math.log, p)) / 3, rel=1e-4)
+    assert losses[2.0] == pytest.approx(-sum((1 - q) ** 2 * math.log(q) for q in p) / 3, rel=1e-4)
