@@ -15,9 +15,9 @@ from data_utils.errors import UserError
 
 FORMAT = 3
 """The version that this code writes. It reads this one and all before it."""
-NUMERICS = 1
+NUMERICS = 2
 """The version of what a run computes. It is raised whenever a default or the arithmetic changes, so that a
-table does not take an old run's result for a new one's."""
+table does not take an old run's result for a new one's. Version 1 was not recorded."""
 MARKER = "run.json"
 """The file that marks a run directory. Its ``format`` is the version."""
 

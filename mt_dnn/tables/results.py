@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
-from mt_dnn.config.run_format import check_run
+from mt_dnn.config.run_format import NUMERICS, check_run
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.settings import config_hash
 
@@ -76,4 +76,5 @@ def read_run(run: PlannedRun, run_dir: Path) -> Result | None:
         "scores": best["scores"],
         "baselines": best["baselines"],
         "step": best["step"],
+        "numerics": NUMERICS,  # otherwise the hashes would differ
     } | {key: environment.get(key) for key in PROVENANCE}

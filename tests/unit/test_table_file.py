@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from data_utils.errors import UserError
 from mt_dnn.config.dotted import nest
+from mt_dnn.config.run_format import FORMAT, MARKER, NUMERICS
 from mt_dnn.tables import command
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
@@ -58,7 +60,11 @@ def test_the_config_that_a_run_leaves_has_the_hash_of_the_plan(make, tmp_path):
     other = ["--resume", "true", "--trackers", "[]", "--tracker_options.wandb.project", "glue"]
     config = parse_config(["--config", str(tmp_path / "given.yml"), *other])
     (tmp_path / "config.yml").write_text(config_yaml(resolve_config(config)))
+    marker = {"format": FORMAT, "numerics": NUMERICS}
+    (tmp_path / MARKER).write_text(json.dumps(marker))
     assert config_hash(tmp_path / "config.yml") == run.hash
+    (tmp_path / MARKER).write_text(json.dumps(marker | {"numerics": NUMERICS - 1}))
+    assert config_hash(tmp_path / "config.yml") != run.hash, "an older version computed another run"
 
 
 def test_settings_may_be_dotted_or_nested():

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mt_dnn.config.run_format import NUMERICS
 from mt_dnn.tables import command
 from mt_dnn.tables.command import _check_columns
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
+from mt_dnn.tables.results import read_results
 from tests.support.documents import DOCUMENTS, command_lines
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -115,6 +117,8 @@ MEASURED = sorted(EXPERIMENTS.glob("*/results/*.md"))
 def test_a_measured_table_regenerates_from_its_results(measured, tmp_path, capsys):
     """By the command that its footer names, without training: the same figures to the last digit."""
     text = measured.read_text()
+    if all(result.get("numerics") != NUMERICS for result in read_results(measured.parent).values()):
+        pytest.skip("measured by an older version, whose commit the footer names")
     words = re.findall(r"Made by: `mt-dnn table ([^`]*)`", text)[0].split()
     folder = words[words.index("--out") + 1]
     assert Path(folder) == measured.parent.relative_to(EXPERIMENTS.parent)

@@ -11,6 +11,7 @@ from scipy import stats
 
 from data_utils.errors import UserError
 from mt_dnn.config.dotted import nest
+from mt_dnn.config.run_format import FORMAT, MARKER, NUMERICS
 from mt_dnn.tables.aggregate import compare, summarize
 from mt_dnn.tables.definition import Repeat
 from mt_dnn.tables.file import load_table
@@ -36,6 +37,7 @@ def test_a_folder_of_another_run_is_no_result(make, tmp_path):
     run, other = plan(load_table(make()))[:2]
     values = run.config | {"seed": run.seed, "data.use": list(run.use)}
     (tmp_path / "config.yml").write_text(yaml.safe_dump(nest(values)))
+    (tmp_path / MARKER).write_text(json.dumps({"format": FORMAT, "numerics": NUMERICS}))
     (tmp_path / "environment.json").write_text('{"commit": "abc"}')
     assert read_run(run, tmp_path) is None, "not finished"
     best = {"scores": {"rte": {"ACC": 1.0}}, "baselines": {}, "step": 4, "average": 1.0}

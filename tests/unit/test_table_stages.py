@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import yaml
 
 from data_utils.errors import UserError
+from mt_dnn.config.run_format import FORMAT, MARKER, NUMERICS
 from mt_dnn.tables.aggregate import summarize
 from mt_dnn.tables.definition import Repeat
 from mt_dnn.tables.file import load_table
@@ -79,6 +81,7 @@ def test_the_config_of_a_run_that_started_has_the_hash_of_the_plan(ladder, tmp_p
         runs = TableRuns(tmp_path / folder, Machine())
         (runs.out / "configs").mkdir(parents=True)
         written = runs._write_config(run)
+        (written.parent / MARKER).write_text(json.dumps({"format": FORMAT, "numerics": NUMERICS}))
         assert run.start is not None
         start = yaml.safe_load(written.read_text())["model"]["init_from"]
         assert start == str(runs.out / "runs" / run.start.name)
