@@ -83,7 +83,13 @@ def mix(supply: Supply) -> dict[str, int]:
         UserError: as :func:`check_settings`.
     """
     check_settings(supply.settings)
-    return MIXINGS.get(supply.settings.name)(supply, **supply.settings.options)
+    counts = MIXINGS.get(supply.settings.name)(supply, **supply.settings.options)
+    if set(counts) != set(supply.batches) or min(counts.values()) < 0 or not any(counts.values()):
+        raise UserError(
+            f"mixing.name: {supply.settings.name} returned {counts}; it must return a number of batches "
+            f"for each of {', '.join(supply.batches)}, at least one of them above 0"
+        )
+    return counts
 
 
 def proportional(supply: Supply) -> dict[str, int]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from data_utils.errors import UserError
 
+LIBRARY = (str(Path(__file__).parent), str(Path(__file__).parents[1] / "mt_dnn"))
+"""Folders of this project: a mistake that is noticed here was made in the plugin."""
 PLUGINS_HELP = (
     "Import the plugins that the run was trained with. They are Python code: give this flag only for a "
     "run that you trust."
@@ -42,7 +44,7 @@ def import_plugins(names: Iterable[str], where: str = "plugins") -> None:
                     raise _failure(name, error, where) from error
                 raise UserError(
                     f"{where}: there is no module {name!r} in {Path.cwd()} or among the installed "
-                    f"packages"
+                    f"packages. Change to the folder that has it, or add that folder to PYTHONPATH"
                 ) from None
             except UserError:
                 raise
@@ -72,7 +74,13 @@ def _failure(name: str, error: Exception, where: str) -> UserError:
     if isinstance(error, SyntaxError):
         place = f"{error.filename}:{error.lineno}"
     else:
-        last = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [
+            f
+            for f in frames
+            if not f.filename.startswith(LIBRARY) and "importlib" not in f.filename
+        ]
+        last = (ours or frames)[-1]
         place = f"{last.filename}:{last.lineno}"
     return UserError(
         f"{where}: importing {name} failed at {place}: {type(error).__name__}: {error}"

@@ -104,9 +104,10 @@ class Registry(Generic[T]):
         name = self._aliases.get(name, name)
         if name not in self._places:
             place = f"{where}: " if where else ""
-            raise UserError(
-                f"{place}unknown {self.kind} {name!r}.{choices_hint(name, self._places)}"
-            )
+            hint = choices_hint(name, self._places)
+            if "Did you mean" not in hint:
+                hint += f" If a plugin registers {name!r}, name its module in plugins (--plugins)."
+            raise UserError(f"{place}unknown {self.kind} {name!r}.{hint}")
         return name
 
     def get(self, name: str, where: str = "") -> T:

@@ -87,9 +87,21 @@ def outputs_of(divergence: Divergence) -> tuple[Output, ...]:
 
 
 def check_divergence(name: str, function: Divergence) -> Divergence:
-    """Return a registered divergence; raise TypeError if it cannot be called."""
+    """Return a registered divergence.
+
+    Raises:
+        TypeError: it cannot be called with two tensors (2, 3), or does not return one value for each
+            of the two distributions.
+    """
     if not callable(function):
         raise TypeError(f"divergence {name!r}: {function!r} is not a function")
+    values = function(torch.zeros(2, 3), torch.zeros(2, 3))
+    if not isinstance(values, Tensor) or values.shape != (2,):
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise TypeError(
+            f"divergence {name!r}: for logits (2, 3) it returned {shape}, and not one value for each of "
+            f"the two distributions"
+        )
     return function
 
 

@@ -65,7 +65,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn list") -> Non
     options = parser.parse_args(args)
     if options.kind not in (None, *KINDS):
         raise UserError(f"unknown kind {options.kind!r}.{choices_hint(options.kind, KINDS)}")
-    import_plugins(options.plugins, "--plugins")
+    import_plugins([name for text in options.plugins for name in text.split(",")], "--plugins")
     for kind in [options.kind] if options.kind else KINDS:
         _, setting, its_options = KINDS[kind]
         print(f"{kind}: {setting}{f'; options: {its_options}' if its_options else ''}")

@@ -69,7 +69,9 @@ DIVERGENCES: Registry[Divergence] = Registry(
     adapt="mt_dnn.divergences:check_divergence",
 )
 
-LOSS_TERMS: Registry[Callable[..., LossTerm]] = Registry("loss term")
+LOSS_TERMS: Registry[Callable[..., LossTerm]] = Registry(
+    "loss term", adapt="mt_dnn.objective.terms:check_term"
+)
 """Terms for the setting ``terms``. The supervised, smoothness and proximal terms have settings of their own."""
 
 OPTIMIZERS: Registry[BuildOptimizer] = Registry(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import is_dataclass
 
 from data_utils.errors import UserError
 from mt_dnn.config.choices import check_choices
@@ -59,6 +60,11 @@ def resolve_config(config: RunConfig) -> RunConfig:
         config = resolve_config(RunConfig(smart="smart"))
         config.smoothness.epsilon  # 1e-05
     """
+    for name, value in vars(RunConfig()).items():
+        if is_dataclass(value) and not isinstance(given := getattr(config, name), type(value)):
+            raise UserError(
+                f"{name}: expected a {type(value).__name__}, got {given!r} (mt_dnn.config.run)"
+            )
     config = check_choices(config)
     for section, key, low, high in RANGES:
         value = getattr(getattr(config, section), key)
@@ -74,6 +80,11 @@ def resolve_config(config: RunConfig) -> RunConfig:
     for task, limit in config.data.train_limits.items():
         if limit < 1:
             raise UserError(f"data.train_limits: {task}: {limit}; it must be at least 1")
+    if config.optim.combine != "sum" and config.batch.accumulate < 2:
+        raise UserError(
+            f"optim.combine: {config.optim.combine} combines the gradients of the batches of one update, "
+            f"which has a single batch; set batch.accumulate above 1"
+        )
     if not 0 < config.distill.temperature < math.inf:
         raise UserError(
             f"distill.temperature: {config.distill.temperature}; it must be greater than 0"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from data_utils.plugins import import_plugins
-from data_utils.registries import MIXINGS
+from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.registry import Registry
 from mt_dnn.config.options import parse_options
 from mt_dnn.config.run import RunConfig
@@ -18,9 +18,14 @@ from mt_dnn.registries import (
     LOSS_TERMS,
     OPTIMIZERS,
     SCHEDULES,
+    TASK_TYPES,
     TRACKERS,
 )
 
+REGISTRIES: tuple[Registry[Any], ...] = (
+    *(FORMATS, METRICS, MIXINGS, TASK_TYPES, DIVERGENCES),
+    *(LOSS_TERMS, OPTIMIZERS, SCHEDULES, COMBINATIONS, TRACKERS),
+)
 CHOICES: dict[str, tuple[Registry[Any], str | None]] = {
     "mixing.name": (MIXINGS, "mixing.options"),
     "optim.name": (OPTIMIZERS, "optim.options"),
@@ -44,6 +49,7 @@ def check_choices(config: RunConfig, where: Callable[[str], str] = str) -> RunCo
         UserError: a plugin cannot be imported, a name is not registered, or an option is wrong.
     """
     import_plugins(config.plugins, where("plugins"))
+    config = replace(config, plugins=(*config.plugins, *_other_plugins(config.plugins)))
     check_preset(config.smart, where("smart"))
     for setting, (registry, options) in CHOICES.items():
         section, field = setting.split(".")
@@ -68,6 +74,21 @@ def check_choices(config: RunConfig, where: Callable[[str], str] = str) -> RunCo
         name = TRACKERS.canonical(given, place)
         tracker_options[name] = _options(TRACKERS, name, values, place)
     return replace(config, terms=terms, trackers=trackers, tracker_options=tracker_options)
+
+
+def _other_plugins(named: Sequence[str]) -> list[str]:
+    """Return modules outside of ``named`` that have registered a kind, as a script's own imports do.
+
+    A run that records them can be resumed and loaded in another process.
+    """
+    places = {
+        registry.place(name).partition(":")[0]
+        for registry in REGISTRIES
+        for name in registry.names()
+        if not registry.is_builtin(name)
+    }
+    inside = tuple(f"{name}." for name in named)
+    return sorted(m for m in places if m not in (*named, "__main__") and not m.startswith(inside))
 
 
 def _options(

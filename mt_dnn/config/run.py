@@ -179,6 +179,8 @@ class TermConfig:
     """Weights for single tasks, {task: weight}. They replace weight."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the term."""
+    tag: str | None = None
+    """Tag of its values in the logs. null: the term's own. It distinguishes two terms of one name."""
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,10 @@ def build_terms(model: MTDNN, config: RunConfig) -> list[LossTerm]:
         terms.append(ProximalTerm(model, config.proximal))
     for entry in config.terms:
         if entry.weight or any(entry.weights.values()):
-            build = LOSS_TERMS.get(entry.name, "terms")
-            terms.append(build(model, **entry.options).weighted(entry.weight, entry.weights))
+            term = LOSS_TERMS.get(entry.name, "terms")(model, **entry.options)
+            if entry.tag is not None:
+                term.tag = entry.tag
+            terms.append(term.weighted(entry.weight, entry.weights))
     return terms
 
 
@@ -145,6 +147,11 @@ class Objective(nn.Module):
                 value = term.compute(own)
                 if value is None:
                     continue
+                if not isinstance(value, Tensor) or value.ndim:
+                    raise TypeError(
+                        f"compute of the loss term {term.tag!r} ({type(term).__module__}) returned "
+                        f"{_shown(value)}; return a scalar tensor, or None"
+                    )
                 values[term.tag] = value
                 total = weight * value if total is None else total + weight * value
         if total is None:
@@ -202,6 +209,12 @@ class Objective(nn.Module):
         return [term for term in self.terms if isinstance(term, LossTerm)]
 
 
+def _shown(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
+
+
 def _check(model: MTDNN, terms: list[LossTerm]) -> None:
     """Raise if the terms do not form an objective; see :class:`Objective`."""
     if not terms:
@@ -210,7 +223,9 @@ def _check(model: MTDNN, terms: list[LossTerm]) -> None:
         if not re.fullmatch(r"[\w-]+", tag):
             raise UserError(f"loss term {tag!r}: use letters, digits, _ and - in its tag")
         if number > 1:
-            raise UserError(f"{number} loss terms have the tag {tag!r}; give each its own tag")
+            raise UserError(
+                f"{number} loss terms have the tag {tag!r}; give each its own, by the key tag of its entry"
+            )
     shared = {id(parameter) for parameter in model.parameters()}
     for term in terms:
         if any(id(parameter) in shared for parameter in term.parameters()):

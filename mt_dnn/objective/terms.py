@@ -6,7 +6,7 @@ import dataclasses
 import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal, Self
@@ -175,13 +175,14 @@ class Step:
         place = zlib.crc32(self.tag.encode()) if place is None else place
         return torch.Generator(self.embeds.device).manual_seed(step_seed(self.seed, place))
 
-    def note(self, figure: str, value: Tensor) -> None:
+    def note(self, figure: str, value: Tensor | float) -> None:
         """Record a scalar to log as ``<group>/<task>/<figure>``, without its graph.
 
         The mean over the batches of a log interval is logged. Leave the value on the device: reading it
         would wait for the device in every update.
         """
-        self.figures[f"{self.group}/{self.batch.task}/{figure}"] = value.detach()
+        value = torch.as_tensor(value, device=self.embeds.device).detach()
+        self.figures[f"{self.group}/{self.batch.task}/{figure}"] = value
 
 
 class LossTerm(nn.Module, ABC):
@@ -220,7 +221,13 @@ class LossTerm(nn.Module, ABC):
     group: str = ""
     """First part of the tags of its figures; if empty, ``tag``."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: MTDNN | None = None) -> None:
+        """Create the term.
+
+        Args:
+            model: not used here. A term that a configuration names is created with the model, so that
+                a subclass can read its weights, and with its options as keyword arguments.
+        """
         super().__init__()
         self.base_weight = 1.0
         self.task_weights: dict[str, float] = {}
@@ -289,3 +296,23 @@ def check_divergences(model: MTDNN, term: str, advice: str) -> None:
                 f"{kind.task.where}: task_type {kind.task.task_type} defines no divergence, which "
                 f"{term} needs. {advice}"
             )
+
+
+def check_term(name: str, build: Callable[..., LossTerm]) -> Callable[..., LossTerm]:
+    """Return a registered loss term, a class or a function that builds one.
+
+    Raises:
+        TypeError: a class does not derive from LossTerm, or lacks ``tag`` or ``compute``.
+    """
+    if not isinstance(build, type):
+        return build
+    if not issubclass(build, LossTerm):
+        raise TypeError(f"loss term {name!r}: {build.__name__} does not derive from LossTerm")
+    missing = sorted(build.__abstractmethods__)
+    if not isinstance(getattr(build, "tag", None), str):
+        missing.append("tag")
+    if missing:
+        raise TypeError(
+            f"loss term {name!r}: {build.__name__} does not define {', '.join(missing)}"
+        )
+    return build

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
+from data_utils.formats import DataFormat
 from data_utils.labels import LabelSpec
 from data_utils.registries import FORMATS
 from data_utils.registry import choices_hint
@@ -51,6 +52,8 @@ class TaskType(ABC):
     """The label that this type requires. The type fits all data formats that support it."""
     options: ClassVar[dict[str, Any]] = {}
     """Options that a task may set under ``options``, with their defaults."""
+    has_candidates: ClassVar[bool] = False
+    """Whether an example has several sequences, one for each candidate, as in the data format."""
     takes_san: ClassVar[bool] = False
     """Whether a task may set ``enable_san``."""
     losses: ClassVar[tuple[str, ...]] = ()
@@ -92,7 +95,7 @@ class TaskType(ABC):
         Raises:
             UserError: data format, n_class, labels, loss, divergence or an option do not fit this type.
         """
-        _check_label(task, cls.label)
+        _check_format(task, cls)
         if task.enable_san and not cls.takes_san:
             able = [name for name in TASK_TYPES.names() if TASK_TYPES.get(name).takes_san]
             raise UserError(
@@ -226,16 +229,28 @@ def check_type(name: str, entry: type[TaskType]) -> type[TaskType]:
     return entry
 
 
-def _check_label(task: TaskDef, needed: LabelSpec) -> None:
-    """Raise UserError if the task's data format does not support the label of its type."""
-    held = FORMATS.get(task.data_format).labels
-    if needed in held:
+def _fits(data_format: DataFormat, cls: type[TaskType]) -> bool:
+    """Whether the rows of a format have the label and the candidates, or none, that a type needs."""
+    return cls.label in data_format.labels and cls.has_candidates == data_format.has_candidates
+
+
+def _check_format(task: TaskDef, cls: type[TaskType]) -> None:
+    """Raise UserError if the task's data format does not fit its type."""
+    own = FORMATS.get(task.data_format)
+    if _fits(own, cls):
         return
-    formats = [name for name in FORMATS.names() if needed in FORMATS.get(name).labels]
-    types = [name for name in TASK_TYPES.names() if TASK_TYPES.get(name).label in held]
+    formats = [name for name in FORMATS.names() if _fits(FORMATS.get(name), cls)]
+    types = [name for name in TASK_TYPES.names() if _fits(own, TASK_TYPES.get(name))]
+    if cls.label in own.labels:
+        held, needed = (
+            "candidates" if some else "no candidates"
+            for some in (own.has_candidates, cls.has_candidates)
+        )
+    else:
+        held, needed = " or ".join(map(str, own.labels)), str(cls.label)
     raise UserError(
         f"{task.where}: data_format: {task.data_format!r} does not fit task_type {task.task_type}: "
-        f"its rows hold {' or '.join(map(str, held))}, and {task.task_type} needs {needed}."
+        f"its rows hold {held}, and {task.task_type} needs {needed}."
         f"{choices_hint(task.data_format, formats)} "
         f"Task types for {task.data_format}: {', '.join(types) or 'none'}."
     )

@@ -28,6 +28,7 @@ class CandidateTaskType(TaskType):
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.RELEVANCE, LabelUnit.CANDIDATE)
+    has_candidates: ClassVar[bool] = True
     takes_san: ClassVar[bool] = True
     auto_model: ClassVar[str | None] = "AutoModelForMultipleChoice"
     kd_loss: ClassVar[str | None] = "kl"

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from data_utils.errors import UserError
 from mt_dnn.config.run import OptimConfig
 from mt_dnn.registries import COMBINATIONS
 
@@ -82,6 +83,11 @@ class TaskGradients:
         """Write the combined gradient to ``.grad`` of the shared parameters."""
         tasks, rows = zip(*self._rows.items(), strict=True)
         combined = self.combine(Gradients(torch.stack(rows), tasks, seed))  # (P,)
+        if combined.shape != rows[0].shape:
+            raise UserError(
+                f"optim.combine: the combination returned a tensor of shape {tuple(combined.shape)}; "
+                f"return one gradient of shape {tuple(rows[0].shape)}"
+            )
         sizes = [parameter.numel() for parameter in self.shared]
         for parameter, part in zip(self.shared, combined.split(sizes), strict=True):
             parameter.grad = part.view_as(parameter)

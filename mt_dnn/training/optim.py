@@ -96,7 +96,34 @@ def build_optimizer(objective: Objective, config: RunConfig) -> Optimizer:
         raise UserError(f"optim.lr: {optim.lr} is not positive; use a value above 0, such as 5e-5")
     build = OPTIMIZERS.get(optim.name, "optim.name")
     groups = parameter_groups(objective.model, optim, terms=objective.terms)
-    return build(groups, optim, **optim.options)
+    trained = dict(
+        chain.from_iterable(group["params"] for group in groups)
+    )  # before torch changes it
+    optimizer = build(groups, optim, **optim.options)
+    _check_optimizer(optimizer, trained, f"optim.name: {optim.name}")
+    return optimizer
+
+
+def _check_optimizer(optimizer: Optimizer, trained: dict[str, nn.Parameter], where: str) -> None:
+    """Check that an optimizer was built from the groups of all trained parameters.
+
+    Raises:
+        UserError: it lacks parameters, or groups without ``peak_lr``, whose rate no setting would change.
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise UserError(f"{where} built {optimizer!r}; it must return a torch Optimizer")
+    its = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    left = [name for name, parameter in trained.items() if id(parameter) not in its]
+    if left:
+        raise UserError(
+            f"{where} leaves out {len(left)} of the trainable parameters, such as {left[0]}; build it "
+            f"from all groups"
+        )
+    if not all("peak_lr" in group for group in optimizer.param_groups):
+        raise UserError(
+            f"{where}: a parameter group has no peak_lr, so optim.lr and the schedule would not reach "
+            f"it; build the optimizer from the groups that it receives"
+        )
 
 
 def set_learning_rate(optimizer: Optimizer, factor: float) -> None:

@@ -52,7 +52,8 @@ def show_setup(
         "batches": f"{batch.size} x {batch.accumulate}; {total} updates, at most "
         f"{config.train.epochs} epoch(s)",
         "optimizer": f"{optim.name}, lr {optim.lr:g}{heads}, weight decay {optim.weight_decay:g}, "
-        f"{optim.schedule} with {optim.warmup:.0%} warmup, clip {optim.clip_norm:g}",
+        f"{optim.schedule} with {optim.warmup:.0%} warmup, clip {optim.clip_norm:g}"
+        + ("" if optim.combine == "sum" else f", gradients combined by {optim.combine}"),
         "SMART": f"{config.smart}, lambda_s {config.smoothness.weight:g}, "
         f"mu {config.proximal.weight:g}",
     }
@@ -63,6 +64,12 @@ def show_setup(
             f"{', '.join(taught)} from {distill.soft_labels}, weight {distill.weight:g}{falling}, "
             f"temperature {distill.temperature:g}"
         )
+    if config.terms:
+        facts["further terms"] = ", ".join(
+            f"{term.tag or term.name} (weight {term.weight:g})" for term in config.terms
+        )
+    if config.plugins:
+        facts["plugins"] = ", ".join(config.plugins)
     facts["seed"] = str(config.seed)
     console.summary(facts, title=f"Run {config.name}")
     if notice := slow_teacher(config, total):
@@ -188,6 +195,8 @@ def show_results(
         print(health.line())
     first = next(iter(data.tasks))
     predict = f"{console.command('predict')} --run {run_dir} --task {first} --input -"
+    if config.plugins:
+        predict += " --plugins"
     commands = {"predict your own rows (TSV on standard input)": predict}
     if (run_dir / "tensorboard").exists():
         curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from itertools import accumulate
 
+from data_utils.errors import UserError
 from data_utils.sampler import MultiTaskSampler
 from mt_dnn.config.run import OptimConfig, RunConfig
 from mt_dnn.registries import SCHEDULES
@@ -62,7 +63,12 @@ def learning_rate_factor(step: int, total: int, config: OptimConfig) -> float:
         return (step + 1) / warmup
     schedule = SCHEDULES.get(config.schedule, "optim.schedule")
     progress = (step - warmup) / max(total - warmup, 1)
-    return schedule(min(progress, 1.0), **config.schedule_options)
+    factor = schedule(min(progress, 1.0), **config.schedule_options)
+    if not isinstance(factor, (int, float)):
+        raise UserError(
+            f"optim.schedule: {config.schedule} returned {factor!r}; it must be a number"
+        )
+    return factor
 
 
 def linear(progress: float) -> float:

@@ -51,6 +51,7 @@ ORDER = [
     ["mt_dnn.training"],
     ["mt_dnn.publish", "mt_dnn.from_mt_dnn", "mt_dnn.tables"],
     ["mt_dnn.cli", "mt_dnn.listing"],
+    ["mt_dnn.__main__"],
 ]
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names}
 KNOW_NO_MODEL = [

@@ -260,7 +260,7 @@ class Keeps(Size):
     ("terms", "message"),
     [
         ([], "needs at least one loss term"),
-        ([Size(), Size()], "2 loss terms have the tag 'size'; give each its own tag"),
+        ([Size(), Size()], "2 loss terms have the tag 'size'; give each its own, by the key tag"),
         ([Size("a.b")], "loss term 'a.b': use letters, digits"),
         ([Size().weighted(1, {"d": 2})], r"loss term size: weight of an unknown task 'd'\..*c"),
     ],

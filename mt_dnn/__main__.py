@@ -1,0 +1,5 @@
+"""``python -m mt_dnn`` is the command ``mt-dnn``."""
+
+from mt_dnn.cli import main
+
+main()
