@@ -44,7 +44,7 @@ class Supply:
     epoch: int
     """Number of the epoch, from 0."""
     epochs: int
-    """Number of epochs of the run."""
+    """Number of epochs that the run begins; ``train.max_steps`` may end it in the last one."""
     settings: MixingSettings
     rng: np.random.Generator
     """Generator of this epoch. Only ``ratio`` uses it."""
@@ -130,7 +130,8 @@ def sqrt(supply: Supply) -> dict[str, int]:
 def annealed(supply: Supply) -> dict[str, int]:
     """Sample with p ~ N^alpha, where alpha falls over the epochs (PALs, arXiv 1902.02671).
 
-    alpha = 1 - 0.8 (e-1)/(E-1) in epoch e = 1..E, and 1 if E = 1. The mixture changes from
+    alpha = 1 - 0.8 (e-1)/(E-1) in epoch e = 1..E, and 1 if E = 1. E counts the epochs that the run
+    begins: ``train.max_steps`` may leave fewer than ``train.epochs``. The mixture changes from
     proportional to nearly uniform, so that the model does not forget small tasks at the end.
     """
     progress = min(supply.epoch / max(supply.epochs - 1, 1), 1)

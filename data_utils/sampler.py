@@ -36,7 +36,11 @@ class MultiTaskSampler:
             the main task for ``ratio`` mixing and ``main_last``.
         batch_size: number of examples in a batch, over all processes together.
         mixing: strategy and settings that determine the number of batches of each task.
-        epochs: number of epochs of the run; ``annealed`` mixing depends on it.
+        epochs: greatest number of epochs of the run.
+        max_updates: greatest number of optimizer updates; None: no limit. The attribute ``epochs`` is
+            the number of epochs that the run begins under both limits. ``annealed`` mixing depends on
+            it.
+        accumulate: number of batches in an update; the last of an epoch may have fewer.
         seed: seed of all random draws, not negative.
         group_by_length: sort random pools of examples by length before cutting them into batches.
         pool: number of batches in a pool. A task has at least MIN_POOLS pools if it has that many
@@ -58,6 +62,8 @@ class MultiTaskSampler:
         mixing: MixingSettings,
         epochs: int,
         seed: int,
+        max_updates: int | None = None,
+        accumulate: int = 1,
         group_by_length: bool = True,
         pool: int = 50,
         world_size: int = 1,
@@ -84,6 +90,20 @@ class MultiTaskSampler:
         self.pool = pool
         self.world_size = world_size
         self.rank = rank
+        if max_updates is not None:
+            self.epochs = self._epochs_within(max_updates, accumulate)
+
+    def _epochs_within(self, updates: int, accumulate: int) -> int:
+        """Count the epochs that a run of so many updates begins, at most ``self.epochs``.
+
+        The number of batches in an epoch does not depend on the number of epochs in any built-in
+        strategy.
+        """
+        for epoch in range(self.epochs):
+            updates -= -(-self.num_batches(epoch) // accumulate)
+            if updates <= 0:
+                return epoch + 1
+        return self.epochs
 
     def counts(self, epoch: int) -> dict[str, int]:
         """Return the number of batches of each task in an epoch, without forming them."""

@@ -49,7 +49,8 @@ def resolve_config(config: RunConfig) -> RunConfig:
 
     Returns:
         A copy in which ``smoothness`` and ``proximal`` are complete. Only
-        ``smoothness.divergence`` may still be None, which selects the divergence of the task.
+        ``smoothness.divergence`` may still be None, which selects the divergence of the task, and
+        ``smoothness.balance`` and ``proximal.horizon``, where None switches them off.
 
     Raises:
         UserError: a setting is outside its range or names an unknown kind, the preset is unknown, a

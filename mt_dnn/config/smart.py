@@ -41,6 +41,10 @@ class SmoothnessConfig:
     """l_s, the divergence between the clean and the perturbed prediction; `mt-dnn list divergence` prints all. If it is null in the preset too, each task uses the divergence of its type."""
     detach_clean: bool | None = None
     """Treat the clean prediction as a constant, so that the gradient flows only through the perturbed prediction."""
+    balance: float | None = None
+    """Target of rho, the norm of the gradient of lambda_s R_s on the encoder over that of the supervised loss. After warmup the weight of each task follows it, within a factor of 100 of weight. null: the weight stays as it is."""
+    balance_every: int | None = None
+    """Updates between two measurements of rho (and of that of D_Breg), which begin after warmup. A measurement on one batch costs one backward pass for the supervised loss and one for each term of SMART."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,12 @@ class ProximalConfig:
     """Fraction of all updates after which beta_late replaces beta."""
     steps: int | None = None
     """S, the number of optimizer updates per update of theta_tilde."""
+    horizon: float | None = None
+    """Averaging length of mbpp as a fraction of the run's updates, such as 0.01. It replaces beta, beta_late and beta_switch by min(1 - S / (horizon * updates), n / (n + 1)) at the n-th update of theta_tilde. null: beta as given."""
+    dropout: Literal["shared", "off", "independent"] | None = None
+    """Dropout of the two predictions that D_Breg compares: shared uses the student's masks for the teacher too, so that theta_tilde = theta gives exactly 0; off uses none in either, which costs one more clean pass; independent uses none for the teacher only, so that the term also measures dropout noise."""
+    precision: Literal["float32", "autocast"] | None = None
+    """Precision of the passes of this term when system.precision is bf16 or fp16. Their rounding exceeds a D_Breg below about 1e-5. float32 then costs one more clean pass."""
 
 
 # The values of arXiv 1911.03437, Algorithm 1 and section 4.1. The norm is that of x_i, the whole
@@ -78,9 +88,19 @@ _SMART = SmoothnessConfig(
     precision="float32",
     divergence=None,
     detach_clean=False,
+    balance=None,
+    balance_every=100,
 )
 _MBPP = ProximalConfig(
-    weight=1.0, teacher="mbpp", beta=0.99, beta_late=0.999, beta_switch=0.1, steps=1
+    weight=1.0,
+    teacher="mbpp",
+    beta=0.99,
+    beta_late=0.999,
+    beta_switch=0.1,
+    steps=1,
+    horizon=None,
+    dropout="shared",
+    precision="float32",
 )
 _NO_PROXIMAL = replace(_MBPP, weight=0.0)
 
@@ -170,7 +190,8 @@ def resolve(
         proximal: settings of the user; None fields are filled.
 
     Returns:
-        Both without None, except ``smoothness.divergence``, where None selects the task's divergence.
+        Both without None, except ``smoothness.divergence``, where None selects the task's divergence,
+        ``smoothness.balance`` and ``proximal.horizon``, where None switches them off.
 
     Raises:
         UserError: the preset is unknown or a value is out of range. The message names the field as
@@ -231,6 +252,8 @@ def _check_smoothness(c: SmoothnessConfig) -> None:
             "step_size": _NOT_NEGATIVE,
             "steps": (lambda v: v >= least, f"with ascent {c.ascent} must be {least} or more"),
             "sigma": _NOT_NEGATIVE,
+            "balance": (lambda v: v is None or 0 < v < math.inf, "must be null or above 0"),
+            "balance_every": (lambda v: v >= 1, "must be 1 or more"),
         },
     )
     needs_noise = c.ascent != "none" and c.steps != 0 and c.dropout != "independent"
@@ -255,5 +278,14 @@ def _check_proximal(c: ProximalConfig) -> None:
             "beta_late": momentum,
             "beta_switch": (lambda v: 0 <= v <= 1, "must be between 0 and 1"),
             "steps": (lambda v: v >= 1, "must be 1 or more"),
+            "horizon": (
+                lambda v: v is None or 0 < v <= 1,
+                "must be null, or above 0 and at most 1",
+            ),
         },
     )
+    if c.horizon is not None and c.teacher == "vbpp":
+        raise UserError(
+            "proximal.horizon: the teacher vbpp keeps no average. Set proximal.teacher to mbpp, or "
+            "proximal.horizon to null."
+        )

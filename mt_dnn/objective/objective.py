@@ -22,6 +22,7 @@ from data_utils.registry import choices_hint
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.model import MTDNN
+from mt_dnn.objective import balance
 from mt_dnn.objective.smart import ProximalTerm, SmoothnessTerm
 from mt_dnn.objective.supervised import DistilledTerm, SupervisedTerm
 from mt_dnn.objective.terms import LossTerm, Step
@@ -121,7 +122,13 @@ class Objective(nn.Module):
         return cls(model, build_terms(model, config))
 
     def forward(
-        self, batch: Batch, *, seed: int, progress: float = 0.0, measure: bool = False
+        self,
+        batch: Batch,
+        *,
+        seed: int,
+        progress: float = 0.0,
+        measure: bool = False,
+        measure_rho: bool = False,
     ) -> LossTerms:
         """Compute the loss of a batch.
 
@@ -130,6 +137,9 @@ class Objective(nn.Module):
             seed: determines all random numbers of the step: masked tokens, dropout and noise.
             progress: fraction of the run's updates that precede this one; weights may depend on it.
             measure: also compute figures that cost extra work, such as SMART's gain.
+            measure_rho: also measure the sizes of the terms' gradients, and let weights follow them
+                from the next call on; see :func:`mt_dnn.objective.balance.measure_rho`. Costs
+                backward passes.
 
         Raises:
             RuntimeError: no term has a value for this batch.
@@ -154,6 +164,8 @@ class Objective(nn.Module):
                     )
                 values[term.tag] = value
                 total = weight * value if total is None else total + weight * value
+        if measure_rho:
+            balance.measure_rho(step, self._terms(), values)
         if total is None:
             raise RuntimeError(f"no loss term has a value for this batch of task {batch.task}")
         return LossTerms(step.task_type.task.weight * total, values, step.figures)
@@ -162,7 +174,7 @@ class Objective(nn.Module):
         """Update the terms; call after each optimizer update.
 
         Args:
-            update: number of the update, counted from 1.
+            update: number of the update, counted from 1. Updates that fp16 skips do not count.
             total: number of updates of the run.
         """
         for term in self._terms():

@@ -9,6 +9,14 @@ The proximal term keeps the next parameters close to theta_tilde, measured on th
 
 with beta = 0.99 in the first tenth of the updates and 0.999 after it. VBPP is MBPP with beta = 0.
 
+A momentum averages over 1 / (1 - beta) updates of theta_tilde, which come every S optimizer updates. In
+a run of T optimizer updates, ``horizon`` h sets the length of the average to h T optimizer updates:
+
+    beta_n = min( 1 - S / (h T),  n / (n + 1) )      at the n-th update of theta_tilde, at least 0
+
+The second part makes theta_tilde the mean of all parameters so far (theta_0 and n more) until that mean
+is as long as the horizon, so that the untrained heads of theta_0 do not dominate.
+
 This module depends on no task type and no model class. It runs the given module with the parameters
 theta_tilde.
 """
@@ -23,7 +31,28 @@ from torch import Tensor, nn
 
 from data_utils.errors import UserError
 from mt_dnn.config.smart import ProximalConfig
-from mt_dnn.randomness import dropout_off
+from mt_dnn.randomness import dropout_off, seeded_rng
+
+
+def momentum(config: ProximalConfig, step: int, total_steps: int) -> float:
+    """Compute beta after optimizer update ``step`` of ``total_steps``, counted from 1.
+
+    Args:
+        config: resolved.
+        step: number of the optimizer update.
+        total_steps: number of updates of the run.
+    """
+    assert config.beta is not None
+    assert config.beta_late is not None
+    assert config.beta_switch is not None
+    assert config.steps is not None
+    if config.teacher == "vbpp":
+        return 0.0
+    if config.horizon is None:
+        return config.beta if step <= config.beta_switch * total_steps else config.beta_late
+    done = step // config.steps  # n, the updates of theta_tilde
+    longest = 1 - config.steps / (config.horizon * total_steps)
+    return max(min(longest, done / (done + 1)), 0.0)
 
 
 class ProximalTeacher:
@@ -55,33 +84,35 @@ class ProximalTeacher:
             for name, p in self._live.items()
         }
 
-    def logits(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Compute f(x; theta_tilde) without dropout and without gradient.
+    def logits(self, *args: Any, dropout_seed: int | None = None, **kwargs: Any) -> Tensor:
+        """Compute f(x; theta_tilde) without gradient.
 
-        The call draws no random numbers and restores the train or eval mode of the student. An active
-        autocast context applies, as it does to the clean pass of the student.
+        The call leaves the global generators, the modes and the buffers of the student as they were. An
+        active autocast context applies, as it does to the clean pass of the student.
 
         Args:
             args: positional arguments of ``model``.
-            kwargs: keyword arguments of ``model``.
+            dropout_seed: None computes without dropout. A seed keeps the modes of the student and draws
+                the masks from it: the masks of a pass of the student under ``seeded_rng`` with the
+                same seed.
+            kwargs: other keyword arguments of ``model``.
 
         Returns:
             The result of ``model(*args, **kwargs)`` with the parameters theta_tilde.
         """
-        with torch.inference_mode(), dropout_off(self.model):
-            logits = torch.func.functional_call(self.model, self._teacher, args, kwargs)
+        call = torch.func.functional_call
+        with torch.inference_mode():
+            if dropout_seed is None:
+                with dropout_off(self.model):
+                    logits = call(self.model, self._teacher, args, kwargs)
+            else:
+                # In train mode, batch normalization changes its buffers; it changes these copies.
+                buffers = {name: b.clone() for name, b in self.model.named_buffers()}
+                device = next(self.model.parameters()).device
+                with seeded_rng(dropout_seed, device):
+                    logits = call(self.model, self._teacher | buffers, args, kwargs)
         # Autograd cannot save an inference tensor for the backward pass, but it can save this copy.
         return logits.clone()
-
-    def beta(self, step: int, total_steps: int) -> float:
-        """Momentum after optimizer update ``step`` of ``total_steps``, counted from 1."""
-        c = self.config
-        if c.teacher == "vbpp":
-            return 0.0
-        assert c.beta is not None
-        assert c.beta_late is not None
-        assert c.beta_switch is not None
-        return c.beta if step <= c.beta_switch * total_steps else c.beta_late
 
     @torch.no_grad()
     def update(self, step: int, total_steps: int) -> None:
@@ -98,7 +129,8 @@ class ProximalTeacher:
             p.detach().to(t.dtype)
             for p, t in zip(self._live.values(), self._teacher.values(), strict=True)
         ]
-        torch._foreach_lerp_(list(self._teacher.values()), live, 1 - self.beta(step, total_steps))
+        beta = momentum(self.config, step, total_steps)
+        torch._foreach_lerp_(list(self._teacher.values()), live, 1 - beta)
 
     @torch.no_grad()
     def distance(self) -> Tensor:

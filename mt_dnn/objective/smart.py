@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
+from mt_dnn.objective.balance import Balance
 from mt_dnn.objective.proximal import ProximalTeacher
 from mt_dnn.objective.smoothness import perturbation, smoothness_loss
 from mt_dnn.objective.terms import LossTerm, Step, check_divergences
@@ -19,7 +22,9 @@ _ADVICE = "Set smart to off."
 class SmoothnessTerm(LossTerm):
     """R_s, the smoothness term (mt_dnn/objective/smoothness.py).
 
-    Its statistics are logged as ``smart/<task>/gain`` and so on. Its weight is ``config.weight``.
+    Its statistics are logged as ``smart/<task>/gain`` and so on. Its weight is ``config.weight``; with
+    ``config.balance`` it is multiplied by a factor for each task (mt_dnn/objective/balance.py), which is
+    the term's state, and logged as ``smart/<task>/lambda_s``.
 
     Args:
         model: the model to train.
@@ -31,6 +36,7 @@ class SmoothnessTerm(LossTerm):
 
     tag = "smoothness"
     group = "smart"
+    rho_figure = "rho"
 
     def __init__(self, model: MTDNN, config: SmoothnessConfig | None = None) -> None:
         super().__init__()
@@ -38,6 +44,20 @@ class SmoothnessTerm(LossTerm):
         self.config, _ = resolve("smart", config or SmoothnessConfig(), ProximalConfig())
         assert self.config.weight is not None
         self.weighted(self.config.weight)
+        target = self.config.balance
+        self.balance = None if target is None else Balance(sorted(model.tasks), target)
+
+    def weight(self, step: Step) -> float | Tensor:
+        given = super().weight(step)
+        if self.balance is None or given == 0:
+            return given
+        weight = given * self.balance.factor(step.batch.task)
+        step.note("lambda_s", weight)
+        return weight
+
+    def after_rho(self, step: Step, rho: Tensor) -> None:
+        if self.balance is not None:
+            self.balance.update(step.batch.task, rho)
 
     def compute(self, step: Step) -> Tensor:
         value, stats = smoothness_loss(
@@ -97,6 +117,11 @@ class SmoothnessTerm(LossTerm):
 class ProximalTerm(LossTerm):
     """D_Breg, the proximal term, with its teacher (mt_dnn/objective/proximal.py).
 
+    ``config.dropout`` and ``config.precision`` apply to both predictions. Where they differ from those
+    of the clean pass (``off``, or ``float32`` under autocast), the student takes one more pass. In
+    bfloat16 and float16 the rounding of the weights and activations differs between theta and
+    theta_tilde, and exceeds a small D_Breg.
+
     The distance to the teacher is logged as ``smart/distance``. The weight is ``config.weight``. The
     state is theta_tilde, by the names of the model's parameters.
 
@@ -110,6 +135,7 @@ class ProximalTerm(LossTerm):
 
     tag = "proximal"
     group = "smart"
+    rho_figure = "rho_proximal"
 
     def __init__(self, model: MTDNN, config: ProximalConfig | None = None) -> None:
         super().__init__()
@@ -117,6 +143,7 @@ class ProximalTerm(LossTerm):
         _, config = resolve("smart", SmoothnessConfig(), config or ProximalConfig())
         assert config.weight is not None
         self.weighted(config.weight)
+        self.config = config
         self.teacher = ProximalTeacher(model, config)
         # Not buffers: a distributed wrapper copies buffers between processes before every forward
         # pass, and casting the module would narrow them.
@@ -124,7 +151,18 @@ class ProximalTerm(LossTerm):
         self.register_load_state_dict_pre_hook(_take_teacher)
 
     def compute(self, step: Step) -> Tensor:
-        return step.divergence(step.logits, self.teacher.logits(step.batch))
+        off = self.config.dropout == "off"
+        seed = step.seed if self.config.dropout == "shared" else None
+        student, device = step.logits, step.embeds.device.type
+        widen = self.config.precision == "float32" and torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if widen else nullcontext():
+            if off or widen:
+                embeds = step.embeds
+                if widen:
+                    embeds = embeds.to(torch.promote_types(embeds.dtype, torch.float32))
+                student = step.forward(embeds, dropout="off" if off else "shared")
+            teacher = self.teacher.logits(step.batch, dropout_seed=seed)
+            return step.divergence(student, teacher)
 
     def after_update(self, update: int, total: int) -> None:
         self.teacher.update(update, total)

@@ -220,6 +220,9 @@ class LossTerm(nn.Module, ABC):
     """Name of the term within an objective: letters, digits, ``_`` and ``-``."""
     group: str = ""
     """First part of the tags of its figures; if empty, ``tag``."""
+    rho_figure: str = ""
+    """Name of the figure of rho, the size of the term's gradient (mt_dnn/objective/balance.py); if empty,
+    rho is not measured."""
 
     def __init__(self, model: MTDNN | None = None) -> None:
         """Create the term.
@@ -266,11 +269,19 @@ class LossTerm(nn.Module, ABC):
         self.base_weight, self.task_weights = weight, dict(tasks or {})
         return self
 
+    def after_rho(self, step: Step, rho: Tensor) -> None:
+        """Do what follows a measurement of rho; the weight may follow it.
+
+        Args:
+            step: the step that was measured, after its weights were read.
+            rho: a scalar on the device, equal on all processes.
+        """
+
     def after_update(self, update: int, total: int) -> None:
         """Do what follows each optimizer update.
 
         Args:
-            update: number of the update, counted from 1.
+            update: number of the update, counted from 1. Updates that fp16 skips do not count.
             total: number of updates of the run.
         """
 

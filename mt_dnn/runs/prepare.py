@@ -61,6 +61,8 @@ class RunData:
             config.batch.size,
             mixing=config.mixing,
             epochs=config.train.epochs,
+            max_updates=config.train.max_steps,
+            accumulate=config.batch.accumulate,
             seed=config.seed,
             group_by_length=config.batch.group_by_length,
             pool=config.batch.pool,

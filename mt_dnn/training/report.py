@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
 from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.model import MTDNN
+from mt_dnn.objective.balance import LIMIT
+from mt_dnn.objective.proximal import momentum
 from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import TaskType
@@ -23,6 +27,11 @@ from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_fi
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import fenced, markdown_table
+
+WEAK_RHO = 1e-3
+"""Below this rho a term cannot act."""
+GOOD_RHO = 0.1
+"""The rho that messages advise; 0.01 to 0.5 is where a regularizer can help."""
 
 
 def show_setup(
@@ -72,8 +81,9 @@ def show_setup(
         facts["plugins"] = ", ".join(config.plugins)
     facts["seed"] = str(config.seed)
     console.summary(facts, title=f"Run {config.name}")
-    if notice := slow_teacher(config, total):
-        print(f"note: {notice}")
+    for notice in (slow_teacher(config, total), idle_teacher(config, total)):
+        if notice:
+            print(f"note: {notice}")
 
 
 def slow_teacher(config: RunConfig, total: int) -> str | None:
@@ -85,14 +95,81 @@ def slow_teacher(config: RunConfig, total: int) -> str | None:
     proximal = config.proximal
     assert proximal.weight is not None
     assert proximal.beta_late is not None
-    horizon = round(1 / (1 - proximal.beta_late))
-    if not proximal.weight or proximal.teacher != "mbpp" or horizon <= total:
+    assert proximal.steps is not None
+    length = round(proximal.steps / (1 - proximal.beta_late))
+    averages = proximal.teacher == "mbpp" and proximal.horizon is None
+    if not proximal.weight or not averages or length <= total:
+        return None
+    fraction = max(0.01, 5 * proximal.steps / total)  # of five updates of the teacher at least
+    fix = f"Set proximal.horizon to {min(fraction, 1.0):.2g}, the averaging length as a fraction of the run"
+    return (
+        f"proximal.beta_late {proximal.beta_late:g} averages the teacher over {length} updates, but "
+        f"the run has only {total}. The teacher stays near the untrained heads and keeps predictions "
+        f"there. {fix}"
+    )
+
+
+def idle_teacher(config: RunConfig, total: int) -> str | None:
+    """Warning if the proximal teacher always equals the student, so that D_Breg is 0, else None."""
+    proximal = config.proximal
+    copies = momentum(proximal, total, total) == 0 and proximal.steps == 1
+    if not proximal.weight or not copies or proximal.dropout == "independent":
         return None
     return (
-        f"proximal.beta_late {proximal.beta_late:g} averages the teacher over {horizon} updates, but "
-        f"the run has only {total}. The teacher stays near the untrained heads and keeps predictions "
-        f"there. Lower proximal.beta and proximal.beta_late for a run of this length"
+        "the proximal teacher is a copy of the parameters after every update, so D_Breg is 0. Set "
+        "proximal.teacher to mbpp with a longer proximal.horizon, or proximal.steps above 1"
     )
+
+
+def weak_terms(config: RunConfig, first: Mapping[str, Mapping[str, float]]) -> str | None:
+    """One line about terms whose gradient is too small to act, else None.
+
+    Args:
+        config: resolved.
+        first: ``rho`` and ``rho_proximal``: task -> value of its first measurement.
+    """
+    smoothness, proximal = config.smoothness, config.proximal
+    assert smoothness.weight is not None
+    assert smoothness.epsilon is not None
+    assert proximal.weight is not None
+    parts = []
+    reached = WEAK_RHO if smoothness.balance is None else smoothness.balance / LIMIT
+    if weak := {task: rho for task, rho in first["rho"].items() if rho < reached}:
+        if (factor := _missing(weak)) is None:
+            fix = "it has no gradient at all"
+        elif smoothness.dropout == "independent" or smoothness.ascent == "normalized":
+            fix = f"smoothness.weight {smoothness.weight * factor:.2g} would reach about {GOOD_RHO}"
+        else:
+            # The gradient grows as the square of a small radius, or as the radius with detach_clean.
+            radius = smoothness.epsilon * factor ** (1 if smoothness.detach_clean else 0.5)
+            fix = (
+                f"smoothness.epsilon {radius:.2g}, with step_size and sigma in proportion, would reach "
+                f"about {GOOD_RHO}; smoothness.balance changes lambda_s by a factor of {LIMIT:g} at most"
+            )
+        parts.append(f"R_s ({_listed(weak)}): {fix}")
+    if weak := {task: rho for task, rho in first["rho_proximal"].items() if rho < WEAK_RHO}:
+        factor = _missing(weak)
+        fix = "it has no gradient at all"
+        if factor is not None:
+            fix = f"proximal.weight {proximal.weight * factor:.2g} would reach about {GOOD_RHO}"
+        parts.append(f"D_Breg ({_listed(weak)}): {fix}")
+    if not parts:
+        return None
+    return (
+        "note: a term cannot act, because the norm of its gradient relative to the loss's (rho) is too "
+        f"small. {'. '.join(parts)}"
+    )
+
+
+def _listed(rho: Mapping[str, float]) -> str:
+    return ", ".join(f"{task} rho {value:.2g}" for task, value in rho.items())
+
+
+def _missing(rho: Mapping[str, float]) -> float | None:
+    """Factor from the geometric mean of rho to GOOD_RHO; None if a rho is 0."""
+    if min(rho.values()) <= 0:
+        return None
+    return GOOD_RHO / math.exp(sum(map(math.log, rho.values())) / len(rho))
 
 
 def log_setup(tracker: Tracker, config: RunConfig, data: RunData) -> None:
@@ -191,8 +268,8 @@ def show_results(
                 if METRICS.get(name).is_number
             ]
         console.print_scores_table(rows, average=best["average"])
-    if health.dropped:
-        print(health.line())
+    if line := health.line():
+        print(line)
     first = next(iter(data.tasks))
     predict = f"{console.command('predict')} --run {run_dir} --task {first} --input -"
     if config.plugins:

@@ -23,12 +23,14 @@ class Timeline:
         self.config = config
         per_epoch = [
             -(-sampler.num_batches(epoch) // config.batch.accumulate)
-            for epoch in range(config.train.epochs)
+            for epoch in range(sampler.epochs)
         ]
         self.epoch_ends = list(accumulate(per_epoch))
         """Number of finished updates at the end of each epoch."""
         self.total = min(self.epoch_ends[-1], config.train.max_steps or self.epoch_ends[-1])
         """Number of updates of the whole run."""
+        self.warmup = warmup_updates(self.total, config.optim)
+        """Number of updates during which the learning rate rises."""
 
     def due(self, step: int, every: int | None) -> bool:
         """Whether an action is due after ``step`` updates; always at the end of the run.
@@ -58,7 +60,7 @@ def learning_rate_factor(step: int, total: int, config: OptimConfig) -> float:
     It rises linearly over the first ``warmup`` * total updates, then follows ``schedule``. It depends
     on the step alone, so a checkpoint need not store it.
     """
-    warmup = round(config.warmup * total)
+    warmup = warmup_updates(total, config)
     if step < warmup:
         return (step + 1) / warmup
     schedule = SCHEDULES.get(config.schedule, "optim.schedule")
@@ -69,6 +71,11 @@ def learning_rate_factor(step: int, total: int, config: OptimConfig) -> float:
             f"optim.schedule: {config.schedule} returned {factor!r}; it must be a number"
         )
     return factor
+
+
+def warmup_updates(total: int, config: OptimConfig) -> int:
+    """Number of updates of warmup in a run of ``total`` updates."""
+    return round(config.warmup * total)
 
 
 def linear(progress: float) -> float:

@@ -19,6 +19,7 @@ from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write_predictions
 from mt_dnn.model import MTDNN
+from mt_dnn.objective.balance import RhoSchedule
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.prepare import prepare
@@ -111,10 +112,15 @@ class Trainer:
         if self.is_main:
             create_run_dir(config, self.data, device=device_name(self.accelerator))
         self.meters = Meters(self.device)
+        every = config.smoothness.balance_every
+        assert every is not None
+        self.rho_schedule = RhoSchedule(self.timeline.warmup, every)
         self.smart_health = SmartHealth()
         history = 2 * config.train.log_every * (config.batch.accumulate + 1)
         self.nonfinite = NonFiniteDetector(self.device, self.run_dir, history=history)
         self.step = 0
+        self.skipped = 0
+        """Updates that fp16's scaler skipped, because a gradient was not finite."""
         self.selection = BestModel(config.train.patience)
         if config.resume:
             self._resume()
@@ -183,7 +189,11 @@ class Trainer:
             averaged = index == len(batches) - 1 or self.task_gradients is not None
             with nullcontext() if averaged else self.accelerator.no_sync(self.wrapped):
                 terms = self.wrapped(
-                    batch.to(self.device), seed=seed, progress=progress, measure=measure
+                    batch.to(self.device),
+                    seed=seed,
+                    progress=progress,
+                    measure=measure,
+                    measure_rho=self.rho_schedule.due(self.step, batch.task),
                 )
                 self.accelerator.backward(terms.total / len(batches))
             if self.task_gradients is not None:
@@ -195,13 +205,16 @@ class Trainer:
             self.task_gradients.put(step_seed(self.config.seed, self.step, len(batches)))
         clip = self.config.optim.clip_norm or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.parameters, clip)
-        self.meters.add("train/grad_norm", norm)
         if self.accelerator.scaler is None:  # with fp16 the scaler skips non-finite steps
             self.nonfinite.note(self.step, batches[-1], norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        self.objective.after_update(self.step, self.total_steps)
+        if self.accelerator.optimizer_step_was_skipped:
+            self.skipped += 1
+        else:
+            self.meters.add("train/grad_norm", norm)
+            self.objective.after_update(self.step - self.skipped, self.total_steps)
         self.progress.advance(self.step, epoch=self.timeline.epoch(self.step))
 
     def _log(self) -> None:
@@ -218,7 +231,8 @@ class Trainer:
         batches = dict(meters.batches)
         values = meters.read()
         losses = {task: values.get(f"train/{task}/loss") for task in batches}
-        self.smart_health.add(values, batches)
+        if line := report.weak_terms(self.config, self.smart_health.add(values, batches)):
+            self.progress.print(line)
         rate = self.timeline.rate(self.step - 1) * self.config.optim.lr
         self.tracker.scalars(self.step, values | {"train/lr": rate})
         self.tracker.timings(self.step, speed)
@@ -307,6 +321,8 @@ class Trainer:
                 "loader": self.loader.state_dict(),
                 "window": self.meters.state_dict(),
                 "health": self.smart_health.state_dict(),
+                "rho": self.rho_schedule.state_dict(),
+                "skipped": self.skipped,
                 "best": self.best,
                 "evaluations_since_best": self.selection.evaluations_since,
                 "scaler": scaler.state_dict() if scaler is not None else None,
@@ -325,6 +341,8 @@ class Trainer:
         self.loader.load_state_dict(state["loader"])
         self.meters.load_state_dict(state["window"])
         self.smart_health.load_state_dict(state["health"])
+        self.rho_schedule.load_state_dict(state.get("rho", {}))  # older checkpoints have neither
+        self.skipped = state.get("skipped", 0)
         self.selection.record = state["best"]
         self.selection.evaluations_since = state["evaluations_since_best"]
         if self.accelerator.scaler is not None and state["scaler"]:

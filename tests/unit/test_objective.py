@@ -86,6 +86,21 @@ def test_d_breg_is_exactly_zero_before_the_first_update(task):
         assert gradient is None or not gradient.any()
 
 
+@pytest.mark.parametrize("dropout", ["shared", "off", "independent"])
+@pytest.mark.parametrize("task", KINDS)
+def test_d_breg_of_a_copy_is_zero_with_dropout_too_unless_the_masks_differ(task, dropout):
+    model = make_model(dropout=True)
+    terms = resolve("smart", SmoothnessConfig(weight=0.0), ProximalConfig(dropout=dropout))
+    objective = Objective.from_config(model, RunConfig(smoothness=terms[0], proximal=terms[1]))
+    value = objective(task_batch(task), seed=1).values["proximal"]
+    zero = dropout != "independent"
+    assert (value == 0) == zero
+    slopes = [g for g in gradients(model, value) if g is not None]
+    assert all(not g.any() for g in slopes) == zero
+    move(model)
+    assert objective(task_batch(task), seed=1).values["proximal"] > 0
+
+
 @pytest.mark.parametrize("task", KINDS)
 def test_d_breg_grows_once_the_student_moves_and_the_teacher_follows(task):
     model = make_model(dropout=False)
@@ -221,7 +236,7 @@ def test_smart_is_the_formula_to_the_last_bit(task, dropout):
         config[0],
         torch.Generator().manual_seed(step_seed(8, 1)),
     )
-    proximal = kind.divergence(logits, teacher.logits(batch), batch)
+    proximal = kind.divergence(logits, teacher.logits(batch, dropout_seed=8), batch)
     expected = 3.0 * (loss + 5.0 * smoothness + 0.7 * proximal)
     total = objective(batch, seed=8).total
     assert torch.equal(total, expected)

@@ -7,7 +7,8 @@ from torch import nn
 from data_utils.errors import UserError
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.divergences import symmetric_kl
-from mt_dnn.objective.proximal import ProximalTeacher
+from mt_dnn.objective.proximal import ProximalTeacher, momentum
+from mt_dnn.randomness import seeded_rng
 
 
 class Model(nn.Module):
@@ -89,9 +90,50 @@ def test_average_equals_its_closed_form(model):
     assert teacher.distance() > 0
 
 
-def test_momentum_rises_after_the_first_tenth(model):
+def test_momentum_rises_after_the_first_tenth():
+    betas = [momentum(config(), step, 100) for step in (1, 10, 11, 100)]
+    assert betas == [0.99, 0.99, 0.999, 0.999]
+
+
+def test_a_horizon_sets_the_length_of_the_average():
+    """A twentieth of 1000 updates: 50, reached after 50 updates."""
+    betas = [momentum(config(horizon=0.05), step, 1000) for step in range(1, 1001)]
+    assert betas[:3] == [1 / 2, 2 / 3, 3 / 4]
+    assert betas[48:] == [0.98] * 952
+    every_fifth = [momentum(config(horizon=0.05, steps=5), step, 1000) for step in (5, 10, 1000)]
+    assert every_fifth == [1 / 2, 2 / 3, 0.9]  # 10 updates of theta_tilde
+    assert momentum(config(horizon=0.05), 3, 10) == 0  # shorter than an update: a copy
+
+
+def test_an_early_average_is_the_mean_of_all_parameters_so_far(model):
+    teacher = ProximalTeacher(model, config(horizon=0.5))
+    history = [model.head.weight.detach().clone()]
+    for step in range(1, 20):
+        move(model)
+        history.append(model.head.weight.detach().clone())
+        teacher.update(step, 60)
+    expected = torch.stack(history).mean(0)
+    torch.testing.assert_close(teacher.state_dict()["head.weight"], expected)
+
+
+def test_a_copy_has_no_horizon():
+    with pytest.raises(UserError, match=r"proximal\.horizon.*vbpp"):
+        config(teacher="vbpp", horizon=0.1)
+
+
+def test_a_dropout_seed_gives_the_students_own_masks(x):
+    """Batch normalization too: its statistics are those of the batch, and its buffers stay."""
+    torch.manual_seed(0)
+    model = Model(dropout=0.5).train()
     teacher = ProximalTeacher(model, config())
-    assert [teacher.beta(t, 100) for t in (1, 10, 11, 100)] == [0.99, 0.99, 0.999, 0.999]
+    with seeded_rng(5, "cpu"):
+        student = model(x)
+    buffers = {n: b.clone() for n, b in model.named_buffers()}
+    rng = torch.get_rng_state()
+    assert torch.equal(teacher.logits(x, dropout_seed=5), student)
+    assert not torch.equal(teacher.logits(x, dropout_seed=6), student)
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert all(torch.equal(b, buffers[n]) for n, b in model.named_buffers())
 
 
 def test_beta_zero_is_vbpp(model):

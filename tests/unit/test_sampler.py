@@ -48,6 +48,20 @@ def make(
     )
 
 
+@pytest.mark.parametrize(
+    ("updates", "accumulate", "epochs"),
+    [(1, 1, 1), (12, 1, 1), (13, 1, 2), (1000, 1, 5), (3, 5, 1), (4, 5, 2), (None, 1, 5)],
+)
+def test_epochs_that_a_limit_of_updates_leaves(updates, accumulate, epochs):
+    """12 batches in an epoch; with 5 in an update there are 3 updates, the last of 2 batches."""
+    lengths = {"a": np.ones(300, int), "b": np.ones(60, int)}
+    mixing = MixingConfig(name="annealed")
+    limits = {"max_updates": updates, "accumulate": accumulate}
+    sampler = MultiTaskSampler(lengths, 30, mixing=mixing, epochs=5, seed=0, **limits)
+    assert sampler.num_batches(0) == 12
+    assert sampler.epochs == epochs
+
+
 def times_seen(order: Order, task: str, n: int) -> np.ndarray:
     """How often each example of the task occurs, (n,)."""
     indices = [index for batch in order if batch.task == task for index in batch.indices]
