@@ -199,6 +199,8 @@ class Encoder(nn.Module):
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile the model in place with torch.compile; parameter names do not change."""
+        # Terms of SMART go backward through one graph several times, which donated buffers forbid.
+        torch._functorch.config.donated_buffer = False
         self.model.compile(*args, **kwargs)
 
     def save_pretrained(self, folder: str | Path) -> None:

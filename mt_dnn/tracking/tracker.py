@@ -9,7 +9,7 @@ TensorBoard groups scalars and images by the part of a tag before the first slas
                                       gradient norm before clipping
 ``train/padding``                     fraction of the tokens that are padding, in [0, 1]
 ``train/share/<task>``                fraction of the batches that belong to the task, in [0, 1]
-``smart/<task>/<name>``               diagnostics of the smoothness term
+``smart/<task>/<name>``               diagnostics of SMART's terms
 ``smart/distance``                    distance between theta and theta_tilde (proximal term)
 ``eval/<dataset>/<metric>``           dev scores
 ``eval/average``                      mean of every task's metric_for_best

@@ -54,12 +54,14 @@ def test_rho_is_the_ratio_of_the_weighted_gradients_on_the_encoder(task):
         torch.testing.assert_close(figures[f"smart/{task}/{name}"], expected)
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("encoder", ["plain", "checkpointing", "compiled"])
 @pytest.mark.parametrize("preset", ["smart", "freelb", "rdrop"])
-def test_measuring_changes_no_gradient_and_draws_no_random_number(preset, checkpointing):
+def test_measuring_changes_no_gradient_and_draws_no_random_number(preset, encoder):
     model = make_model(dropout=True)
-    if checkpointing:
+    if encoder == "checkpointing":
         model.encoder.enable_gradient_checkpointing()
+    elif encoder == "compiled":  # without inductor, which takes minutes
+        model.encoder.compile(backend="aot_eager")
     config = RunConfig(smart=preset, proximal=ProximalConfig(weight=0.7))
     objective = Objective.from_config(model, config)
     move(model)
