@@ -50,8 +50,8 @@ class Balance(nn.Module):
         self.register_buffer("factors", torch.ones(len(self.index)))  # (K,) in the order of tasks
 
     def factor(self, task: str) -> Tensor:
-        """Return the factor of a task, a scalar on the device that later updates do not change."""
-        return self.factors[self.index[task]].clone()
+        """Return the factor of a task, a scalar on the device; a view that updates change."""
+        return self.factors[self.index[task]]
 
     @torch.no_grad()
     def update(self, task: str, rho: Tensor) -> None:

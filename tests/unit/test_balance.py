@@ -85,12 +85,12 @@ def test_a_frozen_encoder_has_no_rho():
 
 def test_the_backward_pass_of_a_measurement_is_not_under_autocast():
     torch.manual_seed(0)
-    layer = torch.nn.Linear(64, 64)
-    x = torch.randn(8, 64)
-    expected = gradient_norm(layer(x).square().mean(), list(layer.parameters()))
-    value = layer(x).square().mean()
+    network = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 64))
+    x, weights = torch.randn(8, 64), list(network.parameters())
+    expected = gradient_norm(network(x).square().mean(), weights)
+    value = network(x).square().mean()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert gradient_norm(value, list(layer.parameters())) == expected
+        assert gradient_norm(value, weights) == expected
 
 
 @pytest.mark.parametrize("target", [1e-5, 1e-4])
