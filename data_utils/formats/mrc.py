@@ -49,7 +49,8 @@ class MRC(DataFormat):
 
     * ``passage``: the window's part of the document;
     * ``passage_at``: the position of its first token;
-    * ``char_starts``, ``char_ends`` (exclusive): the characters of each of its tokens in ``passage``;
+    * ``char_starts``, ``char_ends`` (exclusive): the characters of each of its tokens in ``passage``,
+      with those beside it that a normalizer drops, such as combining marks;
     * ``answers``: the accepted answers.
     """
 
@@ -108,7 +109,7 @@ def _windows(
 
     ``content`` is the number of tokens of a window without special tokens.
     """
-    offsets = np.array(document.offsets, np.int32).reshape(-1, 2)
+    offsets = with_dropped(document.offsets, example.texts[0])
     room = content - len(question)
     overlap = min(stride, room // 2)
     document.truncate(room, stride=overlap)
@@ -136,6 +137,32 @@ def _windows(
             window["labels"] = _positions(example.label, offsets, begin, len(part), passage_at)
         windows.append(window)
     return windows
+
+
+def with_dropped(offsets: list[tuple[int, int]], text: str) -> np.ndarray:
+    """Return the offsets of tokens, (n, 2), extended by the characters of their words that no token has.
+
+    Normalizers drop combining marks, variation selectors, zero-width joiners and control characters.
+    Those up to the next blank belong to the token before them, because a mark follows the letter that
+    it changes; those after a blank, or at the start of the text, belong to the token after them.
+    """
+    found = np.array(offsets, np.int32).reshape(-1, 2)
+    if not len(found):
+        return found
+    found[0, 0] -= _until_blank(text[: found[0, 0]][::-1])
+    for token, (end, following) in enumerate(zip(found[:-1, 1], found[1:, 0], strict=True)):
+        gap = text[end:following]
+        if gap and not gap.isspace():
+            attached = _until_blank(gap)
+            found[token, 1] += attached
+            found[token + 1, 0] -= _until_blank(gap[attached:][::-1])
+    found[-1, 1] += _until_blank(text[found[-1, 1] :])
+    return found
+
+
+def _until_blank(text: str) -> int:
+    """Return the number of characters before the first white space."""
+    return next((i for i, char in enumerate(text) if char.isspace()), len(text))
 
 
 def _positions(
