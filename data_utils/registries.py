@@ -56,7 +56,9 @@ METRICS: Registry[Metric] = Registry(
         "AnswerF1": "data_utils.metrics.answers:answer_f1",
         "ReCoRDEM": "data_utils.metrics.answers:exact_match",
         "ReCoRDF1": "data_utils.metrics.answers:answer_f1",
-        "MultiRCF1a": "data_utils.metrics.classes:f1",  # over the options of all questions
+        "CMRCEM": "data_utils.metrics.answers:cmrc_exact_match",
+        "CMRCF1": "data_utils.metrics.answers:cmrc_f1",
+        "MultiRCF1a": "data_utils.metrics.questions:options_f1",
         "MultiRCEM": "data_utils.metrics.questions:all_options_right",
     },
     aliases={"EmF1": "AnswerF1", "EmF12": "AnswerF1"},

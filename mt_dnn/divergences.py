@@ -205,6 +205,23 @@ def squared_error(
     return (p_logits - q_logits).square().sum(dim)
 
 
+@fits(Output.CLASSES, Output.LABELS, Output.NUMBER)
+def mean_squared_error(
+    p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
+) -> Tensor:
+    """Squared error divided by the number of valid entries along ``dim``: mean (p - q)^2.
+
+    Source: the ``MseCriterion`` of MT-DNN's distillation; see mt_dnn/objective/distillation.py.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    total = squared_error(p_logits, q_logits, dim=dim, mask=mask)
+    if mask is None:
+        return total / p_logits.shape[dim]
+    return total / mask.expand(p_logits.shape).bool().sum(dim).clamp(min=1)
+
+
 def _bernoulli(two_way: Divergence, name: str) -> Divergence:
     """Return the variant of a divergence for independent labels."""
 

@@ -52,7 +52,7 @@ DIVERGENCES: Registry[Divergence] = Registry(
     {
         name: f"mt_dnn.divergences:{name}"
         for name in (
-            *("symmetric_kl", "kl", "js", "hellinger", "squared_error"),
+            *("symmetric_kl", "kl", "js", "hellinger", "squared_error", "mean_squared_error"),
             *("bernoulli_symmetric_kl", "bernoulli_kl", "bernoulli_js", "bernoulli_hellinger"),
         )
     },

@@ -8,3 +8,4 @@ from data_utils.metrics.base import Metric as Metric
 from data_utils.metrics.base import Results as Results
 from data_utils.metrics.base import Undefined as Undefined
 from data_utils.metrics.base import metric as metric
+from data_utils.metrics.outcome import Outcome as Outcome

@@ -1,77 +1,136 @@
-"""Metrics of answer texts: exact match and word F1, with SQuAD's normalisation.
+"""Metrics of answer texts: exact match and F1, as the official scripts of the data sets compute them.
 
-A prediction is a text and gold is the list of accepted texts; the best match counts. If no accepted
-text has words, the question has no answer and the prediction "" is right. The same two metrics serve
-SQuAD v1 (arXiv 1606.05250), SQuAD v2 (arXiv 1806.03822) and ReCoRD (arXiv 1810.12885).
+A prediction is a text and gold is the list of accepted texts; the best match counts. EM and AnswerF1
+are those of SQuAD's scripts for all languages: v1.1 (arXiv 1606.05250), which is also ReCoRD's (arXiv
+1810.12885), or v2.0 (arXiv 1806.03822). Chinese text has no spaces between its words; CMRCEM and CMRCF1
+are those of CMRC 2018 (arXiv 1810.07366).
+
+The two scripts of SQuAD differ for texts that are empty after normalisation, such as "the". v1.1
+compares them like others for EM, and gives two empty texts an F1 of 0. v2.0 drops accepted texts of this
+kind, and gives two empty texts an F1 of 1, because "no answer" was predicted correctly. The script of
+v2.0 applies to data sets in which a question has no answer, v1.1 to all others.
 """
 
 from __future__ import annotations
 
 import re
 import string
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from difflib import SequenceMatcher
 
 from data_utils.errors import UserError
-from data_utils.metrics.base import Results, Undefined
+from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.metrics.outcome import Outcome
 
-UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-"""Kana and Han, scripts without spaces between words."""
 ARTICLE = re.compile(r"\b(a|an|the)\b")
-TOKEN = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
+CMRC_PUNCTUATION = str.maketrans("", "", "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
+"""Characters that the script of CMRC removes. It keeps other ASCII punctuation."""
+HAN, MARK = "\u4e00-\u9fa5", re.escape(string.punctuation)
+CMRC_SEGMENT = re.compile(rf"[{HAN}]|[{MARK}]|[^\s{HAN}{MARK}]+")
+
+Score = Callable[[str, list[str]], float]
+"""(prediction, accepted texts) -> score between 0 and 1."""
 
 
 def answer_tokens(text: str) -> list[str]:
-    """Split a text into normalised words: lower case, no punctuation, no English articles.
-
-    Chinese and Japanese texts are split into characters, as in CMRC 2018 (arXiv 1810.07366), and all
-    Unicode punctuation is removed. In other texts only ASCII punctuation is removed, as in SQuAD's
-    script.
-    """
-    unspaced = re.search(f"[{UNSPACED}]", text) is not None
-    kept = [
-        c
-        for c in text.lower()
-        if c not in string.punctuation and not (unspaced and unicodedata.category(c)[0] == "P")
-    ]
-    return TOKEN.findall(ARTICLE.sub(" ", "".join(kept)))
+    """Split a text into normalised words: lower case, no ASCII punctuation, no English articles."""
+    return ARTICLE.sub(" ", text.lower().translate(ASCII_PUNCTUATION)).split()
 
 
+@metric(fits=(Outcome.TEXT,))
 def exact_match(results: Results) -> float:
-    """Share of questions whose answer equals an accepted one after normalisation."""
-    return _mean_of_best(results, lambda answer, gold: float(answer == gold))
+    """Share of questions whose answer equals an accepted one after SQuAD's normalisation."""
+    return _mean(results, _squad(lambda answer, gold: float(answer == gold), results))
 
 
+@metric(fits=(Outcome.TEXT,))
 def answer_f1(results: Results) -> float:
     """Word F1 of each answer, averaged over questions. Repeated words count repeatedly.
 
-    MT-DNN's EmF1 (SQuAD v1) and EmF12 (v2) printed this F1 together with EM. Here these names are
+    MT-DNN's EmF1 (SQuAD v1.1) and EmF12 (v2.0) printed this F1 together with EM. Here these names are
     aliases of this metric, and EM is a metric of its own.
     """
-    return _mean_of_best(results, token_f1)
+    empty = 1.0 if _has_questions_without_answer(results) else 0.0
+    return _mean(results, _squad(lambda answer, gold: token_f1(answer, gold, empty), results))
 
 
-def token_f1(answer: list[str], gold: list[str]) -> float:
-    """Compute F1 = 2 |common| / (|answer| + |gold|), as multisets of words.
+@metric(fits=(Outcome.TEXT,))
+def cmrc_exact_match(results: Results) -> float:
+    """Share of questions whose answer equals an accepted one without punctuation, in lower case."""
 
-    It is 1 if both are empty, which means that "no answer" was predicted correctly.
+    def bare(text: str) -> str:
+        return text.lower().strip().translate(CMRC_PUNCTUATION)
+
+    return _mean(results, lambda answer, gold: float(bare(answer) in map(bare, gold)))
+
+
+@metric(fits=(Outcome.TEXT,))
+def cmrc_f1(results: Results) -> float:
+    """F1 of the longest common run of Chinese characters and of words, averaged over questions.
+
+    CMRC's script splits text between Chinese characters with NLTK, whose models are a download. Here
+    it is split at white space and at ASCII punctuation, so decimal numbers and contractions differ.
     """
+
+    def score(answer: str, gold: list[str]) -> float:
+        return max(_run_f1(cmrc_segments(answer), cmrc_segments(text)) for text in gold)
+
+    return _mean(results, score)
+
+
+def token_f1(answer: list[str], gold: list[str], empty: float = 1.0) -> float:
+    """Compute F1 = 2 |common| / (|answer| + |gold|), as multisets of words; ``empty`` if both are empty."""
     if not answer and not gold:
-        return 1.0
+        return empty
     return 2 * (Counter(answer) & Counter(gold)).total() / (len(answer) + len(gold))
 
 
-def _mean_of_best(results: Results, score: Callable[[list[str], list[str]], float]) -> float:
-    """Average the best score of each prediction over its accepted texts, in percent."""
+def cmrc_segments(text: str) -> list[str]:
+    """Split a text into Chinese characters and the words between them, without punctuation."""
+    return CMRC_SEGMENT.findall(text.lower().strip().translate(CMRC_PUNCTUATION))
+
+
+def _run_f1(answer: list[str], gold: list[str]) -> float:
+    """Compute F1 of the longest common run of two lists."""
+    matcher = SequenceMatcher(None, answer, gold, autojunk=False)
+    return 2 * matcher.find_longest_match().size / max(len(answer) + len(gold), 1)
+
+
+def _has_questions_without_answer(results: Results) -> bool:
+    """Whether the data set is of the kind of SQuAD v2.0."""
+    return not all(any(_texts(gold)) for gold in results.gold)
+
+
+def _squad(score: Callable[[list[str], list[str]], float], results: Results) -> Score:
+    """Return the best score over the accepted texts by the script that fits the data set."""
+    drops_empty = _has_questions_without_answer(results)
+
+    def best(answer: str, gold: list[str]) -> float:
+        accepted = [answer_tokens(text) for text in gold]
+        if drops_empty:
+            accepted = [tokens for tokens in accepted if tokens] or [[]]
+        tokens = answer_tokens(answer)
+        return max(score(tokens, right) for right in accepted)
+
+    return best
+
+
+def _texts(gold: str | list[str]) -> list[str]:
+    """Return the accepted texts of a question; raise UserError if they are not texts."""
+    if not isinstance(gold, (str, list, tuple)):
+        raise UserError(f"it compares texts, not {gold!r}")
+    return [gold] if isinstance(gold, str) else list(gold)
+
+
+def _mean(results: Results, score: Score) -> float:
+    """Average the scores of all questions, in percent."""
     if not len(results.gold):
         raise Undefined("no examples")
     total = 0.0
     for predicted, gold in zip(results.predicted, results.gold, strict=True):
         if not isinstance(predicted, str):
             raise UserError(f"it compares texts, not {predicted!r}")
-        texts = [gold] if isinstance(gold, str) else gold
-        right = [tokens for tokens in map(answer_tokens, texts) if tokens] or [[]]
-        answer = answer_tokens(predicted)
-        total += max(score(answer, tokens) for tokens in right)
+        total += score(predicted, _texts(gold) or [""])
     return 100.0 * total / len(results.gold)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from data_utils.errors import UserError
+from data_utils.task_def import TaskDef
+
+if TYPE_CHECKING:  # outcome.py reads the registry of metrics
+    from data_utils.metrics.outcome import Outcome
 
 
 class Undefined(Exception):
@@ -34,6 +38,8 @@ class Results:
     """Label words; the position of a word is its id."""
     uids: Sequence[str] = ()
     """Ids of the examples."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the task."""
 
     def classes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return gold and predicted class ids as arrays.
@@ -168,6 +174,11 @@ class Metric:
     """False for a confusion matrix, which cannot select a model."""
     undefined: Any = 0.0
     """Value that is reported, with a warning, if the score is undefined for the data."""
+    fits: tuple[Outcome, ...] = ()
+    """What it measures; empty: the predictions of every task. A task that predicts something else is
+    refused when its task file is read."""
+    check: Callable[[TaskDef], None] | None = None
+    """Raises UserError for a task that it cannot measure for another reason, such as its labels."""
     constant: float | None = None
     """Score of a constant prediction, for metrics that are undefined for it."""
 
@@ -179,6 +190,7 @@ class Metric:
         *,
         labels: Sequence[str] = (),
         uids: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
     ) -> Any:
         """Compute the score. The arguments are the fields of :class:`Results`.
 
@@ -199,7 +211,7 @@ class Metric:
             if name != "labels" and len(values) not in (0, len(gold)):
                 raise ValueError(f"{len(values)} {name} for {len(gold)} gold labels")
         try:
-            return self.function(Results(gold, predicted, scores, labels, uids))
+            return self.function(Results(gold, predicted, scores, labels, uids, options or {}))
         except Undefined as case:
             value = f"{self.undefined:g}" if self.is_number else "empty"
             warnings.warn(f"{self.name} of {case} is undefined; reported as {value}", stacklevel=2)
@@ -215,12 +227,13 @@ def metric(**declared: Any) -> Callable[[Function], Function]:
     """Declare fields of :class:`Metric` for the decorated function, where defaults do not fit.
 
     Args:
-        declared: ``needs``, ``greater_is_better``, ``is_number``, ``undefined`` or ``constant``.
+        declared: fields of Metric: ``needs``, ``fits``, ``check``, ``greater_is_better``, ``is_number``,
+            ``undefined`` or ``constant``.
 
     Example::
 
         @METRICS.register("log_loss")
-        @metric(needs=("scores",), greater_is_better=False)
+        @metric(needs=("scores",), fits=(Outcome.BINARY,), greater_is_better=False)
         def log_loss(results: Results) -> float: ...
     """
 

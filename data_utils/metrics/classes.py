@@ -9,8 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.metrics.outcome import Outcome
+
+CLASSES = (Outcome.BINARY, Outcome.CLASS, Outcome.CANDIDATES, Outcome.WORDS)
+"""Decisions for one of the classes of a task."""
 
 
+@metric(fits=(*CLASSES, Outcome.POSITION, Outcome.TOKENS, Outcome.SET))
 def accuracy(results: Results) -> float:
     """Share of right decisions; for label sets, the share of sets that are entirely right."""
     gold, predicted = results.classes()
@@ -18,6 +23,7 @@ def accuracy(results: Results) -> float:
     return 100.0 * float(np.mean(right.all(axis=-1) if results.has_sets else right))
 
 
+@metric(fits=(Outcome.BINARY, Outcome.CANDIDATES, Outcome.SET))
 def f1(results: Results) -> float:
     """F1 of class 1; for label sets, the micro average. Undefined if nothing is positive."""
     if results.has_sets:
@@ -28,6 +34,7 @@ def f1(results: Results) -> float:
     return 100.0 * float((2 * agreed / named)[classes == 1].item())
 
 
+@metric(fits=(*CLASSES, Outcome.SET))
 def f1_macro(results: Results) -> float:
     """Macro F1: the mean of the F1 of all classes that occur in gold or predictions.
 
@@ -38,6 +45,7 @@ def f1_macro(results: Results) -> float:
     return 100.0 * float(np.mean(2 * agreed / np.maximum(named, 1)))
 
 
+@metric(fits=(*CLASSES, Outcome.SET))
 def f1_micro(results: Results) -> float:
     """Micro F1: F1 over the decisions of all classes; for single labels, the accuracy."""
     _, agreed, named = _counts(results)
@@ -63,7 +71,7 @@ def _counts(results: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return classes, agreed, np.bincount(codes, minlength=len(classes))
 
 
-@metric(constant=0.0)
+@metric(fits=CLASSES, constant=0.0)
 def matthews(results: Results) -> float:
     """Matthews correlation of the decisions.
 
@@ -77,7 +85,7 @@ def matthews(results: Results) -> float:
     return 100.0 * float(matthews_corrcoef(gold, predicted))
 
 
-@metric(is_number=False, undefined=())
+@metric(fits=(*CLASSES, Outcome.POSITION, Outcome.SET), is_number=False, undefined=())
 def confusion(results: Results) -> list:
     """Confusion matrix (C, C) of counts; rows are gold classes, columns are predicted classes.
 

@@ -6,15 +6,16 @@ import math
 import warnings
 
 from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.metrics.outcome import Outcome
 
 
-@metric(constant=0.0)
+@metric(fits=(Outcome.NUMBER,), constant=0.0)
 def pearson(results: Results) -> float:
     """Pearson correlation of the values; undefined if gold or predictions are constant."""
     return _correlation("pearsonr", results)
 
 
-@metric(constant=0.0)
+@metric(fits=(Outcome.NUMBER,), constant=0.0)
 def spearman(results: Results) -> float:
     """Spearman correlation; ties get their mean rank. Undefined if either side is constant."""
     return _correlation("spearmanr", results)

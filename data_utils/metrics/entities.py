@@ -1,22 +1,33 @@
 """Metrics of named entities, as in CoNLL's evaluation script.
 
-A predicted entity is right if its type, start and end are right. Labels are parsed leniently, as in
-seqeval's default mode: an I- label that does not continue an entity of its type begins a new one.
+A predicted entity is right if its type, start and end are right. The task's option ``tag_scheme`` names
+the scheme of its labels (data_utils/metrics/tag_scheme.py); by default the labels decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
 
 from data_utils.errors import UserError
-from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.metrics.base import Function, Results, Undefined, metric
+from data_utils.metrics.outcome import Outcome
+from data_utils.metrics.tag_scheme import (
+    DETECTED,
+    Entities,
+    check_tag_scheme,
+    entities,
+    tag_scheme,
+)
 
-Entities = set[tuple[str, int, int]]
-"""(type, first word, last word) of one sentence."""
+
+def _of_entities(constant: float | None = None) -> Callable[[Function], Function]:
+    """Declare what the metrics of this module have in common."""
+    return metric(
+        needs=("labels",), fits=(Outcome.WORDS,), check=check_tag_scheme, constant=constant
+    )
 
 
-@metric(needs=("labels",))
+@_of_entities()
 def entity_f1(results: Results) -> float:
     """Micro F1 of the entities of all sentences and types.
 
@@ -26,21 +37,21 @@ def entity_f1(results: Results) -> float:
     return _percentage(2 * agreed, gold + predicted, "sentences without entities")
 
 
-@metric(needs=("labels",), constant=0.0)
+@_of_entities(constant=0.0)
 def entity_precision(results: Results) -> float:
     """Share of predicted entities that are right; undefined if none are predicted."""
     _, predicted, agreed = _counts(results)
     return _percentage(agreed, predicted, "predictions without entities")
 
 
-@metric(needs=("labels",))
+@_of_entities()
 def entity_recall(results: Results) -> float:
     """Share of gold entities that are predicted; undefined if there are none."""
     gold, _, agreed = _counts(results)
     return _percentage(agreed, gold, "sentences without entities")
 
 
-@metric(needs=("labels",))
+@_of_entities()
 def entity_f1_by_sentence(results: Results) -> float:
     """F1 of each sentence, averaged; 1 for a sentence correctly predicted without entities.
 
@@ -74,20 +85,16 @@ def _sentences(results: Results) -> list[tuple[Entities, Entities]]:
     """Return the gold and predicted entities of each sentence.
 
     Raises:
-        UserError: the labels are not lists with one label per word.
+        UserError: the labels are not lists with one label per word, or have no known tag scheme.
     """
     for side in (results.gold, results.predicted):
         if not all(isinstance(row, (list, tuple)) for row in side):
             raise UserError("it takes one label per word of a sentence, not one per example")
     results.check_lengths()
-    return [
-        (_entities(gold, results.labels), _entities(predicted, results.labels))
-        for gold, predicted in zip(results.gold, results.predicted, strict=True)
-    ]
-
-
-def _entities(ids: Sequence[Any], labels: Sequence[str]) -> Entities:
-    """Return the entities that the label ids of a sentence encode."""
-    from seqeval.metrics.sequence_labeling import get_entities
-
-    return set(get_entities([labels[i] for i in ids]))
+    labels = results.labels
+    scheme = tag_scheme(labels, results.options.get("tag_scheme", DETECTED))
+    gold, predicted = (
+        [entities([labels[i] for i in row], scheme) for row in side]
+        for side in (results.gold, results.predicted)
+    )
+    return list(zip(gold, predicted, strict=True))

@@ -8,20 +8,27 @@ import numpy as np
 
 from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.metrics.classes import CLASSES
+from data_utils.metrics.outcome import Outcome
 
 BINS = 15
 """Number of confidence bins of the calibration error."""
 
 
-@metric(needs=("scores",), undefined=50.0, constant=50.0)
+@metric(
+    needs=("scores",),
+    fits=(Outcome.BINARY, Outcome.CANDIDATES, Outcome.SET),
+    undefined=50.0,
+    constant=50.0,
+)
 def auc(results: Results) -> float:
     """Area under the ROC curve; undefined if only one class occurs.
 
-    With more than two classes, it is the mean of the areas of each class against the rest; for label
-    sets, of each label. Classes and labels that never or always occur are excluded.
+    For label sets, it is the mean of the areas of the labels. Labels that never or always occur are
+    excluded.
 
     Raises:
-        UserError: there are more than two classes, but a single score per entry.
+        UserError: there are more than two classes.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -31,17 +38,20 @@ def auc(results: Results) -> float:
         columns = list(zip(gold.T, p.T, strict=True))
     elif results.class_count <= 2:
         columns = [(gold == 1, p[:, -1] if p.ndim == 2 else p)]
-    elif p.ndim == 2:
-        columns = [(gold == c, p[:, c]) for c in np.unique(gold)]
     else:
-        raise UserError("it takes a score for each class, not only for the predicted one")
+        raise UserError(f"it takes two classes, not {results.class_count}")
     areas = [roc_auc_score(truth, score) for truth, score in columns if len(np.unique(truth)) > 1]
     if not areas:
         raise Undefined("one class only")
     return 100.0 * float(np.mean(areas))
 
 
-@metric(needs=("scores",), greater_is_better=False, undefined=100.0)
+@metric(
+    needs=("scores",),
+    fits=(*CLASSES, Outcome.POSITION, Outcome.SET),
+    greater_is_better=False,
+    undefined=100.0,
+)
 def calibration_error(results: Results) -> float:
     """Expected calibration error: sum over bins of |B| / n |accuracy(B) - confidence(B)|.
 
@@ -72,7 +82,7 @@ def calibration_error(results: Results) -> float:
     return 100.0 * float(np.abs(np.bincount(bins, surplus)).sum() / len(bins))
 
 
-@metric(needs=("scores",), greater_is_better=False, undefined=math.inf)
+@metric(needs=("scores",), fits=(Outcome.TOKENS,), greater_is_better=False, undefined=math.inf)
 def perplexity(results: Results) -> float:
     """Perplexity: exp of the mean negative log-likelihood over all predicted tokens.
 

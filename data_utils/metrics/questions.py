@@ -1,28 +1,56 @@
 """Metrics of MultiRC (Khashabi et al. 2018; SuperGLUE, arXiv 1905.00537).
 
-A row is an answer option, which is right or wrong; a question has several options. The part of a row's
-uid before the last "-" identifies its question.
+A row is an answer option, which is right or wrong; a question has several options. A row's uid ends in
+the number of its question and that of the option, such as ``5-12-3``. The part before the last "-"
+identifies the question.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.metrics.classes import f1
+from data_utils.metrics.outcome import Outcome
+
+UID = re.compile(r"(.*[0-9])-[0-9]+")
 
 
-@metric(needs=("uids",))
+@metric(needs=("uids",), fits=(Outcome.BINARY,))
+def options_f1(results: Results) -> float:
+    """F1 of the options of all questions together.
+
+    Raises:
+        UserError: a uid is not that of an option.
+    """
+    _questions(results.uids)
+    return f1(results)
+
+
+@metric(needs=("uids",), fits=(Outcome.BINARY,))
 def all_options_right(results: Results) -> float:
     """Share of questions of which all options are classified correctly.
 
     Raises:
-        UserError: a uid has no "-".
+        UserError: a uid is not that of an option.
     """
     right: dict[str, bool] = {}
-    for uid, gold, predicted in zip(results.uids, results.gold, results.predicted, strict=True):
-        question, dash, _ = uid.rpartition("-")
-        if not dash:
-            raise UserError(f"it takes uids such as 12-3 (question, option), not {uid!r}")
+    rows = zip(_questions(results.uids), results.gold, results.predicted, strict=True)
+    for question, gold, predicted in rows:
         right[question] = right.get(question, True) and gold == predicted
     if not right:
         raise Undefined("no examples")
     return 100.0 * sum(right.values()) / len(right)
+
+
+def _questions(uids: Iterable[str]) -> list[str]:
+    """Return the question of each uid; raise UserError if a uid has none."""
+    found = []
+    for uid in uids:
+        match = UID.fullmatch(uid)
+        if match is None:
+            raise UserError(f"it takes uids such as 12-3 (question, option), not {uid!r}")
+        found.append(match[1])
+    return found

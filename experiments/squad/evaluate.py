@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
+from data_utils.metrics.answers import answer_tokens
 from data_utils.registries import METRICS
 from experiments.squad.questions import questions, read_articles
 from experiments.suite import numbered_lines
@@ -34,6 +35,8 @@ def evaluate(data: str, predictions: str) -> dict[str, float]:
     answerable = {uid for uid, answers in gold.items() if any(map(str.strip, answers))}
     scores: dict[str, float] = {}
     parts = [("", gold.keys()), ("HasAns_", answerable), ("NoAns_", gold.keys() - answerable)]
+    if len(answerable) < len(gold):  # the script of v2.0 drops accepted answers without words
+        gold = {uid: list(filter(answer_tokens, answers)) for uid, answers in gold.items()}
     for part, uids in parts if len(answerable) < len(gold) else parts[:1]:
         if uids:
             scores |= {f"{part}{name}": v for name, v in _scores(uids, gold, predicted).items()}

@@ -74,7 +74,11 @@ def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any]
         return {}, {}
     values = [prediction.value for prediction in predictions]
     scores = [prediction.scores for prediction in predictions]
-    facts = {"labels": kind.task.labels, "uids": [prediction.uid for prediction in predictions]}
+    facts: dict[str, Any] = {
+        "labels": kind.task.labels,
+        "uids": [prediction.uid for prediction in predictions],
+        "options": kind.task.options,
+    }
     metrics = {name: METRICS.get(name) for name in kind.task.metrics}
     guess = kind.guess(gold)
     found = {name: metric(gold, values, scores, **facts) for name, metric in metrics.items()}

@@ -6,7 +6,9 @@ Source: Hinton et al. 2015 (arXiv 1503.02531, section 2). The temperature T soft
 of teacher and student. The gradient of the softened term shrinks as 1 / T^2, and the factor T^2
 compensates for this. By default d is KL(teacher || student), which equals the cross-entropy to the
 teacher up to the entropy of the teacher, and that entropy has no gradient. For numbers d is the
-squared difference, where T cancels.
+squared difference, where T cancels. ``kd_loss: MseCriterion``, or ``mse``, is the loss of that name in
+MT-DNN: the mean squared difference of the logits over examples AND classes (``mean_squared_error``). As
+``adv_loss`` the same name is the sum over classes (``squared_error``), as in SMART's l_s.
 
 A mixture of the two losses equals one loss on a mixture of the targets. BAM (Clark et al. 2019, arXiv
 1907.04829, section 3) trains on the cross-entropy to lambda y + (1 - lambda) p_teacher; its teacher

@@ -16,6 +16,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.formats import DataFormat
 from data_utils.labels import LabelSpec
+from data_utils.metrics.outcome import Outcome, check_metrics
 from data_utils.registries import FORMATS
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
@@ -24,6 +25,10 @@ from mt_dnn.divergences import Output, outputs_of
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import ACTIVATIONS, POOLINGS
 from mt_dnn.registries import DIVERGENCES, TASK_TYPES
+
+KD_LOSSES = {"mse": "mean_squared_error", "MseCriterion": "mean_squared_error"}
+"""Names that mean another divergence as ``kd_loss`` than as ``adv_loss``: MT-DNN's distillation takes the
+mean of the squared differences over examples and classes, and SMART the sum over classes."""
 
 
 @dataclass
@@ -93,7 +98,8 @@ class TaskType(ABC):
             A copy with registered names in place of aliases, all options, and ``label``.
 
         Raises:
-            UserError: data format, n_class, labels, loss, divergence or an option do not fit this type.
+            UserError: data format, n_class, labels, loss, divergence, a metric or an option do not fit
+                this type.
         """
         _check_format(task, cls)
         if task.enable_san and not cls.takes_san:
@@ -105,13 +111,23 @@ class TaskType(ABC):
         _check_choice(task, "loss", task.loss, cls.losses)
         _check_choice(task, "actf", task.activation, (*ACTIVATIONS, "none"))
         _check_choice(task, "pooling", task.pooling, POOLINGS)
-        return dataclasses.replace(
+        task = dataclasses.replace(
             task,
             label=cls.label,
             options=_options(task, FORMATS.get(task.data_format).options | cls.options),
             kd_loss=cls._divergence(task, "kd_loss", task.kd_loss),
             adv_loss=cls._divergence(task, "adv_loss", task.adv_loss),
         )
+        check_metrics(task, cls.outcome(task))
+        return task
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        """Return what this type predicts for a task, which decides the metrics that fit.
+
+        None, the default, fits every metric.
+        """
+        return None
 
     @abstractmethod
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
@@ -207,6 +223,8 @@ class TaskType(ABC):
                 f"{choices_hint(given, cls.divergences())}"
             )
         name = DIVERGENCES.canonical(given)
+        if key == "kd_loss":
+            name = KD_LOSSES.get(given, name)
         _check_choice(task, key, name, cls.divergences())
         return name
 

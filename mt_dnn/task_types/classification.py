@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.labels import CLASS_PER_EXAMPLE, LabelSpec
+from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.task_types.base import Prediction, check_class_count
 from mt_dnn.task_types.class_loss import OPTIONS, ClassLoss, check_class_loss
@@ -40,6 +41,10 @@ class Classification(ExampleTaskType):
     def check(cls, task: TaskDef) -> TaskDef:
         check_class_count(task, at_least=2)
         return check_class_loss(super().check(task))
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        return Outcome.of_classes(task.n_class)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None

@@ -15,6 +15,7 @@ from data_utils.collator import pad as pad_rows
 from data_utils.errors import UserError
 from data_utils.formats.mlm import NO_WORD
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
+from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
@@ -64,6 +65,10 @@ class MaskLM(TokenTaskType):
                 f"{task.where}: options: mask_probability: {probability} is outside (0, 1)"
             )
         return task
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        return Outcome.TOKENS
 
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         if self.tokenizer is not None and self.tokenizer.mask_token_id is None:

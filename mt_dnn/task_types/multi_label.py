@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
+from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import Output
 from mt_dnn.task_types.base import Prediction, check_class_count
@@ -36,6 +37,10 @@ class MultiLabel(ExampleTaskType):
     def check(cls, task: TaskDef) -> TaskDef:
         check_class_count(task, at_least=1)
         return super().check(task)
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        return Outcome.SET
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None

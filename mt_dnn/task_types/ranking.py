@@ -9,6 +9,7 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
+from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.task_types.base import Prediction
 from mt_dnn.task_types.candidates import CandidateTaskType
@@ -28,6 +29,10 @@ class Ranking(CandidateTaskType):
         if task.labels and len(task.labels) != 2:
             raise UserError(f"{task.where}: Ranking needs two labels, [irrelevant, relevant]")
         return super().check(dataclasses.replace(task, n_class=task.n_class or 2))
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        return Outcome.CANDIDATES
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         predictions = []

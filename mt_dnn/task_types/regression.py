@@ -9,6 +9,7 @@ from torch import Tensor
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
+from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import Output, squared_error
 from mt_dnn.task_types.base import Prediction
@@ -36,6 +37,10 @@ class Regression(ExampleTaskType):
         if task.n_class != 1 or task.labels:
             raise UserError(f"{task.where}: Regression needs n_class: 1 and no labels")
         return super().check(task)
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        return Outcome.NUMBER
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None

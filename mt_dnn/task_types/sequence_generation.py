@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.formats import MAX_TARGET_LEN
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
+from data_utils.metrics.outcome import Outcome
 from data_utils.registries import METRICS
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
@@ -29,6 +31,9 @@ class SequenceGeneration(TokenTaskType):
     other text becomes the additional class ``n_class``, which no gold label has: it adds a row and a
     column to a confusion matrix and a 0 to the mean of F1MAC. Without ``labels`` the value is the text,
     which is right if it equals the gold text. ``scores`` always has the generated text.
+
+    MT-DNN's task files for T5 have classes without ``labels``: with ``n_class`` of 2 or more and a metric
+    that does not measure texts, the label words are ``0``, ``1`` and so on.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.TEXT, LabelUnit.EXAMPLE)
@@ -44,7 +49,15 @@ class SequenceGeneration(TokenTaskType):
                     f"{task.where}: metric_meta: {metric} needs probabilities, but {task.task_type} "
                     f"predicts texts; remove it"
                 )
+        measured = [METRICS.get(metric).fits for metric in task.metrics]
+        if task.n_class >= 2 and not all(Outcome.TEXT in fits for fits in measured if fits):
+            words = task.labels or tuple(map(str, range(task.n_class)))
+            task = dataclasses.replace(task, labels=words)
         return super().check(task)
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        return Outcome.of_classes(len(task.labels)) if task.labels else Outcome.TEXT
 
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         return DecoderHead(encoder, head_name=self.task.head_name, where=self.task.where)

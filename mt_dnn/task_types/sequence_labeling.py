@@ -12,6 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
+from data_utils.metrics.outcome import Outcome
+from data_utils.metrics.tag_scheme import DETECTED, check_tag_scheme
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
@@ -31,11 +33,12 @@ class SequenceLabeling(TokenTaskType):
     ``O``, or the first label if there is no ``O``, with probability 0. Metrics therefore include it.
 
     The loss is cross-entropy over words, with the options ``label_smoothing`` and ``class_weights`` of
-    :class:`~mt_dnn.task_types.class_loss.ClassLoss`.
+    :class:`~mt_dnn.task_types.class_loss.ClassLoss`. The option ``tag_scheme`` is for the metrics of
+    entities (data_utils/metrics/tag_scheme.py).
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.CLASS, LabelUnit.WORD)
-    options: ClassVar[dict[str, Any]] = OPTIONS
+    options: ClassVar[dict[str, Any]] = {**OPTIONS, "tag_scheme": DETECTED}
     losses: ClassVar[tuple[str, ...]] = ("SeqCeCriterion", "CeCriterion")
     kd_loss: ClassVar[str | None] = "kl"
     picture: ClassVar[str | None] = "confusion"
@@ -48,7 +51,14 @@ class SequenceLabeling(TokenTaskType):
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         check_class_count(task, at_least=2)
-        return check_class_loss(super().check(task))
+        task = check_class_loss(super().check(task))
+        if task.options["tag_scheme"] != DETECTED:  # else only the metrics of entities need one
+            check_tag_scheme(task)
+        return task
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        return Outcome.WORDS
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         if self.class_loss.is_plain:

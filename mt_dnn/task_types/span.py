@@ -13,6 +13,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.formats.mrc import NO_ANSWER_AT
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
+from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
@@ -65,6 +66,10 @@ class Span(TaskType):
                     f"{task.where}: options: {name}: {checked.options[name]}; it must be at least 1"
                 )
         return checked
+
+    @classmethod
+    def outcome(cls, task: TaskDef) -> Outcome | None:
+        return Outcome.TEXT
 
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         return TokenHead.for_task(encoder, 2, task=self.task, config=config)

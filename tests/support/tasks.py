@@ -12,17 +12,20 @@ from mt_dnn.task_types import TaskType, checked
 N_CLASS = {"Regression": 1, "Ranking": 1}
 """A new type needs a line here where its n_class is neither 3 nor open (0)."""
 METRICS = {"MaskLM": "Perplexity", "Span": "EM", "SpanYN": "EM", "SequenceGeneration": "EM"}
+"""Types without a number of classes."""
+OTHER_METRICS = {"ClozeChoice": "EM", "Regression": "Pearson"}
 
 
 def make_task(task_type: str = "Classification", **fields: Any) -> TaskDef:
     """A task that its type has checked, called ``t``.
 
-    The type chooses what ``fields`` leave out: its first format, ACC or the metric of its texts, and
+    The type chooses what ``fields`` leave out: its first format, ACC or a metric that fits, and
     as many classes as there are labels.
     """
     name = TASK_TYPES.canonical(task_type, "")
     classes = 0 if name in METRICS else N_CLASS.get(name, 3)
-    metrics = fields.get("metrics", (METRICS.get(name, "ACC"),))
+    metric = "ACC" if fields.get("labels") and name == "SequenceGeneration" else METRICS.get(name)
+    metrics = fields.get("metrics", (metric or OTHER_METRICS.get(name, "ACC"),))
     defaults = {
         "name": "t",
         "data_format": format_of(name),

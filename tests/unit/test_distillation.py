@@ -20,6 +20,7 @@ from mt_dnn.model import MTDNN
 from mt_dnn.objective.distillation import distillation_loss, teacher_weight
 from mt_dnn.objective.objective import Objective
 from mt_dnn.registries import DIVERGENCES, TASK_TYPES
+from tests.reference import distillation
 from tests.support.batches import make_batch
 from tests.support.tasks import make_kind
 from tests.support.three_tasks import KINDS, make_model, move, task_batch
@@ -265,6 +266,39 @@ def test_the_tasks_own_kd_loss_else_the_types(task, name):
     expected = DIVERGENCES.get(name)(batch.soft_labels, model(batch), mask=batch.candidate_mask)
     found = objective(model)(batch, seed=1).figures[f"train/{task}/distill"]
     torch.testing.assert_close(found, expected.mean())
+
+
+@pytest.mark.parametrize("name", ["MseCriterion", "mse"])
+def test_mse_is_a_mean_over_classes_as_kd_loss_and_a_sum_as_adv_loss(name):
+    model = make_model(dropout=False, kd_loss=name, adv_loss=name)
+    batch, kind = taught("c"), model.task_types["c"]
+    assert batch.soft_labels is not None
+    logits = model(batch)
+    mean = distillation.mse_term(logits.double(), batch.soft_labels.double(), 2.0)
+    found = objective(model, temperature=2.0)(batch, seed=1).figures["train/c/distill"]
+    assert found.item() == pytest.approx(mean.item(), rel=1e-5)
+    assert found.item() == pytest.approx(F.mse_loss(logits, batch.soft_labels).item(), rel=1e-5)
+    total = kind.divergence(logits, batch.soft_labels, batch)
+    assert total.item() == pytest.approx(3 * mean.item(), rel=1e-5)
+
+
+def test_mse_is_a_mean_over_the_candidates_that_are_present():
+    model = make_model(dropout=False, kd_loss="mse")
+    batch = taught("k")  # two, two and one candidates
+    assert batch.soft_labels is not None
+    square = (model(batch) - batch.soft_labels).square()
+    expected = (square[0].mean() + square[1].mean() + square[2, 0]) / 3
+    found = objective(model)(batch, seed=1).figures["train/k/distill"]
+    torch.testing.assert_close(found, expected.detach())
+
+
+def test_mse_is_a_mean_over_classes_and_labelled_words():
+    kind = make_kind("SequenceLabeling", kd_loss="mse")
+    p, q = torch.randn(2, 2, 5, 3, generator=torch.Generator().manual_seed(0))
+    batch = word_batch(TOKEN_LABELS, STARTS)
+    found = kind.divergence(p, q, batch, name=kind.task.kd_loss)
+    expected = sum((p[at] - q[at]).square().mean() for at in [(0, 1), (0, 3), (1, 1)]) / 3
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("task", KINDS)

@@ -16,6 +16,8 @@ def reference(name, a, b):
     """The textbook formula on (B, C) logits in float64."""
     if name == "squared_error":
         return (a - b).pow(2).sum(-1)
+    if name == "mean_squared_error":
+        return (a - b).pow(2).mean(-1)
     if name.startswith("bernoulli_"):
         pair = [torch.stack([torch.zeros_like(z), z], -1) for z in (a, b)]
         return reference(name.removeprefix("bernoulli_"), *pair).sum(-1)

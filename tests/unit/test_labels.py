@@ -46,9 +46,20 @@ MISMATCHES = [
 ]
 
 
+METRICS = {
+    "Regression": "Pearson",
+    "MaskLM": "Perplexity",
+    **dict.fromkeys(("Span", "SpanYN", "ClozeChoice"), "EM"),
+}
+
+
 def entry(data_format: str, task_type: str) -> str:
     """A task file of one task; with what the type requires besides its format."""
-    keys = {"data_format": data_format, "task_type": task_type, "metric_meta": "[ACC]"}
+    keys = {
+        "data_format": data_format,
+        "task_type": task_type,
+        "metric_meta": f"[{METRICS.get(task_type, 'ACC')}]",
+    }
     if task_type in ONE_CLASS:
         keys["n_class"] = "1"
     elif task_type not in NO_LABELS:

@@ -72,7 +72,7 @@ def test_an_mt_dnn_task_file_loads_unchanged(load):
     cola, mnli, qnnli, stsb = tasks.values()
     assert (cola.dropout, cola.metrics, cola.labels) == (0.05, ("ACC", "MCC"), ())
     assert cola.encode_label("1") == 1
-    assert (cola.kd_loss, cola.adv_loss) == ("squared_error", "symmetric_kl")
+    assert (cola.kd_loss, cola.adv_loss) == ("mean_squared_error", "symmetric_kl")
     assert mnli.splits("dev") == ["matched_dev", "mismatched_dev"]
     assert [dataset_name("mnli", s) for s in mnli.splits("dev")] == [
         "mnli_matched",
