@@ -31,6 +31,15 @@ def momentum(update: int, total: int, beta: float, beta_late: float, switch: flo
     return beta if update <= switch * total else beta_late
 
 
+def horizon_momentum(update: int, total: int, every: int, horizon: float) -> float:
+    """beta that averages over a fraction ``horizon`` of the run; the plain mean until it is that long.
+
+    Not of the paper. The n-th change of theta~ has 1 - S / (horizon total), but at most n / (n + 1).
+    """
+    change = update // every
+    return max(min(1 - every / (horizon * total), change / (change + 1)), 0.0)
+
+
 def teachers(
     thetas: Sequence[Weights], every: int, betas: Sequence[float], vbpp: bool
 ) -> list[Weights]:
