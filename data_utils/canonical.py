@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from data_utils.files import atomic_file
+
 # Characters that a reader may treat as the end of a column or line (those of str.splitlines).
 _SEPARATORS = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 
@@ -26,10 +28,8 @@ def write_rows(path: str | Path, rows: Iterable[Iterable[str]]) -> int:
     Returns:
         The number of rows written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
+    with atomic_file(Path(path)) as stream:
         for row in rows:
             stream.write("\t".join(map(clean_text, row)) + "\n")
             count += 1

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
+from data_utils.formats import MAX_TARGET_LEN, TARGET_OPTION
 from data_utils.labels import LabelKind
 from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
@@ -63,6 +64,8 @@ class Manifest:
     """SHA-256 of the file of soft labels, empty without one. Part of the identity."""
     soft_labels_unused: int = 0
     """Lines of that file whose uid is not in the store."""
+    data_hash: str = ""
+    """SHA-256 of data.arrow; empty in stores of older versions."""
 
 
 IDENTITY = (
@@ -83,6 +86,14 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def tokenizing_options(task: TaskDef) -> dict[str, Any]:
+    """Options that change the store of a task: those of its format, and the length of text labels."""
+    own = dict(FORMATS.get(task.data_format).options)
+    if task.label.kind is LabelKind.TEXT:
+        own[TARGET_OPTION] = MAX_TARGET_LEN
+    return {name: task.options.get(name, default) for name, default in own.items()}
+
+
 def expected_manifest(
     task: TaskDef,
     split: str,
@@ -94,7 +105,7 @@ def expected_manifest(
     soft_labels: str = "",
 ) -> Manifest:
     """Return the manifest of a new store, with all counts still 0."""
-    own = FORMATS.get(task.data_format).options
+    own = tokenizing_options(task)
     return Manifest(
         version=VERSION,
         task=task.name,
@@ -103,7 +114,7 @@ def expected_manifest(
         labels=list(task.labels),
         n_class=task.n_class,
         label_form=LABEL_FORMS.get(task.label.kind, "single"),
-        options={name: task.options.get(name, default) for name, default in own.items()},
+        options=own,
         max_seq_len=task.max_seq_len or max_seq_len,
         tokenizer_hash=tokenizer_hash(tokenizer),
         source_hash=source_hash,
@@ -155,7 +166,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         return Manifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise UserError(
             f"{folder}/manifest.json cannot be read ({error}); delete {folder} to rebuild the store"
         ) from None

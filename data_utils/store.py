@@ -14,11 +14,13 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.files import atomic_folder
+from data_utils.files import atomic_folder, recover, sha256, write_text
 from data_utils.formats import DroppedRow, Example, Row
+from data_utils.locks import waiting_for
 from data_utils.manifest import Manifest as Manifest
 from data_utils.manifest import describe as describe
 from data_utils.manifest import differences, expected_manifest, read_manifest
+from data_utils.names import confined
 from data_utils.registries import FORMATS
 from data_utils.soft_labels import SoftLabels, fingerprint
 from data_utils.sources import RowSource
@@ -37,7 +39,7 @@ def store_folder(store_dir: Path, task: TaskDef, split: str, *, soft_hash: str =
     replace each other's.
     """
     suffix = f"-soft-{soft_hash[:8]}" if soft_hash else ""
-    return store_dir / f"{task.name}_{split}{suffix}"
+    return confined(store_dir, f"{task.name}_{split}{suffix}")
 
 
 def ensure_store(
@@ -74,6 +76,40 @@ def ensure_store(
     """
     soft_hash = "" if soft_labels is None else fingerprint(soft_labels)
     folder = store_folder(store_dir, task, split, soft_hash=soft_hash)
+    with waiting_for(
+        folder.with_name(f".{folder.name}.lock"),
+        log=log,
+        busy=f"waiting for another process that prepares {folder}",
+    ):
+        recover(folder)
+        return _ensure(
+            folder,
+            task,
+            split,
+            source=source,
+            tokenizer=tokenizer,
+            max_seq_len=max_seq_len,
+            soft_labels=soft_labels,
+            soft_hash=soft_hash,
+            on_stale=on_stale,
+            log=log,
+        )
+
+
+def _ensure(
+    folder: Path,
+    task: TaskDef,
+    split: str,
+    *,
+    source: RowSource | None,
+    tokenizer: PreTrainedTokenizerBase,
+    max_seq_len: int,
+    soft_labels: Path | None,
+    soft_hash: str,
+    on_stale: str,
+    log: Callable[[str], None],
+) -> TaskStore:
+    """Open or build a store whose lock is held; see :func:`ensure_store`."""
     found = read_manifest(folder) if (folder / "manifest.json").exists() else None
     if source is not None:
         name, source_hash = source.name, source.fingerprint()
@@ -95,6 +131,8 @@ def ensure_store(
     if found is not None:
         stale = differences(found, wanted)
         if not stale:
+            if source is None:
+                log(f"{task.name}_{split}: no rows; using {folder}, prepared from {name}")
             return TaskStore(folder)
         if source is None or on_stale == "refuse":
             raise UserError(
@@ -102,8 +140,12 @@ def ensure_store(
                 + "\n  ".join(stale)
                 + f"\n  (made from {found.source} by tokenizer {found.tokenizer}; this run reads "
                 f"{name} with {wanted.tokenizer})\n"
-                + ("" if source else f"The rows to rebuild it from are missing: {found.source}.\n")
-                + "Rebuild it with --data.on_stale rebuild, or use another --data.store_dir."
+                + (
+                    "Rebuild it with --data.on_stale rebuild, or use another --data.store_dir."
+                    if source
+                    else "Its rows are missing, so it cannot be rebuilt: restore them, or use another "
+                    "--data.store_dir."
+                )
             )
     assert source is not None
     soft = None if soft_labels is None else SoftLabels(soft_labels, task, source=source.name)
@@ -133,8 +175,9 @@ def build_store(
     """
     with atomic_folder(folder) as partial:
         manifest = _write_rows(partial / "data.arrow", manifest, task, source, tokenizer, soft)
+        manifest = dataclasses.replace(manifest, data_hash=sha256(partial / "data.arrow"))
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
-        (partial / "manifest.json").write_text(text + "\n", encoding="utf-8")
+        write_text(partial / "manifest.json", text + "\n")
     return manifest
 
 
@@ -246,14 +289,17 @@ class TaskStore(TokenTable):
     """The store of one (task, split), opened from its folder.
 
     Raises:
-        UserError: the manifest or the Arrow file cannot be read.
+        UserError: the manifest or the Arrow file cannot be read, or the checksum of the file is wrong.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
+        path = self.folder / "data.arrow"
         try:
-            with pa.memory_map(str(self.folder / "data.arrow")) as mapped:
+            if self.manifest.data_hash and sha256(path) != self.manifest.data_hash:
+                raise OSError(f"the checksum of {path} differs from that in manifest.json")
+            with pa.memory_map(str(path)) as mapped:
                 table = pa.ipc.open_file(mapped).read_all()
         except (OSError, pa.ArrowInvalid) as error:
             raise UserError(

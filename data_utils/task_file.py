@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
+from data_utils.names import check_name
 from data_utils.registries import FORMATS, METRICS
 from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
-from data_utils.task_def import ROLES, SourceDef, TaskDef, split_role
+from data_utils.task_def import ROLES, SourceDef, TaskDef, dataset_name, split_role
 
 # Key in the YAML file, as in MT-DNN's task files -> field of TaskDef.
 KEYS = {
@@ -68,8 +69,7 @@ def read_task_file(path: str | Path, check: Callable[[TaskDef], TaskDef]) -> dic
     tasks = {}
     for name in entries:
         where = f"{path}:{lines.get(name, 1)}: task {name!r}"
-        if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
-            raise UserError(f"{where}: a task name may contain only letters, digits, - and _")
+        check_name(name, where)
         keys = _extend(name, entries, path, where, seen=())
         tasks[name] = _task_def(name, keys, where)
     check_shared_heads(tasks)
@@ -150,6 +150,8 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         "options": _options(keys.get("options"), where),
         "source": _source(keys.get("source"), data_format, split_names, where),
     }
+    if "head" in values:
+        check_name(values["head"], f"{where}: head")
     if values.get("dropout") is not None and not 0 <= values["dropout"] < 1:
         raise UserError(f"{where}: dropout_p: {values['dropout']} is outside [0, 1)")
     if values.get("weight", 1) < 0:
@@ -199,6 +201,7 @@ def _split_names(keys: dict, where: str) -> tuple[str, ...]:
         return ROLES
     names = tuple(_strings(keys, "split_names", where))
     for name in names:
+        check_name(name, f"{where}: split_names")
         if split_role(name) not in ROLES:
             raise UserError(
                 f"{where}: split_names: {name!r} must end in train, dev or test, "
@@ -250,19 +253,25 @@ def _known_keys(given: dict, choices: Iterable[str], where: str) -> None:
 
 
 def _check_stores(tasks: dict[str, TaskDef]) -> None:
-    """Check that no two splits have the same file name, ``{task}_{split}``.
+    """Check that no two splits have the same file names: that of the rows, and that of the data set.
 
-    Split ``b_dev`` of task ``a`` and split ``dev`` of task ``a_b`` would both be ``a_b_dev``.
+    Split ``b_dev`` of task ``a`` and split ``dev`` of task ``a_b`` would both be ``a_b_dev``. Split ``test``
+    of task ``a`` and split ``dev`` of task ``a_test`` would both have the data set name ``a_test``. Names
+    that differ in case only are one file on some systems.
     """
-    owners: dict[str, TaskDef] = {}
+    owners: dict[str, tuple[TaskDef, str]] = {}
     for task in tasks.values():
         for split in task.split_names:
-            owner = owners.setdefault(f"{task.name}_{split}", task)
-            if owner is not task:
-                raise UserError(
-                    f"{task.where}: the file name of its split {split!r}, {task.name}_{split}, is also "
-                    f"that of a split of task {owner.name!r}; rename one of the tasks"
-                )
+            for kind, name in (
+                ("file name", f"{task.name}_{split}"),
+                ("data set name", dataset_name(task.name, split)),
+            ):
+                owner, other = owners.setdefault(f"{kind} {name}".lower(), (task, split))
+                if (owner, other) != (task, split):
+                    raise UserError(
+                        f"{task.where}: the {kind} of its split {split!r}, {name}, is also that of split "
+                        f"{other!r} of task {owner.name!r}; rename one of the tasks"
+                    )
 
 
 def check_shared_heads(tasks: dict[str, TaskDef]) -> None:

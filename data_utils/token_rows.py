@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from data_utils.columns import to_arrow
 from data_utils.errors import UserError
+from data_utils.files import atomic_file
 from data_utils.formats import Row
 from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
@@ -40,8 +41,7 @@ def export_rows(table: TokenTable, task: TaskDef, path: Path) -> int:
         UserError: MT-DNN's rows cannot represent the labels of the task.
     """
     _check_format(task)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as stream:
+    with atomic_file(path) as stream:
         for index in range(len(table)):
             row = {name: values[0] for name, values in table.take([index]).items()}
             stream.write(json.dumps(_exported(row, task)) + "\n")

@@ -12,6 +12,8 @@ from data_utils.formats.base import DroppedRow, Example, Row
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
 
+TARGET_OPTION = "max_target_len"
+"""Option of a task: greatest length of a text label in tokens."""
 MAX_TARGET_LEN = 64
 """Greatest length of a text label in tokens, for tasks without the option ``max_target_len``."""
 EXAMPLE_LABELS = tuple(
@@ -104,7 +106,7 @@ def label_columns(
     labels = [example.label for example in examples]
     if labels[0] is None or task.label.kind is not LabelKind.TEXT:
         return {"labels": labels}
-    longest = task.options.get("max_target_len", MAX_TARGET_LEN)
+    longest = task.options.get(TARGET_OPTION, MAX_TARGET_LEN)
     encoded = tokenizer(text_target=labels, truncation=True, max_length=longest)
     return {"labels": encoded["input_ids"], "target": labels}
 

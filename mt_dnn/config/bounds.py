@@ -7,6 +7,7 @@ import math
 from dataclasses import is_dataclass
 
 from data_utils.errors import UserError
+from data_utils.names import check_name
 from mt_dnn.config.choices import check_choices
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import resolve
@@ -67,6 +68,7 @@ def resolve_config(config: RunConfig) -> RunConfig:
                 f"{name}: expected a {type(value).__name__}, got {given!r} (mt_dnn.config.run)"
             )
     config = check_choices(config)
+    check_name(config.name, "name", run=True)
     for section, key, low, high in RANGES:
         value = getattr(getattr(config, section), key)
         if value is not None and not low <= value <= high:  # this form also rejects NaN

@@ -7,20 +7,27 @@ from typing import Any, Literal
 
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 
+FREE = {"resume": "free"}
+"""Metadata of a setting that a resumed run may change. All others must stay as they were."""
+PATH = {"resume": "path"}
+"""Metadata of a path that a resumed run may change if its last part stays."""
+LONGER = {"resume": "longer"}
+"""Metadata of a length that a resumed run may increase."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
     """Tasks to train and the folders of their data."""
 
-    tasks: str = "tasks.yml"
+    tasks: str = field(default="tasks.yml", metadata=FREE)
     """YAML file that defines the tasks."""
     use: tuple[str, ...] = ()
     """Names of the tasks to train, in order. Empty means every task of the file. The first task is the main task of ratio mixing."""
-    data_dir: str = "data"
+    data_dir: str = field(default="data", metadata=FREE)
     """Folder that contains the files {task}_{split}.tsv (or .jsonl) in the canonical format."""
-    store_dir: str | None = None
+    store_dir: str | None = field(default=None, metadata=FREE)
     """Folder of the prepared (tokenized) data. null: {data_dir}/store/{encoder}-{max_seq_len}."""
-    on_stale: Literal["refuse", "rebuild"] = "refuse"
+    on_stale: Literal["refuse", "rebuild"] = field(default="refuse", metadata=FREE)
     """What to do when prepared data was made from different rows, with a different tokenizer or with different settings: refuse stops with an error; rebuild prepares the data again."""
     max_seq_len: int = 512
     """Maximum sequence length in tokens. Longer sequences are truncated, in training and in evaluation."""
@@ -38,7 +45,7 @@ class DataConfig:
 class ModelConfig:
     """The shared encoder and the defaults of the heads, which a task may override."""
 
-    encoder: str = "bert-base-uncased"
+    encoder: str = field(default="bert-base-uncased", metadata=PATH)
     """Name on the Hugging Face hub, local folder, or package:NAME for weights inside an installed Python package."""
     pooling: Literal["cls", "mean", "max", "attention", "pair"] = "cls"
     """How the hidden states are reduced to one vector: cls takes the first token; mean and max pool over the tokens; attention is a weighted mean with learned weights; pair combines the means of the two sentences."""
@@ -46,11 +53,11 @@ class ModelConfig:
     """Activation of the dense layer between pooling and output. none removes the layer."""
     dropout: float = 0.1
     """Dropout rate before the output layer of each head."""
-    init_from: str | None = None
+    init_from: str | None = field(default=None, metadata=PATH)
     """Folder of a finished run to start from. Its encoder is loaded, and every head with the same name and shape."""
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = field(default="sdpa", metadata=FREE)
     """Attention implementation. sdpa falls back to eager for architectures that do not support it."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = field(default=False, metadata=FREE)
     """Recompute activations in the backward pass, which saves memory and costs time."""
 
 
@@ -78,7 +85,7 @@ class BatchConfig:
 
     size: int = 32
     """Examples in a training batch, summed over all processes."""
-    eval_size: int = 64
+    eval_size: int = field(default=64, metadata=FREE)
     """Examples in an evaluation batch."""
     accumulate: int = 1
     """Batches per optimizer update (gradient accumulation)."""
@@ -130,21 +137,21 @@ class OptimConfig:
 class TrainConfig:
     """Length of the run, evaluation and checkpoints."""
 
-    epochs: int = 3
+    epochs: int = field(default=3, metadata=LONGER)
     """Number of epochs, that is, passes over the mixture of tasks."""
-    max_steps: int | None = None
+    max_steps: int | None = field(default=None, metadata=LONGER)
     """Largest number of optimizer updates. The run and its learning rate schedule end after this many updates or after the last epoch, whichever comes first. null: no limit."""
     eval_every: int | None = None
     """Updates between evaluations. null: once an epoch."""
-    save_every: int | None = None
+    save_every: int | None = field(default=None, metadata=FREE)
     """Updates between checkpoints from which the run can resume. null: once an epoch. 0: only when a signal stops the run."""
-    keep: int = 1
+    keep: int = field(default=1, metadata=FREE)
     """Number of checkpoints to keep; older ones are deleted."""
-    log_every: int = 50
+    log_every: int = field(default=50, metadata=FREE)
     """Updates between log entries."""
     patience: int | None = None
     """Stop early after this many evaluations without a better average score. null: never."""
-    predictions: bool = True
+    predictions: bool = field(default=True, metadata=FREE)
     """Write the predictions of the best model on every evaluation set."""
 
 
@@ -152,7 +159,7 @@ class TrainConfig:
 class DistillConfig:
     """Knowledge distillation from a teacher (see mt_dnn/objective/distillation.py)."""
 
-    soft_labels: str | None = None
+    soft_labels: str | None = field(default=None, metadata=FREE)
     """Folder that contains the files {task}_train.jsonl, which predict.py --what logits writes. A task without a file is trained on its gold labels alone. null: no distillation."""
     weight: float = 0.5
     """Weight w of the distillation term; the supervised loss has weight 1 - w. 0 switches the term off and skips its computation."""
@@ -187,17 +194,17 @@ class TermConfig:
 class SystemConfig:
     """Device, precision and processes. They change results only by rounding."""
 
-    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    device: Literal["auto", "cuda", "mps", "cpu"] = field(default="auto", metadata=FREE)
     """Device. auto takes CUDA if available, else MPS, else the CPU."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of the forward pass (autocast). The weights stay in float32. fp16 needs CUDA."""
-    compile: bool = False
+    compile: bool = field(default=False, metadata=FREE)
     """Compile the encoder with torch.compile."""
-    threads: int | None = None
+    threads: int | None = field(default=None, metadata=FREE)
     """Number of CPU threads. null: the default of torch."""
-    workers: int | None = None
+    workers: int | None = field(default=None, metadata=FREE)
     """Number of worker processes that prepare batches in advance. null: 2 on CUDA (with pinned memory), else 0."""
-    deterministic: bool = False
+    deterministic: bool = field(default=False, metadata=FREE)
     """Use deterministic kernels only. Slower on CUDA; computation on the CPU is always deterministic."""
 
 
@@ -213,21 +220,21 @@ class RunConfig:
         (5, 5e-05)
     """
 
-    name: str = "run"
+    name: str = field(default="run", metadata=FREE)
     """Name of the run and of its folder."""
-    output_dir: str = "runs"
+    output_dir: str = field(default="runs", metadata=FREE)
     """Folder for runs. This run is written to {output_dir}/{name}."""
     seed: int = 2018
     """Random seed of the initialization, the order of the batches, dropout and noise."""
-    resume: bool = False
+    resume: bool = field(default=False, metadata=FREE)
     """Continue from the newest checkpoint of this run, if there is one."""
-    overwrite: bool = False
+    overwrite: bool = field(default=False, metadata=FREE)
     """Replace an existing run with the same name."""
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = field(default=(), metadata=FREE)
     """Python modules that register kinds of your own: task types, metrics, loss terms and others (docs/plugins.md). Modules in the current folder are found. Importing a module runs its code."""
-    trackers: tuple[str, ...] = ("tensorboard",)
+    trackers: tuple[str, ...] = field(default=("tensorboard",), metadata=FREE)
     """Trackers of the run besides metrics.jsonl, which is always written: tensorboard, wandb, mlflow, trackio and others. mt-dnn list tracker prints the names. Empty means metrics.jsonl alone."""
-    tracker_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tracker_options: dict[str, dict[str, Any]] = field(default_factory=dict, metadata=FREE)
     """Options of single trackers, {tracker: {option: value}}, such as {wandb: {project: glue}}. They are saved with the run: log in by the tracker's own command, and do not write keys here."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -235,7 +242,7 @@ class RunConfig:
     batch: BatchConfig = field(default_factory=BatchConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    smart: str = "off"
+    smart: str = field(default="off", metadata=FREE)
     """Preset for the fields of smoothness and proximal that are null: off, smart, mtdnn_release, r3f, freelb, rdrop, pdr_js or pdr_hellinger (mt_dnn/config/smart.py)."""
     smoothness: SmoothnessConfig = field(default_factory=SmoothnessConfig)
     proximal: ProximalConfig = field(default_factory=ProximalConfig)

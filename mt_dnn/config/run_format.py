@@ -42,6 +42,22 @@ def run_numerics(run_dir: Path) -> int:
     return int(read_versioned(marker).get("numerics", 1)) if marker.exists() else 1
 
 
+def run_id(run_dir: Path) -> str | None:
+    """Return the identifier that the run's checkpoints name; None for runs that have none.
+
+    Raises:
+        UserError: a newer format, or a damaged marker.
+    """
+    marker = run_dir / MARKER
+    return read_versioned(marker).get("id") if marker.exists() else None
+
+
+def is_clearing(run_dir: Path) -> bool:
+    """Whether a process was killed while it replaced an older run in the folder."""
+    marker = run_dir / MARKER
+    return marker.exists() and "clearing" in read_versioned(marker)
+
+
 def read_versioned(path: Path) -> dict[str, Any]:
     """Read a JSON object and check its ``format``, which is left out of what is returned.
 
@@ -53,7 +69,9 @@ def read_versioned(path: Path) -> dict[str, Any]:
         version = values.pop("format", 1)
         if type(version) is not int or version < 1:
             raise ValueError
-    except (ValueError, AttributeError, TypeError):
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise UserError(
             f"{path} is damaged: expected a JSON object with a positive number as its format; "
             f"restore the file or train a new run"

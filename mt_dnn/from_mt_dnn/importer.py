@@ -25,6 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, get_args
 
 from data_utils.errors import UserError
+from data_utils.files import write_text
 from data_utils.task_def import TaskDef, pick_tasks
 from mt_dnn.from_mt_dnn.heads import Activation, head_sources, read_head
 from mt_dnn.from_mt_dnn.import_report import ImportReport, shortened
@@ -113,7 +114,7 @@ def import_checkpoint(
             (report.expected if BUFFERS.search(key) else report.unused).append(key)
     save_model_folder(target, model=model, tokenizer=tokenizer, config=config, step=0, scores={})
     text = json.dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False)
-    (target / "import_report.json").write_text(text + "\n", encoding="utf-8")
+    write_text(target / "import_report.json", text + "\n")
     return report
 
 

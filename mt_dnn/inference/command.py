@@ -11,7 +11,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from data_utils.errors import UserError
-from data_utils.files import atomic_file
+from data_utils.outputs import open_output
 from data_utils.plugins import PLUGINS_HELP
 
 
@@ -36,7 +36,8 @@ def predict(
         input: A .tsv or .jsonl file, or - for standard input, which is read and predicted batch by batch.
             TSV has either all canonical columns of the task (uid, label, texts; labels may be empty) or
             its text columns only. JSON lines use the column names, such as premise and hypothesis.
-        output: File to write, which appears only when it is complete. Defaults to standard output.
+        output: File to write, which appears only when it is complete. A device or pipe, such as /dev/stdout, is
+            written to instead. Defaults to standard output.
         what: predictions: labels and probabilities. logits: the raw outputs of the head. embeddings: the
             output of the shared encoder, averaged over the tokens of a text (single texts, without --task).
         tasks: Task file with the definition of --task, for a task that was not trained but shares a head
@@ -47,7 +48,8 @@ def predict(
             runs that you trust.
 
     Raises:
-        UserError: the input file does not exist, a run cannot be loaded, or a row is malformed.
+        UserError: the input file does not exist, a run cannot be loaded, a row is malformed, or ``output`` is the
+            input or a folder.
     """
     path = Path(input)
     if input != "-" and (not path.exists() or path.is_dir()):
@@ -64,9 +66,7 @@ def predict(
     definition = choose_task(predictor, task, what, tasks)
     with (
         open_lines(sys.stdin.fileno() if input == "-" else path) as lines,
-        nullcontext(sys.stdout)
-        if output is None
-        else atomic_file(Path(output), setting="--output") as stream,
+        nullcontext(sys.stdout) if output is None else open_output(output, source=input) as stream,
     ):
 
         def write(text: str) -> None:

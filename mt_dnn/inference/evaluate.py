@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
+from data_utils.files import atomic_file
 from data_utils.registries import METRICS
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
@@ -120,8 +121,7 @@ def prediction_record(kind: TaskType, prediction: Prediction) -> dict[str, Any]:
 
 def write_predictions(path: Path, kind: TaskType, evaluation: Evaluation) -> None:
     """Write JSON lines: uid, prediction (the label's name if the task has labels), scores, gold."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as lines:
+    with atomic_file(path) as lines:
         for prediction in evaluation.predictions:
             record = prediction_record(kind, prediction)
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")

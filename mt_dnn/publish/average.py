@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_utils.errors import UserError
-from data_utils.files import check_out
+from data_utils.outputs import check_out
 from data_utils.plugins import PLUGINS_HELP
 
 if TYPE_CHECKING:  # --help needs no torch

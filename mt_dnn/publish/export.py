@@ -10,7 +10,8 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from data_utils.files import atomic_folder, check_out
+from data_utils.files import atomic_folder, write_text
+from data_utils.outputs import check_out
 from data_utils.plugins import PLUGINS_HELP
 
 if TYPE_CHECKING:  # --help needs no torch
@@ -82,7 +83,7 @@ def export(
             use=_how_to_load(name, folder.name, encoder),
             scores=scores,
         )
-        (aside / "README.md").write_text(card, encoding="utf-8")
+        write_text(aside / "README.md", card)
     return name
 
 

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
-import shutil
 import subprocess
 import sys
+import uuid
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import BaseFileLock
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.files import atomic_folder
+from data_utils.files import atomic_folder, remove, write_text
+from data_utils.locks import hold
+from data_utils.names import confined
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
 from mt_dnn.config.run import ModelConfig, RunConfig
-from mt_dnn.config.run_format import FORMAT, MARKER, NUMERICS, check_run, read_versioned
+from mt_dnn.config.run_format import (
+    FORMAT,
+    MARKER,
+    NUMERICS,
+    check_run,
+    read_versioned,
+    run_numerics,
+)
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.model_card import model_card
 
@@ -30,6 +42,14 @@ HOW_TO_LOAD = (
     "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with `mt_dnn.load`, which "
     "predicts by task name."
 )
+SETUP = ("config.yml", "tasks.yml", "environment.json")
+OWN = (
+    *(MARKER, *SETUP, "metrics.jsonl", "timing.jsonl", "trackers.json", "nonfinite_batch.json"),
+    *("scores.json", "report.html", "tensorboard", "checkpoints", "best", "best.partial"),
+    *("predictions", "errors"),
+)
+"""Names that a run writes in its folder. Only these are removed."""
+LOCK = ".lock"
 PACKAGES = (
     "torch",
     "transformers",
@@ -41,41 +61,79 @@ PACKAGES = (
 )
 
 
-def open_run_dir(config: RunConfig) -> Path:
-    """Create the run's folder, or open (``resume``) or replace (``overwrite``) an existing one.
+def lock_run_dir(config: RunConfig) -> BaseFileLock:
+    """Check that the run may use its folder, create it if needed, and lock it.
+
+    Nothing that is there is changed.
+
+    Returns:
+        The lock; release it when the run ends. It ends with the process in any case.
 
     Raises:
-        UserError: a run of that name exists, and neither ``resume`` nor ``overwrite`` is set; or the run to
-            resume has a newer format.
+        UserError: a run of that name exists, and neither ``resume`` nor ``overwrite`` is set; the folder
+            contains files under our names that no run has written; another process has the run; or the
+            run has a newer format.
     """
-    run_dir = Path(config.output_dir) / config.name
+    run_dir = confined(Path(config.output_dir), config.name)
     if config.resume:
         check_run(run_dir)
-    elif any((run_dir / name).exists() for name in (MARKER, "config.yml")):  # format 1: no marker
-        if not config.overwrite:
-            raise UserError(
-                f"{run_dir} holds a run already: continue it (--resume true), replace it "
-                f"(--overwrite true), or choose another name (--name ...)"
-            )
-        shutil.rmtree(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    return run_dir
+    is_run = holds_run(run_dir)
+    if is_run and not (config.resume or config.overwrite):
+        raise UserError(
+            f"{run_dir} holds a run already: continue it (--resume true), replace it "
+            f"(--overwrite true), or choose another name (--name ...)"
+        )
+    if not is_run and (foreign := [name for name in OWN if os.path.lexists(run_dir / name)]):
+        raise UserError(
+            f"{run_dir} contains {', '.join(foreign)}, but no run ({MARKER} is missing). Nothing in it is "
+            f"replaced: choose another name (--name ...) or remove them"
+        )
+    return hold(
+        run_dir / LOCK,
+        busy=f"{run_dir} is in use by another process; wait until it ends, or stop it",
+    )
+
+
+def holds_run(run_dir: Path) -> bool:
+    """Whether a folder is a run directory: it has the marker, or all files of format 1."""
+    return (run_dir / MARKER).exists() or all((run_dir / name).exists() for name in SETUP)
 
 
 def write_setup(
-    run_dir: Path, config: RunConfig, tasks: dict[str, TaskDef], environment: dict[str, Any]
+    run_dir: Path,
+    config: RunConfig,
+    tasks: dict[str, TaskDef],
+    environment: dict[str, Any],
+    *,
+    clear: bool = False,
 ) -> None:
-    """Write run.json, config.yml, tasks.yml and environment.json."""
-    marker = json.dumps(
-        {"format": FORMAT, "numerics": NUMERICS, "mt_dnn": _own_version()}, indent=2
-    )
-    (run_dir / MARKER).write_text(marker + "\n", encoding="utf-8")
+    """Write run.json, config.yml, tasks.yml and environment.json.
+
+    A resumed run keeps its identifier and the version of its numbers.
+
+    Args:
+        clear: start a run with a new identifier, and delete what the folder contains under our names.
+            run.json records this until it is done, so that it is completed if the process is killed.
+    """
+    path = run_dir / MARKER
+    marker = {"format": FORMAT, "numerics": NUMERICS, "mt_dnn": _own_version()}
+    if clear:
+        marker["id"] = uuid.uuid4().hex
+        write_text(path, json.dumps(marker | {"clearing": True}, indent=2) + "\n")
+        for name in OWN:
+            if name != MARKER:
+                remove(run_dir / name)
+    else:
+        known = read_versioned(path) if path.exists() else {}
+        marker |= {"numerics": run_numerics(run_dir)}
+        marker |= {"id": known["id"]} if "id" in known else {}
     # `resume` and `overwrite` belong to one invocation; do not save them.
     config = dataclasses.replace(config, resume=False, overwrite=False)
-    (run_dir / "config.yml").write_text(config_yaml(config), encoding="utf-8")
-    (run_dir / "tasks.yml").write_text(tasks_yaml(tasks), encoding="utf-8")
+    write_text(run_dir / "config.yml", config_yaml(config))
+    write_text(run_dir / "tasks.yml", tasks_yaml(tasks))
     text = json.dumps(environment, indent=2, ensure_ascii=False)
-    (run_dir / "environment.json").write_text(text + "\n", encoding="utf-8")
+    write_text(run_dir / "environment.json", text + "\n")
+    write_text(path, json.dumps(marker, indent=2) + "\n")
 
 
 def config_yaml(config: RunConfig) -> str:
@@ -156,8 +214,13 @@ def save_model_folder(
     config: RunConfig,
     step: int,
     scores: dict[str, dict[str, Any]],
+    keep_as: Path | None = None,
 ) -> None:
-    """Write the model of a run with its step, scores and model card."""
+    """Write the model of a run with its step, scores and model card.
+
+    Args:
+        keep_as: where the model that it replaces is moved; None deletes it.
+    """
     facts = {
         "model": dataclasses.asdict(config.model),
         "max_seq_len": config.data.max_seq_len,
@@ -173,7 +236,9 @@ def save_model_folder(
         use=HOW_TO_LOAD,
         scores=scores,
     )
-    write_model_folder(folder, model=model, tokenizer=tokenizer, facts=facts, card=card)
+    write_model_folder(
+        folder, model=model, tokenizer=tokenizer, facts=facts, card=card, keep_as=keep_as
+    )
 
 
 def write_model_folder(
@@ -183,6 +248,7 @@ def write_model_folder(
     tokenizer: PreTrainedTokenizerBase,
     facts: dict[str, Any],
     card: str,
+    keep_as: Path | None = None,
 ) -> None:
     """Write the encoder in Hugging Face layout and the heads beside it, all or nothing.
 
@@ -192,16 +258,17 @@ def write_model_folder(
     Args:
         facts: content of mt_dnn.json; :func:`read_model_facts` needs ``model`` and ``max_seq_len``.
         card: content of README.md.
+        keep_as: where a model that it replaces is moved; None deletes it.
     """
-    with atomic_folder(folder) as aside:
+    with atomic_folder(folder, keep_as=keep_as) as aside:
         model.encoder.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
         heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}
         save_file(heads, aside / "heads.safetensors")
-        (aside / "tasks.yml").write_text(tasks_yaml(model.tasks), encoding="utf-8")
+        write_text(aside / "tasks.yml", tasks_yaml(model.tasks))
         text = json.dumps({"format": FORMAT} | facts, indent=2)
-        (aside / "mt_dnn.json").write_text(text + "\n", encoding="utf-8")
-        (aside / "README.md").write_text(card, encoding="utf-8")
+        write_text(aside / "mt_dnn.json", text + "\n")
+        write_text(aside / "README.md", card)
 
 
 def model_folder(run: str | Path) -> Path:
@@ -233,6 +300,16 @@ def read_plugins(folder: Path) -> tuple[str, ...]:
     return tuple(_read_facts(folder).get("plugins", ()))
 
 
+def read_step(folder: Path) -> int | None:
+    """The update of a saved model; None if the folder is missing or not readable."""
+    if not (folder / "mt_dnn.json").exists():
+        return None
+    try:
+        return _read_facts(folder).get("step")
+    except UserError:
+        return None
+
+
 def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
     """A saved model's dev scores: data set -> metric -> score; empty if it was never evaluated."""
     return dict(_read_facts(folder).get("scores", {}))
@@ -261,7 +338,13 @@ def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], 
     Raises:
         UserError: ``strict`` is set and a head is missing or has another shape.
     """
-    saved = load_file(folder / "heads.safetensors")
+    try:
+        saved = load_file(folder / "heads.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{folder / 'heads.safetensors'} is missing or damaged ({error}); restore the file or train a "
+            f"new run"
+        ) from None
     taken, fresh = [], []
     for name, head in model.heads.items():
         own = head.state_dict()

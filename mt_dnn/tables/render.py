@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_utils.files import write_bytes, write_text
 from mt_dnn.tables.aggregate import FEWEST, Cell, Summary
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.table_plots import plot_table
@@ -39,8 +40,10 @@ def write_all(summary: Summary, out: Path, *, command: str, name: str) -> list[P
     for path, text in zip(
         paths, (markdown(summary, notes), latex(summary, notes), table_csv(summary)), strict=False
     ):
-        path.write_text(text, encoding="utf-8", newline="\n")
-    plot_table(summary).savefig(paths[3], metadata={"Software": None})  # reproducible bytes
+        write_text(path, text)
+    picture = io.BytesIO()
+    plot_table(summary).savefig(picture, metadata={"Software": None})  # reproducible bytes
+    write_bytes(paths[3], picture.getvalue())
     return paths
 
 

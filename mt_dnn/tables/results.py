@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from data_utils import files
 from data_utils.errors import UserError
 from mt_dnn.config.run_format import NUMERICS, check_run
 from mt_dnn.tables.plan import PlannedRun
@@ -42,14 +42,8 @@ def read_results(folder: Path) -> dict[str, Result]:
 
 
 def append_line(path: Path, entry: dict[str, Any]) -> None:
-    """Append one line with a single synced write, so that a crash leaves no partial line."""
-    line = (json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Append one line, durably."""
+    files.append_line(path, json.dumps(entry, sort_keys=True, ensure_ascii=False), durable=True)
 
 
 def read_run(run: PlannedRun, run_dir: Path) -> Result | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import IO
 import yaml
 
 from data_utils.errors import UserError
+from data_utils.files import make_folder, remove, write_text
 from mt_dnn.config.dotted import nest
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import FILE as RESULTS
@@ -95,7 +95,7 @@ class TableRuns:
             KeyboardInterrupt: stopped by a signal, after the runs have saved a checkpoint.
         """
         for folder in ("configs", "logs", "runs"):
-            (self.out / folder).mkdir(parents=True, exist_ok=True)
+            make_folder(self.out / folder)
         unique: dict[str, PlannedRun] = {}
         for run in runs:
             unique.setdefault(run.hash, run)  # rows with equal settings share their runs
@@ -116,7 +116,7 @@ class TableRuns:
         self._run_all(waiting)
         if not self.keep_models and not self.failed:
             for run in {run.start.hash: run.start for run in runs if run.start}.values():
-                shutil.rmtree(self.out / "runs" / run.name / "best", ignore_errors=True)
+                remove(self.out / "runs" / run.name / "best")
         return self.failed
 
     def _with_starts(self, missing: Sequence[PlannedRun]) -> list[PlannedRun]:
@@ -214,7 +214,7 @@ class TableRuns:
         if run.start is not None:
             values["model.init_from"] = str(self.out / "runs" / run.start.name)
         path = self.out / "configs" / f"{run.name}.yml"
-        path.write_text(yaml.safe_dump(nest(values), sort_keys=False), encoding="utf-8")
+        write_text(path, yaml.safe_dump(nest(values), sort_keys=False))
         return path
 
     def _end(self, child: Child, *, stopping: bool) -> None:
@@ -247,9 +247,9 @@ class TableRuns:
             append_line(self.out / RESULTS, result | {"wall_seconds": self._seconds(run)})
             self.done.add(run.hash)
         # A finished run is never resumed.
-        shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
+        remove(run_dir / "checkpoints")
         if not self.keep_models and run.hash not in self.starts:
-            shutil.rmtree(run_dir / "best", ignore_errors=True)
+            remove(run_dir / "best")
         return True
 
     def _seconds(self, run: PlannedRun) -> float:

@@ -162,7 +162,6 @@ class AccelerateTracker(Tracker):
 
     def _remember_id(self) -> None:
         if (run_id := self.run_id()) is not None:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
             with atomic_file(self.run_dir / RUN_IDS) as stream:
                 json.dump(self._known_ids() | {self.backend: run_id}, stream, indent=2)
                 stream.write("\n")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from data_utils.files import atomic_file
+from data_utils.files import append_line, atomic_file, cut_back, make_folder, sync
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import jsonable
+
+FILES = ("metrics.jsonl", "timing.jsonl")
 
 
 class JsonLines(Tracker):
@@ -31,23 +34,40 @@ class JsonLines(Tracker):
 
         As a result, metrics.jsonl of a resumed run equals that of an uninterrupted one.
         """
-        for name in ("metrics.jsonl", "timing.jsonl"):
+        for name in FILES:
             path = self.run_dir / name
             if path.exists():
-                kept = [line for line in path.read_text().splitlines() if _step(line) <= update]
+                text = path.read_text(encoding="utf-8", errors="replace")
+                kept = [line for line in text.splitlines() if _step(line) <= update]
                 with atomic_file(path) as stream:
                     stream.writelines(f"{line}\n" for line in kept)
 
     def _append(self, file: str, step: int, values: Mapping[str, Any]) -> None:
         line = json.dumps({"step": step, **jsonable(values)}, allow_nan=False)
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        with (self.run_dir / file).open("a") as stream:
-            stream.write(line + "\n")
+        make_folder(self.run_dir)
+        append_line(self.run_dir / file, line)
+
+
+def sync_logs(run_dir: Path) -> dict[str, int]:
+    """Wait until the files are on the disk; return their sizes in bytes, for a checkpoint."""
+    sizes = {}
+    for name in FILES:
+        if (run_dir / name).exists():
+            sync(run_dir / name)
+            sizes[name] = (run_dir / name).stat().st_size
+    sync(run_dir)
+    return sizes
+
+
+def cut_back_logs(run_dir: Path, sizes: Mapping[str, int]) -> None:
+    """Cut the files back to the sizes that :func:`sync_logs` returned."""
+    for name, size in sizes.items():
+        cut_back(run_dir / name, size)
 
 
 def _step(line: str) -> float:
     """The step of a JSONL line; infinity for an incomplete line."""
     try:
         return json.loads(line)["step"]
-    except json.JSONDecodeError:
+    except (ValueError, TypeError, KeyError):
         return math.inf

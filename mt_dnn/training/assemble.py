@@ -20,7 +20,6 @@ from mt_dnn.runs.run_dir import (
     describe_environment,
     load_heads,
     model_folder,
-    open_run_dir,
     write_setup,
 )
 
@@ -83,16 +82,15 @@ def _check_tokenizer(start: Path, config: RunConfig) -> None:
         )
 
 
-def create_run_dir(config: RunConfig, data: RunData, *, device: str) -> Path:
-    """Create the run directory and write everything needed to repeat the run.
+def write_run_dir(config: RunConfig, data: RunData, *, device: str, clear: bool) -> None:
+    """Write everything needed to repeat the run into its folder.
 
-    Raises:
-        UserError: the folder contains another run.
+    Args:
+        clear: see :func:`mt_dnn.runs.run_dir.write_setup`.
     """
-    run_dir = open_run_dir(config)
     stores = [*data.train.values(), *data.dev.values(), *data.test.values()]
     environment = describe_environment(
         device, torch.get_num_threads(), [store.manifest for store in stores]
     )
-    write_setup(run_dir, config, data.tasks, environment)
-    return run_dir
+    run_dir = Path(config.output_dir) / config.name
+    write_setup(run_dir, config, data.tasks, environment, clear=clear)

@@ -42,6 +42,11 @@ class BestModel:
         return True
 
     @property
+    def step(self) -> int | None:
+        """Update of the best model; None before the first evaluation."""
+        return None if self.record is None else self.record["step"]
+
+    @property
     def out_of_patience(self) -> bool:
         """Whether training should stop early."""
         return self.patience is not None and self.evaluations_since >= self.patience

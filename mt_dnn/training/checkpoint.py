@@ -1,35 +1,150 @@
-"""Checkpoints to resume a run from, written atomically and without pickle.
+"""Checkpoints to resume a run from, written durably and without pickle.
 
 ``checkpoints/step-00000500/`` contains model.safetensors, optimizer.safetensors, terms.safetensors if
-a loss term has state, and state.json: the step, and what Trainer._save collects (loader position,
-meters, SMART health, best scores, patience, fp16 scaler). Random numbers need no state, because they
-are functions of (seed, step).
+a loss term has state, state.json, and checksums.json, which makes it complete. state.json has the step
+and what Trainer._save collects (identifier and fingerprint of the run, loader position, meters, SMART
+health, best scores, patience, fp16 scaler). Random numbers need no state, because they are functions of
+(seed, step).
+
+``checkpoints/best/`` is the best model that the newest checkpoint names, while ``best/`` is already a
+newer one; see :func:`restore_best`.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from data_utils.errors import UserError
-from data_utils.files import atomic_folder
-from mt_dnn.config.run_format import FORMAT, read_versioned
+from data_utils.files import (
+    PARTIAL,
+    REPLACED,
+    atomic_folder,
+    beside,
+    exchange,
+    move,
+    recover,
+    remove,
+    sha256,
+    write_text,
+)
+from mt_dnn.config.run_format import FORMAT, read_versioned, run_id
+from mt_dnn.runs.run_dir import read_step
+
+CHECKSUMS = "checksums.json"
+STATE = "state.json"
 
 
 def checkpoint_folders(run_dir: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
-    return sorted((run_dir / "checkpoints").glob("step-????????"))
+    """Complete checkpoints of the run, oldest first.
+
+    Folders of another run, which the marker run.json does not name, are left out.
+
+    Raises:
+        UserError: a checkpoint has a newer format.
+    """
+    found = sorted((run_dir / "checkpoints").glob("step-????????"))
+    own = run_id(run_dir)
+    return [folder for folder in found if _is_complete(folder, own)]
+
+
+def _is_complete(folder: Path, own: str | None) -> bool:
+    """Whether a checkpoint has all its files in their sizes, and belongs to the run ``own``."""
+    if not (folder / STATE).exists():
+        return False
+    state = read_versioned(folder / STATE)
+    if state.get("run") != own:
+        return False
+    if "files" not in state:  # of an older version, without checksums
+        return all((folder / f"{part}.safetensors").exists() for part in ("model", "optimizer"))
+    try:
+        return all(
+            (folder / name).stat().st_size == size for name, (size, _) in _checksums(folder).items()
+        )
+    except (OSError, UserError):
+        return False
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:
     return next(reversed(checkpoint_folders(run_dir)), None)
+
+
+def intact_checkpoint(run_dir: Path, log: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint without damage; None if the run has no checkpoint.
+
+    Args:
+        log: called with a line about each damaged or incomplete checkpoint that is skipped.
+
+    Raises:
+        UserError: the run has checkpoints, and all are damaged.
+    """
+    problems = []
+    for folder in sorted((run_dir / "checkpoints").glob("step-????????"), reverse=True):
+        try:
+            if problem := _damage(folder, run_id(run_dir)):
+                raise UserError(problem)
+        except UserError as error:
+            if "has run format" in str(error):
+                raise
+            problems.append(str(error))
+        else:
+            for problem in problems:
+                log(f"skipped: {problem}")
+            return folder
+    if not problems:
+        return None
+    raise UserError(
+        "no checkpoint can be resumed:\n  "
+        + "\n  ".join(problems)
+        + "\nRestore the files, or start again with --overwrite true"
+    )
+
+
+def _damage(folder: Path, own: str | None) -> str | None:
+    """Describe what is wrong with a checkpoint; None if nothing is.
+
+    Raises:
+        UserError: a JSON file is damaged; the message names it.
+    """
+    if not (folder / STATE).exists():
+        return f"{folder} is incomplete: {STATE} is missing"
+    state = read_versioned(folder / STATE)
+    if state.get("run") != own:
+        return f"{folder} belongs to another run than {folder.parent.parent / 'run.json'}"
+    if "files" not in state:
+        for part in ("model", "optimizer"):
+            if not (folder / f"{part}.safetensors").exists():
+                return f"{folder} is incomplete: {part}.safetensors is missing"
+        return None
+    for name, (_, digest) in _checksums(folder).items():
+        if not (folder / name).exists():
+            return f"{folder} is incomplete: {name} is missing"
+        if sha256(folder / name) != digest:
+            return f"{folder / name} is damaged: its checksum differs from {CHECKSUMS}"
+    return None
+
+
+def _checksums(folder: Path) -> dict[str, tuple[int, str]]:
+    """File name -> size and SHA-256.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = folder / CHECKSUMS
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): (int(size), str(digest)) for name, (size, digest) in entries.items()}
+    except FileNotFoundError:
+        raise UserError(f"{folder} is incomplete: {CHECKSUMS} is missing") from None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path} is damaged: expected sizes and checksums of the files") from None
 
 
 def save_checkpoint(
@@ -42,10 +157,13 @@ def save_checkpoint(
     terms: Mapping[str, Tensor],
     keep: int,
 ) -> Path:
-    """Write a checkpoint atomically, then delete all but the newest ``keep``.
+    """Write a checkpoint durably, then delete all but the newest ``keep`` of the run.
 
     Args:
         terms: state of the loss terms by ``<tag>.<name>``.
+
+    Raises:
+        UserError: the disk is full or read-only; older checkpoints are unchanged.
     """
     folder = run_dir / "checkpoints" / f"step-{step:08d}"
     with atomic_folder(folder) as aside:
@@ -58,12 +176,17 @@ def save_checkpoint(
             save_file({k: v.contiguous() for k, v in terms.items()}, aside / "terms.safetensors")
         groups = [group["params"] for group in entries["param_groups"]]
         own = {"format": FORMAT, "step": step, "optimizer": [_name(optimizer), groups]}
+        own |= {"run": run_id(run_dir), "files": CHECKSUMS}
         if numbers := {key: value for key, value in values.items() if key not in tensors}:
             own["optimizer_numbers"] = numbers
-        text = json.dumps(state | own)
-        (aside / "state.json").write_text(text, encoding="utf-8")
+        write_text(aside / STATE, json.dumps(state | own))
+        sums = {path.name: [path.stat().st_size, sha256(path)] for path in sorted(aside.iterdir())}
+        write_text(aside / CHECKSUMS, json.dumps(sums, indent=2) + "\n")
+    for old in sorted(folder.parent.glob("step-*")):
+        if old.suffix in (PARTIAL, REPLACED):  # left by a killed process
+            remove(old)
     for old in checkpoint_folders(run_dir)[: -max(keep, 1)]:
-        shutil.rmtree(old)
+        remove(old)
     return folder
 
 
@@ -72,13 +195,13 @@ def load_checkpoint(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Restore model and optimizer in place; return the state and that of the loss terms.
 
-    Learning rates and weight decay keep the values that ``optimizer`` was built with, so that the
-    current configuration applies.
+    Learning rates and weight decay keep the values that ``optimizer`` was built with.
 
     Raises:
-        UserError: the checkpoint belongs to another model or another optimizer, or has a newer format.
+        UserError: the checkpoint belongs to another model or another optimizer, is damaged, or has a
+            newer format.
     """
-    state = read_versioned(folder / "state.json")
+    state = read_state(folder)
     name, groups = state.pop("optimizer")
     own = optimizer.state_dict()["param_groups"]
     if (name, groups) != (_name(optimizer), [group["params"] for group in own]):
@@ -90,18 +213,84 @@ def load_checkpoint(
         load_model(model, folder / "model.safetensors")
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{folder} does not fit this run's model: {error}") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{folder / 'model.safetensors'} is damaged: {error}") from None
     numbers = state.pop("optimizer_numbers", {})
-    entries = _unflatten(load_file(folder / "optimizer.safetensors") | numbers)
+    entries = _unflatten(_load(folder / "optimizer.safetensors") | numbers)
     optimizer.load_state_dict({"state": entries, "param_groups": own})
     return state, _load_terms(folder)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Read state.json of a checkpoint.
+
+    Raises:
+        UserError: the file is damaged or has a newer format.
+    """
+    state = read_versioned(folder / STATE)
+    if missing := [key for key in ("step", "optimizer", "loader", "best") if key not in state]:
+        raise UserError(f"{folder / STATE} is damaged: {missing[0]} is missing")
+    return state
+
+
+def has_best(run_dir: Path, step: int | None) -> bool:
+    """Whether the best model of update ``step`` is in the run directory; see :func:`restore_best`."""
+    return step is not None and any(read_step(folder) == step for folder in _best_folders(run_dir))
+
+
+def _best_folders(run_dir: Path) -> tuple[Path, Path, Path]:
+    """Where the best model that a checkpoint names can be.
+
+    The run may have been killed after it replaced ``best/`` and before its next checkpoint. The model that
+    the last checkpoint names is then in ``checkpoints/best``, or in ``best.partial`` if the process was
+    killed between two renames.
+    """
+    best = run_dir / "best"
+    return best, run_dir / "checkpoints" / "best", beside(best, PARTIAL)
+
+
+def restore_best(run_dir: Path, step: int | None) -> None:
+    """Make ``best/`` the model of update ``step``, which a checkpoint names, if there is one.
+
+    Args:
+        step: None if the checkpoint names no best model.
+    """
+    best, kept, partial = _best_folders(run_dir)
+    recover(best)
+    if has_best(run_dir, step) and read_step(best) != step:
+        if read_step(kept) == step:
+            remove(partial)
+            move(kept, partial)  # beside best/, so that one sync makes the exchange durable
+        exchange(partial, best)
+    remove(partial)
+    if step is None or read_step(best) == step:
+        remove(kept)
+
+
+def keep_best_as(run_dir: Path, named: int | None) -> Path | None:
+    """Where to move ``best/`` when it is replaced; None if no checkpoint names it.
+
+    Args:
+        named: update of the best model that the newest checkpoint names.
+    """
+    if named is None or read_step(run_dir / "best") != named:
+        return None
+    return run_dir / "checkpoints" / "best"
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
 
 
 def _load_terms(folder: Path) -> dict[str, Tensor]:
     """Load the state of the loss terms; formats before 3 have that of the proximal term alone."""
     if (folder / "terms.safetensors").exists():
-        return load_file(folder / "terms.safetensors")
+        return _load(folder / "terms.safetensors")
     if (folder / "teacher.safetensors").exists():
-        teacher = load_file(folder / "teacher.safetensors")
+        teacher = _load(folder / "teacher.safetensors")
         return {f"proximal.{name}": tensor for name, tensor in teacher.items()}
     return {}
 

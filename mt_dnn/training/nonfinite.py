@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
+from data_utils.files import write_text
 
 
 class NonFiniteDetector:
@@ -62,7 +63,7 @@ class NonFiniteDetector:
         record = parts[0] | {"uids": [uid for part in parts for uid in part["uids"]]}
         path = self.run_dir / "nonfinite_batch.json"
         if PartialState().is_main_process:
-            path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            write_text(path, json.dumps(record, indent=2) + "\n")
         raise UserError(
             f"the loss or gradient of update {record['update']} is not finite; {path} lists its batch "
             f"(task {record['task']}). The last checkpoint and the best model were saved before this "

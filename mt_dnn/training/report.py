@@ -27,6 +27,7 @@ from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_fi
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import fenced, markdown_table
+from mt_dnn.training.schedule import Timeline, learning_rate_factor
 
 WEAK_RHO = 1e-3
 """Below this rho a term cannot act."""
@@ -279,3 +280,25 @@ def show_results(
         curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
         commands = {"watch the curves": curves} | commands
     console.print_next(run_dir, commands)
+
+
+def show_new_length(before: int | None, timeline: Timeline, step: int) -> None:
+    """Print what becomes of the schedule of a resumed run whose number of updates has changed.
+
+    Args:
+        before: number of updates of the run when its checkpoint was saved; None: not known.
+        timeline: of the resumed run.
+        step: update of the checkpoint.
+    """
+    if before is None or before == timeline.total:
+        return
+    old, new = (
+        learning_rate_factor(min(step, total - 1), total, timeline.config.optim)
+        for total in (before, timeline.total)
+    )
+    print(
+        f"{timeline.total} updates instead of {before}: at update {step} the learning rate is {new:.3g} of "
+        f"its peak, where it was {old:.3g}; the schedule, and weights that follow the progress of the run, "
+        f"continue on the new length",
+        flush=True,
+    )

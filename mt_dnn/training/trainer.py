@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from itertools import islice
@@ -11,32 +12,38 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.utils import gather_object
+from torch import Tensor
 
 from data_utils.collator import Batch
+from data_utils.errors import UserError
+from data_utils.files import remove, write_text
 from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
+from mt_dnn.config.run_format import is_clearing
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write_predictions
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.balance import RhoSchedule
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
+from mt_dnn.runs.fingerprint import differences, fingerprint, listed
 from mt_dnn.runs.prepare import prepare
-from mt_dnn.runs.run_dir import load_best, save_model_folder
+from mt_dnn.runs.run_dir import holds_run, load_best, lock_run_dir, save_model_folder
 from mt_dnn.tracking.console import Progress, command
+from mt_dnn.tracking.jsonl import cut_back_logs, sync_logs
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers
 from mt_dnn.training import checkpoint, report
-from mt_dnn.training.assemble import BuildModel, build_model, create_run_dir
+from mt_dnn.training.assemble import BuildModel, build_model, write_run_dir
 from mt_dnn.training.best import BestModel
 from mt_dnn.training.gradients import combine_gradients
 from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
 from mt_dnn.training.optim import BuildOptimizer, build_optimizer, freeze, set_learning_rate
 from mt_dnn.training.schedule import Timeline
-from mt_dnn.training.signals import GracefulShutdown
+from mt_dnn.training.signals import GracefulShutdown, StopRequested
 
 BuildObjective = Callable[[MTDNN, RunConfig], Objective]
 
@@ -109,8 +116,6 @@ class Trainer:
         self.timeline = Timeline(config, self.loader.sampler)
         self.total_steps = self.timeline.total
 
-        if self.is_main:
-            create_run_dir(config, self.data, device=device_name(self.accelerator))
         self.meters = Meters(self.device)
         every = config.smoothness.balance_every
         assert every is not None
@@ -122,8 +127,16 @@ class Trainer:
         self.skipped = 0
         """Updates that fp16's scaler skipped, because a gradient was not finite."""
         self.selection = BestModel(config.train.patience)
-        if config.resume:
-            self._resume()
+        self.shutdown = GracefulShutdown()
+        self.saved_step: int | None = None
+        """Update of the newest checkpoint."""
+        self.saved_best: int | None = None
+        """Update of the best model that the newest checkpoint names."""
+        self.owes_evaluation = False
+        """Whether the evaluation after the last update is still to be done."""
+        self.owes_predictions = False
+        """Whether the files of predictions may be those of another model than ``best/``."""
+        self._open_run_dir()
         self.progress = Progress(
             self.total_steps, config.train.epochs, step=self.step, enabled=self.is_main
         )
@@ -136,31 +149,45 @@ class Trainer:
 
         Raises:
             UserError: a loss or gradient was non-finite; the run directory has the batch's uids.
-            KeyboardInterrupt: stopped by a signal, after saving a checkpoint.
+            KeyboardInterrupt: stopped by a signal, after saving a checkpoint; or stopped at once by a
+                second signal.
         """
-        config = self.config.train
         if self.is_main:
             report.show_setup(
                 self.config, self.data, self.model, self.total_steps, self.accelerator
             )
             report.log_setup(self.tracker, self.config, self.data)
-        with self.tracker, GracefulShutdown() as shutdown, closing(self):
+        with self.tracker, self.shutdown, closing(self):
             self.clock = time.perf_counter()
-            with self.progress:
-                for batches in self.updates():
-                    self.update(batches)
-                    if self._due(config.log_every):
-                        self._log()
-                    if self._due(config.eval_every):
-                        self._evaluate()
-                    stopping = self._agree(shutdown.signal_number is not None)
-                    if stopping or (config.save_every != 0 and self._due(config.save_every)):
-                        self._save()
-                    if stopping:
-                        raise KeyboardInterrupt(self._how_to_resume())
-                    if self.selection.out_of_patience:
-                        break
-            return self._finish()
+            try:
+                with self.progress:
+                    self._train()
+                return self._finish()
+            except StopRequested:
+                self._save()
+                raise KeyboardInterrupt(self._how_to_resume()) from None
+
+    def _train(self) -> None:
+        """Do all updates, with what is due after each of them.
+
+        Raises:
+            StopRequested: a signal has arrived; a checkpoint is to be saved.
+        """
+        config = self.config.train
+        if self.owes_evaluation:  # a signal interrupted it
+            self._evaluate()
+        for batches in self.updates():
+            self.update(batches)
+            if self._due(config.log_every):
+                self._log()
+            if self._due(config.eval_every):
+                self._evaluate()
+            if self._agree(self.shutdown.signal_number is not None):
+                raise StopRequested
+            if config.save_every != 0 and self._due(config.save_every):
+                self._save()
+            if self.selection.out_of_patience:
+                break
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -246,11 +273,14 @@ class Trainer:
     def _evaluate(self) -> None:
         """Evaluate on the dev sets; save the model if it is the best so far or unscored."""
         self.nonfinite.check()
+        self.owes_evaluation = True
         started = time.perf_counter()
         evaluations = self._predict(self.data.dev)
+        self.owes_evaluation = False
         self.clock += time.perf_counter() - started  # exclude evaluation from the speed
         mean = average_score(evaluations)
         if self.selection.offer(self.step, evaluations, mean) and self.is_main:
+            remove(self.run_dir / "scores.json")  # of the model that is replaced
             save_model_folder(
                 self.run_dir / "best",
                 model=self.model,
@@ -258,8 +288,10 @@ class Trainer:
                 config=self.config,
                 step=self.step,
                 scores={name: evaluation.metrics for name, evaluation in evaluations.items()},
+                keep_as=checkpoint.keep_best_as(self.run_dir, self.saved_best),
             )
             self._write_predictions(evaluations)
+            self.owes_predictions = False
         if mean is not None:
             kinds, best = self.model.task_types, self.best
             assert best is not None
@@ -272,17 +304,36 @@ class Trainer:
         if self.best is None:
             self._evaluate()
         assert self.best is not None
-        if self.data.test and self.config.train.predictions:
-            if self.best["step"] != self.step:
-                self.accelerator.wait_for_everyone()
-                load_best(self.run_dir / "best", self.model)
-            self._write_predictions(self._predict(self.data.test))
+        stores = {**(self.data.dev if self.owes_predictions else {}), **self.data.test}
+        if stores and self.config.train.predictions:
+            weights = self._load_best()
+            try:
+                evaluations = self._predict(stores)
+            except StopRequested:
+                if weights:
+                    self.model.load_state_dict(weights)
+                raise
+            self._write_predictions(evaluations)
+            if weights and not self.data.test:
+                self.model.load_state_dict(weights)
         if self.is_main:
             best = self.best
-            text = json.dumps(best, indent=2)
-            (self.run_dir / "scores.json").write_text(text + "\n", encoding="utf-8")
+            write_text(self.run_dir / "scores.json", json.dumps(best, indent=2) + "\n")
             report.show_results(self.config, self.data, self.run_dir, best, self.smart_health)
         return self.best
+
+    def _load_best(self) -> dict[str, Tensor]:
+        """Load the best model's weights in place, unless it is that of the last update.
+
+        Returns:
+            The weights of the last update on the CPU, if they were replaced.
+        """
+        if self.selection.step == self.step:
+            return {}
+        weights = {k: t.to("cpu", copy=True) for k, t in self.model.state_dict().items()}
+        self.accelerator.wait_for_everyone()
+        load_best(self.run_dir / "best", self.model)
+        return weights
 
     def close(self) -> None:
         """Leave the process group. Training is not possible afterwards."""
@@ -291,13 +342,16 @@ class Trainer:
             # Python's lock, it could deadlock with a gloo thread that waits for that lock.
             (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
         self.accelerator.end_training()
+        self._unlock()
 
     def _predict(self, stores: Mapping[str, TaskStore | StoreSubset]) -> dict[str, Evaluation]:
         size, accelerator = self.config.batch.eval_size, self.accelerator
-        return {
-            name: evaluate(self.model, store, batch_size=size, accelerator=accelerator)
-            for name, store in stores.items()
-        }
+        # Several processes agree on stopping at log points only; see _agree.
+        with self.shutdown.interruptible(accelerator.num_processes == 1):
+            return {
+                name: evaluate(self.model, store, batch_size=size, accelerator=accelerator)
+                for name, store in stores.items()
+            }
 
     def _write_predictions(self, evaluations: dict[str, Evaluation]) -> None:
         if self.is_main and self.config.train.predictions:
@@ -306,7 +360,11 @@ class Trainer:
                 write_predictions(self.run_dir / "predictions" / f"{name}.jsonl", kind, evaluation)
 
     def _save(self) -> None:
+        """Save a checkpoint of the last update, if there is none yet."""
         self.nonfinite.check()
+        if self.saved_step == self.step:
+            return
+        self.saved_step, self.saved_best = self.step, self.selection.step
         if not self.is_main:
             return
         scaler = self.accelerator.scaler
@@ -318,6 +376,8 @@ class Trainer:
             terms=self.objective.terms_state(),
             keep=self.config.train.keep,
             state={
+                "fingerprint": self.fingerprint,
+                "total": self.total_steps,
                 "loader": self.loader.state_dict(),
                 "window": self.meters.state_dict(),
                 "health": self.smart_health.state_dict(),
@@ -325,18 +385,66 @@ class Trainer:
                 "skipped": self.skipped,
                 "best": self.best,
                 "evaluations_since_best": self.selection.evaluations_since,
+                "owes_evaluation": self.owes_evaluation,
+                "logs": sync_logs(self.run_dir),
                 "scaler": scaler.state_dict() if scaler is not None else None,
             },
         )
+        remove(self.run_dir / "checkpoints" / "best")  # the checkpoint names best/ itself
 
-    def _resume(self) -> None:
-        folder = checkpoint.newest_checkpoint(self.run_dir)
-        if folder is None:
+    def _open_run_dir(self) -> None:
+        """Lock the run directory, resume, and write the setup, in this order.
+
+        Raises:
+            UserError: the folder is in use, has another run, or cannot be resumed with these settings.
+                Nothing has been written then.
+        """
+        config = self.config
+        self._unlock: Callable[[], Any] = lambda: None
+        if self.is_main:
+            lock = lock_run_dir(config)
+            self._unlock = weakref.finalize(self, lock.release)
+        self.fingerprint = fingerprint(
+            config,
+            self.data.tasks,
+            [store.manifest for store in (*self.data.train.values(), *self.data.dev.values())],
+            model=self.objective,
+            optimizer=self.optimizer,
+        )
+        resume = config.resume and holds_run(self.run_dir) and not is_clearing(self.run_dir)
+        logs = self._resume() if resume else {}
+        if not self.is_main:
             return
+        write_run_dir(config, self.data, device=device_name(self.accelerator), clear=not resume)
+        if resume:
+            self.tracker.truncate_after(self.step)
+            cut_back_logs(self.run_dir, logs)
+            if self.step < self.total_steps or self.owes_evaluation:
+                remove(self.run_dir / "scores.json")  # which says that the run has finished
+
+    def _resume(self) -> dict[str, int]:
+        """Restore the newest intact checkpoint, if there is one; return the sizes of its logs.
+
+        Raises:
+            UserError: the checkpoints are damaged, or the run differs from the one that saved them.
+        """
+        log = print if self.is_main else lambda line: None
+        folder = checkpoint.intact_checkpoint(self.run_dir, log)
+        if folder is None:
+            log(f"{self.run_dir} has no checkpoint: the run starts again")
+            return {}
+        saved = checkpoint.read_state(folder)
+        # Checkpoints of older versions have no fingerprint.
+        before = saved.get("fingerprint", self.fingerprint)
+        if lines := differences(before, self.fingerprint):
+            raise UserError(
+                f"{folder} cannot be continued with these settings:\n  {listed(lines)}\n"
+                f"Resume with the settings in {self.run_dir / 'config.yml'}, or start another run (--name ...)"
+            )
         state, terms = checkpoint.load_checkpoint(
             folder, model=self.model, optimizer=self.optimizer
         )
-        self.step = state["step"]
+        self.step = self.saved_step = state["step"]
         self.objective.load_terms_state(terms)
         self.loader.load_state_dict(state["loader"])
         self.meters.load_state_dict(state["window"])
@@ -345,11 +453,31 @@ class Trainer:
         self.skipped = state.get("skipped", 0)
         self.selection.record = state["best"]
         self.selection.evaluations_since = state["evaluations_since_best"]
+        self.owes_evaluation = state.get("owes_evaluation", False)
+        self.owes_predictions = True
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.tracker.truncate_after(self.step)
+        self._resume_best()
         if self.is_main:
             print(f"resumed from {folder}", flush=True)
+            report.show_new_length(state.get("total"), self.timeline, self.step)
+        return state.get("logs", {})
+
+    def _resume_best(self) -> None:
+        """Make ``best/`` the model that the checkpoint names; without it, forget that model."""
+        self.saved_best = step = self.selection.step
+        found = checkpoint.has_best(self.run_dir, step)
+        self.accelerator.wait_for_everyone()
+        if self.is_main:
+            checkpoint.restore_best(self.run_dir, step)
+        if step is not None and not found:
+            self.selection.record, self.saved_best = None, None
+            if self.is_main:
+                print(
+                    f"{self.run_dir / 'best'} is not the model of update {step}, which the checkpoint "
+                    f"names: the next evaluation replaces it",
+                    flush=True,
+                )
 
     def _how_to_resume(self) -> str:
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -23,7 +24,7 @@ from mt_dnn.training.checkpoint import newest_checkpoint
 from mt_dnn.training.signals import GracefulShutdown
 from mt_dnn.training.trainer import Trainer
 from tests.support.interrupted import assert_equal_runs, interrupted, metrics
-from tests.support.runs import run
+from tests.support.runs import copy_workspace, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -134,18 +135,160 @@ def test_the_message_of_a_stopped_run_is_a_command_that_resumes_it(tiny_config, 
     assert (resumed.step, resumed.total_steps) == (3, 10)
 
 
-def test_what_is_said_on_resume_counts(tiny_config, monkeypatch):
-    """A checkpoint's learning rate does not override the command line's."""
-    config = tiny_config(name="stopped", optim={"lr": 1e-3, "warmup": 0.0})
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "rate": ({"optim": {"lr": 0.5}}, r"optim\.lr: 0\.001 in the run, 0\.5 now"),
+    "seed": ({"seed": 1}, r"seed: 2018 in the run, 1 now"),
+    "dropout": ({"model": {"dropout": 0.5}}, r"model\.dropout: 0\.1 in the run, 0\.5 now"),
+    "preset": ({"smart": "off"}, r"smoothness\.weight: [\d.]+ in the run, 0\.0 now"),
+    "order": ({"data": {"use": ("pick", "score", "pair")}}, "tasks: pair, score, pick in the run"),
+    "rule": ({"optim": {"name": "adamax"}}, r'optim\.name: "adamw" in the run, "adamax" now'),
+    "shorter": ({"train": {"epochs": 1}}, r"train\.epochs: 2 in the run, 1 now \(a run may only"),
+    "encoder": (
+        {"model": {"encoder": "other/still"}},
+        r'model\.encoder: "tiny" in the run, "still"',
+    ),
+}
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_a_run_that_has_changed_is_refused_before_anything_is_written(
+    tiny_config, monkeypatch, change, still_encoder_folder
+):
+    config = tiny_config(name="stopped", smart="smart")
     interrupted(monkeypatch, config, 3)
-    resumed = Trainer(tiny_config(name="stopped", resume=True, optim={"lr": 0.5, "warmup": 0.0}))
-    assert {group["peak_lr"] for group in resumed.optimizer.param_groups} == {0.5}
+    changed, message = REFUSED[change]
+    if change == "encoder":
+        changed = {"model": {"encoder": str(still_encoder_folder)}}
+    run_dir = Path(config.output_dir) / "stopped"
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=message) as refused:
+        Trainer(tiny_config(name="stopped", resume=True, **{"smart": "smart"} | changed))
+    assert "step-00000003 cannot be continued with these settings" in str(refused.value)
+    assert "start another run" in str(refused.value)
+    after = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    assert after == before
+    assert Trainer(dataclasses.replace(config, resume=True)).step == 3
 
 
-def test_a_checkpoint_of_another_optimizer_is_refused(tiny_config, monkeypatch):
-    interrupted(monkeypatch, tiny_config(name="stopped"), 2)
-    with pytest.raises(UserError, match=r"optim\.name"):
-        Trainer(tiny_config(name="stopped", resume=True, optim={"name": "adamax"}))
+def test_rows_that_have_changed_are_refused(tiny_config, monkeypatch, workspace, tmp_path):
+    data = copy_workspace(workspace, tmp_path / "data")
+    config = tiny_config(name="stopped", data={**data, "on_stale": "rebuild"})
+    interrupted(monkeypatch, config, 3)
+    with (tmp_path / "data" / "pair_train.tsv").open("a") as rows:
+        rows.write("more\tsame\ta\tb\n")
+    with pytest.raises(UserError, match="data set 'pair_train' has changed rows"):
+        Trainer(dataclasses.replace(config, resume=True))
+
+
+def test_what_may_change_changes(tiny_config, monkeypatch, workspace, tmp_path):
+    """Paths, logging, devices, trackers and what is kept."""
+    interrupted(monkeypatch, tiny_config(name="stopped"), 3)
+    data = copy_workspace(workspace, tmp_path / "data")
+    changed = {"train": {"log_every": 5, "keep": 3, "save_every": 2, "predictions": False}}
+    config = tiny_config(name="stopped", resume=True, trackers=(), data=data, **changed)
+    assert Trainer(config).step == 3
+
+
+def test_a_run_becomes_longer_and_says_what_becomes_of_its_schedule(tiny_config, capsys):
+    run(tiny_config(name="a"))
+    capsys.readouterr()
+    longer = Trainer(tiny_config(name="a", resume=True, train={"epochs": 4}))
+    assert (longer.step, longer.total_steps) == (26, 52)
+    out = capsys.readouterr().out
+    assert "52 updates instead of 26: at update 26 the learning rate is 0.553 of its peak" in out
+    assert not (longer.run_dir / "scores.json").exists()
+    longer.fit()
+    assert (longer.run_dir / "scores.json").exists()
+
+
+def test_what_a_killed_run_wrote_before_its_first_checkpoint_is_gone(tiny_config):
+    options: dict[str, Any] = {"train": {"max_steps": 6, "eval_every": 2, "save_every": 6}}
+    whole = run(tiny_config(name="whole", **options))
+    killed = Trainer(tiny_config(name="killed", **options))
+    monkey = Trainer.update
+    try:
+
+        def die(self: Trainer, batches: list[Batch]) -> None:
+            if self.step == 4:
+                raise RuntimeError("kill -9")
+            monkey(self, batches)
+
+        Trainer.update = die
+        with pytest.raises(RuntimeError, match="kill -9"):
+            killed.fit()
+    finally:
+        Trainer.update = monkey
+    assert len(metrics(killed)) > 0
+    resumed = run(tiny_config(name="killed", resume=True, **options))
+    assert metrics(resumed) == metrics(whole)
+    assert_equal_runs(resumed, whole)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone", "state", "half deleted"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(tiny_config, capsys, damage):
+    options: dict[str, Any] = {
+        "train": {"max_steps": 6, "save_every": 2, "keep": 3, "eval_every": 6}
+    }
+    whole = run(tiny_config(name="whole", **options))
+    before = metrics(whole)
+    newest = newest_checkpoint(whole.run_dir)
+    path = newest / "optimizer.safetensors"
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[-7] ^= 1
+        path.write_bytes(data)
+    elif damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "gone":
+        path.unlink()
+    elif damage == "state":
+        path = newest / "state.json"
+        path.write_text(path.read_text()[:50])
+    else:
+        shutil.rmtree(newest)
+        newest.mkdir()
+        path = newest
+    capsys.readouterr()
+    resumed = Trainer(tiny_config(name="whole", resume=True, **options))
+    assert resumed.step == 4
+    assert re.search(
+        rf"skipped: .*{path.name if damage != 'gone' else newest.name}", capsys.readouterr().out
+    )
+    resumed.fit()
+    assert_equal_runs(resumed, whole)
+    assert metrics(resumed) == before
+
+
+def test_where_every_checkpoint_is_damaged_the_run_is_refused(tiny_config):
+    options: dict[str, Any] = {"train": {"max_steps": 2}}
+    whole = run(tiny_config(name="whole", **options))
+    path = newest_checkpoint(whole.run_dir) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=rf"no checkpoint can be resumed:\n  {path} is damaged"):
+        Trainer(tiny_config(name="whole", resume=True, **options))
+
+
+def test_checkpoints_of_another_run_are_not_resumed(tiny_config):
+    options: dict[str, Any] = {"train": {"max_steps": 2}}
+    first, other = (run(tiny_config(name=name, **options)) for name in ("first", "other"))
+    shutil.rmtree(first.run_dir / "checkpoints")
+    shutil.copytree(other.run_dir / "checkpoints", first.run_dir / "checkpoints")
+    with pytest.raises(UserError, match="belongs to another run"):
+        Trainer(tiny_config(name="first", resume=True, **options))
+    assert newest_checkpoint(first.run_dir) is None
+
+
+def test_a_marker_removed_by_hand_does_not_bring_the_old_run_back(tiny_config):
+    options: dict[str, Any] = {"train": {"max_steps": 2}}
+    first = run(tiny_config(name="first", **options))
+    (first.run_dir / "config.yml").unlink()
+    with pytest.raises(UserError, match="holds a run already"):
+        Trainer(tiny_config(name="first", **options))
+    (first.run_dir / "run.json").unlink()
+    for how in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(UserError, match=r"contains tasks\.yml.*but no run"):
+            Trainer(tiny_config(name="first", **options, **how))
+    assert (first.run_dir / "best" / "model.safetensors").exists()
 
 
 def test_a_signal_leaves_the_old_handlers_in_place(tiny_config, monkeypatch):

@@ -29,6 +29,8 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 STEPS: dict[str, Any] = {"max_steps": 4, "eval_every": 2, "save_every": 2, "keep": 2}
 NEWER = FORMAT + 1
+NEW_IN_STATE = ("run", "files", "fingerprint", "total", "owes_evaluation", "logs")
+"""What state.json of older versions lacks."""
 PAIR = ("a dog in the garden", "the cat is asleep")
 
 
@@ -64,6 +66,9 @@ def set_format(path: Path, version: int | None) -> None:
     """Write the version in a file of a run; None removes it."""
     values = json.loads(path.read_text())
     assert values.pop("format") == FORMAT
+    if version is None:
+        for key in NEW_IN_STATE:
+            values.pop(key, None)
     path.write_text(json.dumps(values if version is None else {"format": version} | values))
 
 
@@ -73,6 +78,8 @@ def make_old(run_dir: Path) -> None:
     marker.unlink()
     for path in others:
         set_format(path, None)
+    for path in run_dir.glob("checkpoints/*/checksums.json"):
+        path.unlink()
     for path in run_dir.glob("checkpoints/*/terms.safetensors"):
         tensors = load_file(path)
         path.unlink()
@@ -83,7 +90,7 @@ def make_old(run_dir: Path) -> None:
 
 def test_every_run_has_its_version(whole):
     marker = json.loads((whole.run_dir / MARKER).read_text())
-    assert marker.keys() == {"format", "numerics", "mt_dnn"}
+    assert marker.keys() == {"format", "numerics", "mt_dnn", "id"}
     for path in versioned_files(whole.run_dir):
         assert json.loads(path.read_text())["format"] == FORMAT
 

@@ -113,11 +113,13 @@ def test_a_run_that_is_there_is_not_replaced_unasked(tiny_config):
     config = tiny_config(train={"max_steps": 1})
     first = run(config)
     (first.run_dir / "note.txt").write_text("mine")
+    (first.run_dir / "predictions" / "old.jsonl").write_text("ours")
     with pytest.raises(UserError, match=r"--resume true.*--overwrite true.*--name"):
         Trainer(config)
     assert (first.run_dir / "note.txt").exists()
     second = run(tiny_config(overwrite=True, train={"max_steps": 1}))
-    assert not (second.run_dir / "note.txt").exists()
+    assert (second.run_dir / "note.txt").exists()
+    assert not (second.run_dir / "predictions" / "old.jsonl").exists()
 
 
 def test_pictures_and_scalars_reach_tensorboard(tiny_config, monkeypatch):

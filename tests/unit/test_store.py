@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from data_utils import files
 from data_utils import store as store_module
 from data_utils.errors import UserError
 from data_utils.sources import find_source
@@ -42,7 +43,7 @@ def prepare(tmp_path: Path, tokenizer):
 def refused(prepare, *words: str, **keys) -> None:
     with pytest.raises(UserError) as error:
         prepare(**keys)
-    for word in (*words, "does not fit this run", "--data.on_stale rebuild"):
+    for word in (*words, "does not fit this run", "--data.store_dir"):
         assert word in str(error.value)
 
 
@@ -212,7 +213,7 @@ def test_a_store_without_rows_is_still_usable(prepare, tmp_path):
     prepare(ROWS)
     (tmp_path / "t_train.tsv").unlink()
     assert len(prepare()) == 3
-    refused(prepare, "max_seq_len", "to rebuild it from are missing", max_seq_len=16)
+    refused(prepare, "max_seq_len", "rows are missing, so it cannot be rebuilt", max_seq_len=16)
     refused(prepare, "are missing", max_seq_len=16, on_stale="rebuild")
 
 
@@ -221,10 +222,10 @@ def test_a_half_written_store_is_never_used(prepare, tmp_path, monkeypatch):
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", crash)  # the last step
+        patch.setattr(files, "move", crash)  # the last step
         with pytest.raises(RuntimeError):
             prepare(ROWS)
-    assert list((tmp_path / "store").iterdir()) == []
+    assert names(tmp_path / "store") == []
 
     aside = tmp_path / "store" / "t_train.partial"  # left behind by a killed process
     aside.mkdir()
@@ -233,7 +234,11 @@ def test_a_half_written_store_is_never_used(prepare, tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "data.arrow").write_bytes(b"no manifest beside it")
     assert made(prepare)
-    assert [path.name for path in (tmp_path / "store").iterdir()] == ["t_train"]
+    assert names(tmp_path / "store") == ["t_train"]
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name != ".t_train.lock"]
 
 
 def test_a_failed_rebuild_keeps_the_old_store(prepare):
