@@ -1,6 +1,7 @@
 # make demo    train three real tasks on a real encoder, from nothing, in minutes
 # make test    the default test suite, offline
 # make check   lint, types and tests
+# make soak    kill and resume tiny runs, and compare them with uninterrupted ones
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 # One thread pool per process: more processes than cores only wait for one another.
 THREADS ?= 2
 
-.PHONY: demo test lint types check install bench clean
+.PHONY: demo test lint types check install bench soak clean
 
 # torch first, and exactly the pinned release: pip then takes the one known build.
 install: $(VENV)/.installed
@@ -43,6 +44,10 @@ check: lint types test
 
 bench: $(VENV)/.demo-data
 	$(BIN)/python -m benchmarks
+
+# Kills, power cuts and full disks of tiny runs; about ten minutes on two cores.
+soak: $(VENV)/.installed
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak
 
 clean:
 	rm -rf $(VENV) runs data/demo

@@ -95,16 +95,16 @@ def remove(path: Path) -> None:
         UserError: it cannot be removed.
     """
     with disk_errors(path, everything=True):
+        old = beside(path, REPLACED)
+        if path.suffix not in (PARTIAL, REPLACED) and old.is_dir():
+            shutil.rmtree(old)  # a process was killed while it deleted the folder
         if path.is_symlink() or path.is_file():
             path.unlink()
         elif path.is_dir():
-            aside = path
             if path.suffix not in (PARTIAL, REPLACED):
-                aside = beside(path, REPLACED)
-                if aside.exists():
-                    shutil.rmtree(aside)
-                move(path, aside)
-            shutil.rmtree(aside)
+                move(path, old)
+                path = old
+            shutil.rmtree(path)
 
 
 def beside(path: Path, suffix: str) -> Path:

@@ -22,6 +22,10 @@ MARKER = "run.json"
 """The file that marks a run directory. Its ``format`` is the version."""
 
 
+class NewerFormatError(UserError):
+    """A file was written by a newer version."""
+
+
 def check_run(run_dir: Path) -> None:
     """Check the version of a run directory; a folder without the marker passes.
 
@@ -62,7 +66,7 @@ def read_versioned(path: Path) -> dict[str, Any]:
     """Read a JSON object and check its ``format``, which is left out of what is returned.
 
     Raises:
-        UserError: not a JSON object, or of a newer version.
+        UserError: not a JSON object; NewerFormatError: of a newer version.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -77,7 +81,7 @@ def read_versioned(path: Path) -> dict[str, Any]:
             f"restore the file or train a new run"
         ) from None
     if version > FORMAT:
-        raise UserError(
+        raise NewerFormatError(
             f"{path.parent} has run format {version}, and this version of mt-dnn reads formats up "
             f"to {FORMAT}: install a newer mt-dnn, or train a new run with this one"
         )

@@ -13,7 +13,7 @@ newer one; see :func:`restore_best`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from data_utils.files import (
     sha256,
     write_text,
 )
-from mt_dnn.config.run_format import FORMAT, read_versioned, run_id
+from mt_dnn.config.run_format import FORMAT, NewerFormatError, read_versioned, run_id
 from mt_dnn.runs.run_dir import read_step
 
 CHECKSUMS = "checksums.json"
@@ -59,7 +59,12 @@ def _is_complete(folder: Path, own: str | None) -> bool:
     """Whether a checkpoint has all its files in their sizes, and belongs to the run ``own``."""
     if not (folder / STATE).exists():
         return False
-    state = read_versioned(folder / STATE)
+    try:
+        state = read_versioned(folder / STATE)
+    except NewerFormatError:
+        raise
+    except UserError:
+        return False
     if state.get("run") != own:
         return False
     if "files" not in state:  # of an older version, without checksums
@@ -90,9 +95,9 @@ def intact_checkpoint(run_dir: Path, log: Callable[[str], None]) -> Path | None:
         try:
             if problem := _damage(folder, run_id(run_dir)):
                 raise UserError(problem)
+        except NewerFormatError:
+            raise
         except UserError as error:
-            if "has run format" in str(error):
-                raise
             problems.append(str(error))
         else:
             for problem in problems:
@@ -182,12 +187,22 @@ def save_checkpoint(
         write_text(aside / STATE, json.dumps(state | own))
         sums = {path.name: [path.stat().st_size, sha256(path)] for path in sorted(aside.iterdir())}
         write_text(aside / CHECKSUMS, json.dumps(sums, indent=2) + "\n")
-    for old in sorted(folder.parent.glob("step-*")):
-        if old.suffix in (PARTIAL, REPLACED):  # left by a killed process
-            remove(old)
+    delete_old(run_dir, keep=keep)
+    return folder
+
+
+def delete_old(run_dir: Path, *, keep: int, newest: int | None = None) -> None:
+    """Delete all but the newest ``keep`` checkpoints of the run, and what a killed process left.
+
+    Args:
+        newest: update of the checkpoint that is resumed. Later ones are damaged, and are deleted too.
+    """
+    for left in sorted((run_dir / "checkpoints").glob("*")):
+        later = newest is not None and left.name > f"step-{newest:08d}"
+        if left.suffix in (PARTIAL, REPLACED) or later:
+            remove(left)
     for old in checkpoint_folders(run_dir)[: -max(keep, 1)]:
         remove(old)
-    return folder
 
 
 def load_checkpoint(
@@ -201,7 +216,7 @@ def load_checkpoint(
         UserError: the checkpoint belongs to another model or another optimizer, is damaged, or has a
             newer format.
     """
-    state = read_state(folder)
+    state = read_state(folder, needs=("step", "optimizer"))
     name, groups = state.pop("optimizer")
     own = optimizer.state_dict()["param_groups"]
     if (name, groups) != (_name(optimizer), [group["params"] for group in own]):
@@ -221,14 +236,18 @@ def load_checkpoint(
     return state, _load_terms(folder)
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+WRITTEN = ("step", "optimizer", "loader", "window", "health", "best", "evaluations_since_best")
+"""Keys of state.json in every version."""
+
+
+def read_state(folder: Path, needs: Sequence[str] = WRITTEN) -> dict[str, Any]:
     """Read state.json of a checkpoint.
 
     Raises:
         UserError: the file is damaged or has a newer format.
     """
     state = read_versioned(folder / STATE)
-    if missing := [key for key in ("step", "optimizer", "loader", "best") if key not in state]:
+    if missing := [key for key in needs if key not in state]:
         raise UserError(f"{folder / STATE} is damaged: {missing[0]} is missing")
     return state
 

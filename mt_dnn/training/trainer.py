@@ -417,6 +417,7 @@ class Trainer:
             return
         write_run_dir(config, self.data, device=device_name(self.accelerator), clear=not resume)
         if resume:
+            checkpoint.delete_old(self.run_dir, newest=self.step, keep=config.train.keep)
             self.tracker.truncate_after(self.step)
             cut_back_logs(self.run_dir, logs)
             if self.step < self.total_steps or self.owes_evaluation:

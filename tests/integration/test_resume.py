@@ -251,6 +251,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(tiny_config
     capsys.readouterr()
     resumed = Trainer(tiny_config(name="whole", resume=True, **options))
     assert resumed.step == 4
+    assert newest_checkpoint(whole.run_dir).name == "step-00000004"
     assert re.search(
         rf"skipped: .*{path.name if damage != 'gone' else newest.name}", capsys.readouterr().out
     )

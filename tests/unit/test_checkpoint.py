@@ -91,6 +91,7 @@ def test_no_pickle_and_nothing_left_aside(tmp_path):
         "optimizer.safetensors",
         "terms.safetensors",
         "state.json",
+        "checksums.json",
     }
     assert [path.name for path in folder.parent.iterdir()] == ["step-00000007"]
     _, terms = load_checkpoint(folder, model=model, optimizer=optimizer)

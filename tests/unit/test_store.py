@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from data_utils import files
 from data_utils import store as store_module
 from data_utils.errors import UserError
+from data_utils.manifest import tokenizing_options
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
 from data_utils.task_def import SourceDef, TaskDef
@@ -212,7 +214,10 @@ def test_the_same_rows_elsewhere_are_not_stale(prepare, tmp_path):
 def test_a_store_without_rows_is_still_usable(prepare, tmp_path):
     prepare(ROWS)
     (tmp_path / "t_train.tsv").unlink()
-    assert len(prepare()) == 3
+    said: list[str] = []
+    assert len(prepare(log=said.append, on_stale="rebuild")) == 3
+    assert len(said) == 1
+    assert said[0].startswith("t_train: no rows; using ")
     refused(prepare, "max_seq_len", "rows are missing, so it cannot be rebuilt", max_seq_len=16)
     refused(prepare, "are missing", max_seq_len=16, on_stale="rebuild")
 
@@ -271,3 +276,48 @@ def test_a_subset_has_its_own_numbering(prepare):
     assert part.lengths.tolist() == [4, 8]
     assert part.take([1, 0])["uid"] == ["c", "a"]
     assert part.manifest is store.manifest
+
+
+def test_a_flipped_bit_is_found_and_named(prepare):
+    path = prepare(ROWS).folder / "data.arrow"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=rf"is damaged \(the checksum of {path} differs"):
+        prepare()
+
+
+def test_a_store_of_an_older_version_has_no_checksum(prepare):
+    folder = prepare(ROWS).folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert len(manifest.pop("data_hash")) == 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert len(prepare()) == 3
+
+
+def test_the_length_of_text_labels_is_an_input_of_the_store(prepare):
+    """A store with targets of up to 20 tokens does not serve a task with 5."""
+
+    def task(longest: int) -> TaskDef:
+        return make_task("SequenceGeneration", options={"max_target_len": longest})
+
+    rows = "a\tabout above after all again against\tabout\n"
+    longer, shorter = 6, 3
+    assert len(prepare(rows, task=task(longer)).take([0])["labels"][0]) == longer
+    refused(prepare, "options", "max_target_len", task=task(shorter))
+    store = prepare(task=task(shorter), on_stale="rebuild")
+    assert len(store.take([0])["labels"][0]) == shorter
+
+
+def test_every_option_that_tokenizing_reads_is_an_input_of_the_store():
+    """What formats and tokenization look up in the options of a task, by their source."""
+    folder = Path(__file__).parents[2] / "data_utils"
+    paths = (*(folder / "formats").glob("*.py"), folder / "token_table.py", folder / "store.py")
+    read = {
+        name.strip('"')
+        for path in paths
+        for name in re.findall(r"task\.options\)?(?:\.get\(|\[)([\w\"]+)", path.read_text())
+    }
+    assert read == {"stride", "TARGET_OPTION"}
+    assert "stride" in tokenizing_options(make_task("Span"))
+    assert tokenizing_options(make_task("SequenceGeneration"))["max_target_len"] == 64

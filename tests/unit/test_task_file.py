@@ -147,3 +147,21 @@ def test_a_file_that_cannot_be_read(tmp_path):
     (tmp_path / "latin.yml").write_bytes("é:".encode("latin-1"))
     with pytest.raises(UserError, match=r"latin\.yml: not UTF-8"):
         load_tasks(tmp_path / "latin.yml")
+
+
+@pytest.mark.parametrize(
+    ("other", "splits"),
+    [("rte_test", "[dev]"), ("RTE", "[train]")],
+    ids=["data set", "case"],
+)
+def test_two_splits_with_one_file_are_refused(load, other, splits):
+    """Predictions of the split test of rte, and of the split dev of rte_test, would be rte_test.jsonl."""
+    text = PAIR + PAIR.replace("rte:", f"{other}:") + f"  split_names: {splits}\n"
+    refused(load, text, "is also that of split", "rename one", line=text.count("\n") // 2 + 1)
+
+
+@pytest.mark.parametrize("key", ["split_names", "head"])
+@pytest.mark.parametrize("name", ["x/../../victim_dev", "a.b", ".."])
+def test_names_lead_nowhere_else(load, key, name):
+    value = f"[train, '{name}']" if key == "split_names" else f"'{name}'"
+    refused(load, PAIR + f"  {key}: {value}\n", key, "is not a name", "letters, digits, - and _")

@@ -1,0 +1,131 @@
+"""The first signal saves and stops, the second stops at once, at any time of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import train
+from mt_dnn.inference import evaluate as evaluation
+from mt_dnn.training import trainer
+from mt_dnn.training.checkpoint import newest_checkpoint
+from mt_dnn.training.signals import GracefulShutdown, StopRequested
+from mt_dnn.training.trainer import Trainer
+from tests.support.interrupted import assert_equal_runs, metrics
+from tests.support.runs import copy_workspace, run
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+OPTIONS: dict[str, Any] = {"train": {"max_steps": 4, "eval_every": 2, "save_every": 0}}
+
+
+def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, *, times: int = 1) -> None:
+    """Send SIGTERM in the middle of the ``call``-th data set that is evaluated, counted from 1."""
+    calls = 0
+    original = evaluation.map_logits
+
+    def interrupted(*args: Any, **keys: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args, **keys)
+
+    monkeypatch.setattr(evaluation, "map_logits", interrupted)
+
+
+@pytest.fixture(scope="module")
+def whole(config_in, tmp_path_factory) -> Trainer:
+    return run(config_in(tmp_path_factory.mktemp("whole"))(name="whole", **OPTIONS))
+
+
+@pytest.mark.parametrize(("call", "update"), [(1, 2), (2, 2), (5, 4)])
+def test_a_signal_during_an_evaluation_acts_at_once(tiny_config, monkeypatch, whole, call, update):
+    """The evaluation is abandoned, and done again when the run is resumed."""
+    config = tiny_config(name="stopped", **OPTIONS)
+    with monkeypatch.context() as patch:
+        signal_at(patch, call)
+        with pytest.raises(KeyboardInterrupt, match=rf"stopped at update {update} of 4, saved"):
+            Trainer(config).fit()
+    run_dir = Path(config.output_dir) / "stopped"
+    state = json.loads((newest_checkpoint(run_dir) / "state.json").read_text())
+    assert (state["step"], state["owes_evaluation"]) == (update, True)
+    resumed = run(dataclasses.replace(config, resume=True))
+    assert metrics(resumed) == metrics(whole)
+    assert_equal_runs(resumed, whole)
+
+
+def test_an_evaluation_that_is_owed_is_logged_once(tiny_config, monkeypatch, whole):
+    """Killed after that evaluation, and resumed from the same checkpoint again."""
+    config = tiny_config(name="stopped", **OPTIONS)
+    with monkeypatch.context() as patch:
+        signal_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(config).fit()
+    config = dataclasses.replace(config, resume=True)
+    killed = Trainer(config)
+    killed.clock = 0.0
+    killed._evaluate()  # it is killed before its next update
+    assert metrics(run(config)) == metrics(whole)
+
+
+def test_a_signal_during_the_last_predictions_keeps_the_last_weights(
+    tiny_config, monkeypatch, workspace, tmp_path
+):
+    data = copy_workspace(workspace, tmp_path / "data")
+    rows = (tmp_path / "data" / "pair_dev.tsv").read_text()
+    (tmp_path / "data" / "pair_test.tsv").write_text(rows)
+    options = {**OPTIONS, "data": data}
+    whole = run(tiny_config(name="whole", **options))
+    config = tiny_config(name="stopped", **options)
+    with monkeypatch.context() as patch:
+        signal_at(patch, 7)  # after two evaluations of three data sets
+        with pytest.raises(KeyboardInterrupt, match="stopped at update 4 of 4, saved"):
+            Trainer(config).fit()
+    resumed = run(dataclasses.replace(config, resume=True))
+    assert_equal_runs(resumed, whole)
+    for name in ("scores.json", "predictions/pair_test.jsonl", "predictions/pair.jsonl"):
+        assert (resumed.run_dir / name).read_bytes() == (whole.run_dir / name).read_bytes()
+
+
+def test_the_second_signal_stops_an_evaluation_without_saving(tiny_config, monkeypatch):
+    config = tiny_config(name="stopped", **OPTIONS)
+    with monkeypatch.context() as patch:
+        save = trainer.checkpoint.save_checkpoint
+
+        def again(*args: Any, **keys: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGINT)
+            return save(*args, **keys)
+
+        patch.setattr(trainer.checkpoint, "save_checkpoint", again)
+        signal_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            Trainer(config).fit()
+    assert not str(stopped.value)
+    assert not list(Path(config.output_dir).glob("stopped/checkpoints/*"))
+
+
+def test_sigterm_before_the_loop_stops_as_ctrl_c(tiny_config, monkeypatch, command):
+    monkeypatch.setattr(trainer, "prepare", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+    code, _, err = command(train.main, "--system.device", "cpu", "--name", "early")
+    assert (code, err) == (130, "interrupted\n")
+
+
+def test_a_block_is_interruptible_or_not():
+    with GracefulShutdown() as shutdown:
+        with shutdown.interruptible(False):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(StopRequested), shutdown.interruptible():
+            pytest.fail("a signal has arrived before")
+    with (
+        GracefulShutdown() as shutdown,
+        pytest.raises(StopRequested),
+        shutdown.interruptible(),
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
