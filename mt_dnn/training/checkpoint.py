@@ -198,7 +198,8 @@ def delete_old(run_dir: Path, *, keep: int, newest: int | None = None) -> None:
         newest: update of the checkpoint that is resumed. Later ones are damaged, and are deleted too.
     """
     for left in sorted((run_dir / "checkpoints").glob("*")):
-        later = newest is not None and left.name > f"step-{newest:08d}"
+        is_step = left.match("step-????????")
+        later = newest is not None and is_step and left.name > f"step-{newest:08d}"
         if left.suffix in (PARTIAL, REPLACED) or later:
             remove(left)
     for old in checkpoint_folders(run_dir)[: -max(keep, 1)]:

@@ -17,12 +17,12 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
 
 
 def test_a_killed_run_resumes_to_the_same_files(scenes):
-    for accident in kills(scenes, "plain", stride=110, seed=70):
+    for accident in kills(scenes, "plain", stride=150, seed=120):
         accident()
 
 
 def test_a_power_cut_loses_nothing_that_is_named(scenes):
-    for accident in power_cuts(scenes, "plain", 2):
+    for accident in power_cuts(scenes, "plain", 1):
         accident()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,16 @@ from safetensors.torch import save_file
 from torch import nn
 
 from data_utils.errors import UserError
+from mt_dnn.runs.run_dir import read_step
 from mt_dnn.training import checkpoint
-from mt_dnn.training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from mt_dnn.training.checkpoint import (
+    has_best,
+    keep_best_as,
+    load_checkpoint,
+    newest_checkpoint,
+    restore_best,
+    save_checkpoint,
+)
 
 OPTIMIZERS = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
@@ -71,7 +80,7 @@ def test_training_goes_on_to_the_last_bit(tmp_path, name):
     folder = save(tmp_path, model, optimizer, best={"average": 1.5})
     other, other_optimizer = make(name, seed=1)
     state, terms = load_checkpoint(folder, model=other, optimizer=other_optimizer)
-    assert state == {"step": 7, "best": {"average": 1.5}}
+    assert (state["step"], state["best"]) == (7, {"average": 1.5})
     assert terms == {}
     train(model, optimizer, 3)
     train(other, other_optimizer, 3)
@@ -173,3 +182,24 @@ def test_state_is_json(tmp_path):
     model, optimizer = make()
     folder = save(tmp_path, model, optimizer, loader={"epoch": 1})
     assert json.loads((folder / "state.json").read_text())["loader"] == {"epoch": 1}
+
+
+def write_best(folder: Path, step: int) -> None:
+    folder.mkdir(parents=True)
+    (folder / "mt_dnn.json").write_text(json.dumps({"format": 3, "step": step}))
+
+
+@pytest.mark.parametrize("kept", ["checkpoints/best", "best.partial", "best"])
+def test_the_best_model_that_a_checkpoint_names_is_put_back(tmp_path, kept):
+    """Killed before the next checkpoint; between two renames; before ``best/`` was replaced."""
+    if kept != "best":
+        write_best(tmp_path / "best", 8)
+    write_best(tmp_path / kept, 4)
+    assert has_best(tmp_path, 4)
+    restore_best(tmp_path, 4)
+    assert read_step(tmp_path / "best") == 4
+    assert not (tmp_path / "best.partial").exists()
+    assert not (tmp_path / "checkpoints" / "best").exists()
+    assert keep_best_as(tmp_path, 4) == tmp_path / "checkpoints" / "best"
+    assert keep_best_as(tmp_path, 3) is None
+    assert not has_best(tmp_path, 8)
