@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.formats import DroppedRow, Example, Row
 from data_utils.registries import FORMATS
-from data_utils.sources import FileSource, by_position, complete, join_names
+from data_utils.sources import FileSource, by_position, complete, decoded, join_names
 from data_utils.task_def import TaskDef
 
 Rows = Iterable[Any]
@@ -110,7 +110,7 @@ def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row
     Raises:
         UserError: there are no rows, or a row is malformed; the message has file and line.
     """
-    lines = iter(lines)
+    lines = decoded(lines, name)
     skipped = []  # empty lines before the first row; kept so that line numbers stay right
     for first in lines:
         if first.strip():
@@ -128,9 +128,9 @@ def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row
 
 def _is_object(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(strict_json.loads(line), dict)
     except ValueError:
-        return False
+        return line.lstrip().startswith("{")  # a damaged object, not a TSV row
 
 
 def _layout(line: str, task: TaskDef, where: str) -> tuple[str, ...]:

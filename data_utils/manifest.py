@@ -60,6 +60,8 @@ class Manifest:
     labelled: bool = True
     dropped: dict[str, int] = dataclasses.field(default_factory=dict)
     """Reason -> number of rows dropped for it."""
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Labels and problems of the rows, as :mod:`data_utils.data_report` counts them."""
     soft_labels: str = ""
     """SHA-256 of the file of soft labels, empty without one. Part of the identity."""
     soft_labels_unused: int = 0

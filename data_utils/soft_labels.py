@@ -13,16 +13,16 @@ keys are ignored. The method ``soft_label_shape`` of the data format determines 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.registries import FORMATS
-from data_utils.sources import open_lines
+from data_utils.sources import decoded, open_lines
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable
 
@@ -62,18 +62,15 @@ class SoftLabels:
         self._missing: list[str] = []
         """uids of the examples without logits."""
         with open_lines(path) as lines:
-            try:
-                for number, line in enumerate(lines, start=1):
-                    if line.strip():
-                        self._read(line, number)
-            except UnicodeDecodeError as error:
-                raise UserError(f"{path}: not UTF-8: {error}") from None
+            for number, line in enumerate(decoded(lines, str(path)), start=1):
+                if line.strip():
+                    self._read(line, number)
 
     def _read(self, line: str, number: int) -> None:
         where = f"{self.path}:{number}"
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
+            values = strict_json.loads(line)
+        except ValueError as error:
             raise UserError(f"{where}: not JSON: {error}") from None
         for key in ("uid", "logits"):
             if not isinstance(values, dict) or values.get(key) is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.formats import Row
 from data_utils.registries import FORMATS
@@ -54,12 +55,9 @@ class FileSource:
     def read(self, lines: Iterable[str], *, json_lines: bool) -> Iterator[Row]:
         """Yield the rows of the given lines, each one as soon as its line is read; skip empty lines."""
         parse = self._json if json_lines else self._tsv
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip(" \r\n"):
-                    yield parse(line.rstrip("\r\n"), f"{self.path}:{number}", number - 1)
-        except UnicodeDecodeError as error:
-            raise UserError(f"{self.path}: not UTF-8: {error}") from None
+        for number, line in enumerate(decoded(lines, self.name), start=1):
+            if line.strip(" \r\n"):
+                yield parse(line.rstrip("\r\n"), f"{self.path}:{number}", number - 1)
 
     def fingerprint(self) -> str:
         with self.path.open("rb") as stream:
@@ -79,8 +77,8 @@ class FileSource:
 
     def _json(self, line: str, where: str, index: int) -> Row:
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
+            values = strict_json.loads(line)
+        except ValueError as error:
             raise UserError(f"{where}: not JSON: {error}") from None
         if not isinstance(values, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(values).__name__}")
@@ -88,9 +86,37 @@ class FileSource:
 
 
 def open_lines(file: str | Path | int) -> TextIO:
-    """Open a file of rows for reading. A file descriptor is not closed afterwards."""
+    """Open a file of rows for reading; read it through :func:`decoded`.
+
+    A file descriptor is not closed afterwards.
+    """
     # newline="\n": a text may contain \r or Unicode line separators, which do not end a row.
-    return open(file, encoding="utf-8-sig", newline="\n", closefd=not isinstance(file, int))
+    # surrogateescape: the stream decodes in blocks, so its own error would not know the line.
+    return open(
+        file,
+        encoding="utf-8-sig",
+        errors="surrogateescape",
+        newline="\n",
+        closefd=not isinstance(file, int),
+    )
+
+
+def decoded(lines: Iterable[str], name: str) -> Iterator[str]:
+    """Yield the lines of a stream of :func:`open_lines`.
+
+    Raises:
+        UserError: a line is not UTF-8; the message has file and line.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.isascii():
+            try:
+                line.encode()
+            except UnicodeEncodeError as error:
+                byte = ord(line[error.start]) & 0xFF
+                raise UserError(
+                    f"{name}:{number}: not UTF-8: byte 0x{byte:02x}; convert the file to UTF-8"
+                ) from None
+        yield line
 
 
 def by_position(cells: Sequence[str], columns: Sequence[str]) -> dict[str, Any] | None:
@@ -211,14 +237,14 @@ def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | 
     """Find the source of the rows of (task, split).
 
     If the task file gives no ``source``, the rows are in ``{data_dir}/{task}_{split}`` with the suffix
-    ``.tsv``, ``.jsonl`` or ``.json``, in this order. MT-DNN uses ``.json`` for its tokenized rows (see
+    ``.tsv``, ``.jsonl`` or ``.json``. MT-DNN uses ``.json`` for its tokenized rows (see
     :mod:`data_utils.token_rows`).
 
     Returns:
         The source, or None if the split has none.
 
     Raises:
-        UserError: a file that the task file names does not exist.
+        UserError: a file that the task file names does not exist, or the rows are in several files.
     """
     data_format = FORMATS.get(task.data_format)
     source = task.source
@@ -234,8 +260,12 @@ def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | 
         if not path.exists():
             raise UserError(f"{task.where}: source: file {path} does not exist")
         return FileSource(path, data_format.columns, source.columns)
-    for suffix in (".tsv", ".jsonl", ".json"):
-        path = Path(data_dir) / f"{task.name}_{split}{suffix}"
-        if path.exists():
-            return FileSource(path, data_format.columns, {})
-    return None
+    stem = f"{task.name}_{split}"
+    paths = [Path(data_dir) / f"{stem}{suffix}" for suffix in (".tsv", ".jsonl", ".json")]
+    found = [path for path in paths if path.is_file()]
+    if len(found) > 1:
+        raise UserError(
+            f"{data_dir}: the rows of {stem} are in several files: "
+            f"{', '.join(path.name for path in found)}; keep one of them, or name it under source: files"
+        )
+    return FileSource(found[0], data_format.columns, {}) if found else None

@@ -26,6 +26,12 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
     return loader.construct_mapping(node, deep=True)
 
 
+def _timestamp(loader: _Loader, node: yaml.ScalarNode) -> str:
+    """Read a date as text: no setting is a date, and not every text of that form is one."""
+    return str(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _timestamp)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
@@ -51,10 +57,16 @@ def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
     except FileNotFoundError:
         raise UserError(f"task file {path} does not exist") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8: {error}") from None
+        raise UserError(f"{path}: not UTF-8: {error.reason}; convert the file to UTF-8") from None
     except OSError as error:
         raise UserError(f"task file {path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML: nested too deep") from None
+    except ValueError as error:  # such as an integer of more than 4300 digits
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(root, yaml.MappingNode) or not entries:
         raise UserError(f"{path}: no tasks; expected `name: {{data_format: ..., ...}}` entries")

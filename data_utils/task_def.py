@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,10 @@ from data_utils.labels import CLASS_PER_EXAMPLE, LabelSpec
 from data_utils.registry import choices_hint
 
 ROLES = ("train", "dev", "test")
+MAX_LABEL = 1e18
+"""Greatest absolute value of a label that is a number."""
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -103,24 +108,30 @@ class TaskDef:
         text = str(label).strip()
         if self.labels:
             return self.labels.index(self.checked_word(text))
+        shown = f"label {text!r}" if len(text) <= 60 else f"label {text[:60]!r}..."
         if self.label_is_number:
-            try:
-                number = float(text)
-            except ValueError:
-                number = math.nan
+            number = float(text) if _NUMBER.fullmatch(text) else math.nan
             if not math.isfinite(number):
-                raise UserError(f"label {text!r} of task {self.name!r} is not a number")
+                raise UserError(f"{shown} of task {self.name!r} is not a number")
+            if abs(number) > MAX_LABEL:
+                raise UserError(
+                    f"{shown} of task {self.name!r} is outside -{MAX_LABEL:g}..{MAX_LABEL:g}: its "
+                    f"squared error does not fit into float32"
+                )
             return number
         try:
-            index = int(text)
-        except ValueError:
+            # int() would also read 1_0 as 10, and the digits of other scripts.
+            index = int(text) if _INTEGER.fullmatch(text) else None
+        except ValueError:  # too many digits
+            index = None
+        if index is None:
             raise UserError(
-                f"label {text!r} of task {self.name!r} is not an integer; "
+                f"{shown} of task {self.name!r} is not an integer; "
                 f"for label words give `labels: [...]` in the task file"
-            ) from None
+            )
         if not 0 <= index < self.n_class:
             raise UserError(
-                f"label {index} of task {self.name!r} is outside 0..{self.n_class - 1} "
+                f"label {index!s:.60} of task {self.name!r} is outside 0..{self.n_class - 1} "
                 f"(n_class: {self.n_class})"
             )
         return index
@@ -180,6 +191,8 @@ def pick_tasks(
     """
     names = list(names)
     for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{where}: task {name!r} is named twice")
         if name not in tasks:
             raise UserError(f"{where} has no task {name!r}.{choices_hint(name, tasks)}")
     return {name: tasks[name] for name in names or tasks}

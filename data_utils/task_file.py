@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -47,6 +49,8 @@ SCALARS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("metric_for_best", "actf", "pooling", "head"), (str,)),
 }
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+MAX_CLASSES = 1_000_000
+"""Greatest n_class: a head of that size has 10^9 weights on a large encoder."""
 MIN_LENGTH = 8
 """Smallest max_seq_len, in tokens: three special tokens and some text."""
 
@@ -121,9 +125,11 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
     n_class = keys.get("n_class")
     if n_class is None:
         n_class = len(labels)  # 0 without labels; task types that need classes reject it
-    elif n_class < 1:
-        raise UserError(f"{where}: n_class: {n_class} is not positive")
+    elif not 1 <= n_class <= MAX_CLASSES:
+        raise UserError(f"{where}: n_class: {n_class!s:.20} is outside 1..{MAX_CLASSES}")
     metrics = tuple(METRICS.canonical(m, where) for m in _strings(keys, "metric_meta", where))
+    if len(set(metrics)) < len(metrics):
+        raise UserError(f"{where}: metric_meta: {list(metrics)} contains a metric twice")
     if not metrics:
         raise UserError(f"{where}: metric_meta is empty.{choices_hint('', METRICS.names())}")
     for metric in metrics:
@@ -154,8 +160,11 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         check_name(values["head"], f"{where}: head")
     if values.get("dropout") is not None and not 0 <= values["dropout"] < 1:
         raise UserError(f"{where}: dropout_p: {values['dropout']} is outside [0, 1)")
-    if values.get("weight", 1) < 0:
-        raise UserError(f"{where}: weight: {values['weight']} is negative")
+    if not 0 < values.get("weight", 1) < math.inf:
+        raise UserError(
+            f"{where}: weight: {values['weight']} is not a positive number; to leave a task out, use "
+            f"data.use"
+        )
     if values.get("max_seq_len", MIN_LENGTH) < MIN_LENGTH:
         raise UserError(
             f"{where}: max_seq_len: {values['max_seq_len']}; it must be at least {MIN_LENGTH}"
@@ -181,6 +190,13 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
             raise UserError(
                 f"{where}: labels: YAML reads a bare yes, no, on, off, true, false or null as "
                 f"{label!r}; quote it"
+            )
+        if isinstance(label, (list, dict)) or not str(label).strip():
+            raise UserError(f"{where}: labels: {label!r} is not a word or a number")
+        if str(label) != str(label).strip() or re.search("[\t\n\r\0\ud800-\udfff]", str(label)):
+            raise UserError(
+                f"{where}: labels: {label!r} begins or ends with a blank, or contains a tab, a line end "
+                f"or half of a surrogate pair; no row can have this label"
             )
     labels = tuple(str(label) for label in value)
     if len(set(labels)) < len(labels):

@@ -95,8 +95,8 @@ def import_rows(
     for row in rows:
         try:
             imported = _imported(row, task, vocabulary, max_seq_len)
-        except (KeyError, TypeError, IndexError) as error:
-            raise UserError(f"{row.where}: not a tokenized row of MT-DNN: {error!r}") from None
+        except KeyError as error:
+            raise UserError(f"{row.where}: key {error} is missing in a tokenized row") from None
         for name, value in imported.items():
             columns.setdefault(name, []).append(value)
     for name, values in columns.items():
@@ -107,6 +107,9 @@ def import_rows(
 
 def _imported(row: Row, task: TaskDef, vocabulary: int, max_seq_len: int) -> dict[str, Any]:
     ids, types = row.values["token_id"], row.values["type_id"]
+    for key, value in (("token_id", ids), ("type_id", types)):
+        if not isinstance(value, list) or not value:
+            raise UserError(f"{row.where}: {key}: {value!r:.60} is not a list of at least one id")
     nested = isinstance(ids[0], list)
     data_format = FORMATS.get(task.data_format)
     if nested != data_format.has_candidates:
@@ -114,12 +117,22 @@ def _imported(row: Row, task: TaskDef, vocabulary: int, max_seq_len: int) -> dic
             f"{row.where}: token_id does not fit data_format {task.data_format}, which needs "
             f"{'a list for each candidate' if data_format.has_candidates else 'one list of ids'}"
         )
+    if nested and len(ids) != len(types):
+        raise UserError(f"{row.where}: {len(ids)} lists of token_id for {len(types)} of type_id")
     for tokens, kinds in zip(*((ids, types) if nested else ([ids], [types])), strict=True):
+        for key, values in (("token_id", tokens), ("type_id", kinds)):
+            are_ids = isinstance(values, list) and all(type(value) is int for value in values)
+            if not are_ids or not values or (key == "type_id" and not set(values) <= {0, 1}):
+                raise UserError(
+                    f"{row.where}: {key}: {values!r:.60} is not a list of whole numbers"
+                    + (", each 0 or 1" if key == "type_id" else "")
+                )
         if len(tokens) != len(kinds):
             raise UserError(f"{row.where}: {len(tokens)} token_id for {len(kinds)} type_id")
         if not 0 <= min(tokens) <= max(tokens) < vocabulary:
+            worst = min(tokens) if min(tokens) < 0 else max(tokens)
             raise UserError(
-                f"{row.where}: token_id {max(tokens)}: the encoder's tokenizer has {vocabulary} "
+                f"{row.where}: token_id {worst}: the encoder's tokenizer has {vocabulary} "
                 f"tokens; the row was made with another tokenizer"
             )
         if len(tokens) > max_seq_len:
@@ -127,7 +140,7 @@ def _imported(row: Row, task: TaskDef, vocabulary: int, max_seq_len: int) -> dic
                 f"{row.where}: {len(tokens)} tokens are more than max_seq_len {max_seq_len}; "
                 f"tokenized rows are not truncated, so raise max_seq_len"
             )
-    columns = {"uid": str(row.values["uid"]), "input_ids": ids, "token_type_ids": types}
+    columns = {"uid": row.text("uid"), "input_ids": ids, "token_type_ids": types}
     return columns | data_format.import_label(row, task)
 
 

@@ -20,7 +20,7 @@ def tokenize(
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_seq_len: int,
-) -> tuple[pa.Table, int]:
+) -> tuple[pa.Table, list[bool]]:
     """Tokenize examples.
 
     Either all examples have a label, or none has one; then there is no column ``labels``.
@@ -32,12 +32,12 @@ def tokenize(
         max_seq_len: greatest length in tokens, if the task does not set its own.
 
     Returns:
-        The table of columns, and the number of truncated examples.
+        The table of columns, and for each example whether it was truncated.
     """
     columns = FORMATS.get(task.data_format).encode(
         examples, tokenizer, task, max_seq_len=task.max_seq_len or max_seq_len
     )
-    truncated = sum(columns.pop("truncated"))
+    truncated = columns.pop("truncated")
     if examples[0].label is None:
         columns.pop("labels", None)
     return pa.table({name: to_arrow(name, rows) for name, rows in columns.items()}), truncated

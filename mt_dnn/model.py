@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -15,12 +15,49 @@ from data_utils.errors import UserError
 from data_utils.inputs import Rows, parse_rows
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
-from data_utils.task_file import check_shared_heads
+from data_utils.task_file import MIN_LENGTH, check_shared_heads
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder, load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.registries import TASK_TYPES
 from mt_dnn.task_types import TaskType, load_tasks
+
+_ATTRIBUTES = frozenset(dir(nn.ModuleDict()))
+
+
+class Heads(nn.ModuleDict):
+    """Heads by name. A name may also be that of an attribute of modules, such as ``type`` or ``train``.
+
+    nn.ModuleDict refuses such names. They are stored with a colon at the end, which no other name of
+    a head contains.
+    """
+
+    def __getitem__(self, name: str) -> nn.Module:
+        return super().__getitem__(_key(name))
+
+    def __setitem__(self, name: str, head: nn.Module) -> None:
+        super().__setitem__(_key(name), head)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(_key(str(name)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:  # type: ignore[override]
+        return [key.removesuffix(":") for key in self._modules]
+
+    def items(self) -> list[tuple[str, nn.Module]]:  # type: ignore[override]
+        return list(zip(self.keys(), self.values(), strict=True))
+
+    def prefix(self, name: str) -> str:
+        """Return the beginning of the names of a head's weights in ``state_dict``."""
+        return f"{_key(name)}."
+
+
+def _key(name: str) -> str:
+    return f"{name}:" if name in _ATTRIBUTES else name
+
 
 MAX_SEQ_LEN = 512
 """Greatest length of :meth:`MTDNN.batch` in tokens, where the tokenizer does not set a smaller one."""
@@ -66,7 +103,7 @@ class MTDNN(nn.Module):
         self.task_types: dict[str, TaskType] = {
             name: TASK_TYPES.get(task.task_type)(task, tokenizer) for name, task in tasks.items()
         }
-        self.heads = nn.ModuleDict()
+        self.heads = Heads()
         for name, task in tasks.items():
             if task.head_name not in self.heads:
                 self.heads[task.head_name] = self.task_types[name].build_head(encoder, config)
@@ -146,7 +183,8 @@ class MTDNN(nn.Module):
         if self.tokenizer is None:
             raise UserError("the model has no tokenizer; build it with MTDNN.from_pretrained")
         if max_seq_len is None:
-            max_seq_len = min(self.tokenizer.model_max_length, MAX_SEQ_LEN)
+            limits = (self.tokenizer.model_max_length, self.encoder.positions, MAX_SEQ_LEN)
+            max_seq_len = min(limit for limit in limits if limit is not None)
         examples = parse_rows(rows, self.tasks[task])
         labelled = sum(example.label is not None for example in examples)
         if not examples:
@@ -178,6 +216,7 @@ class MTDNN(nn.Module):
                 f"{choices_hint(task.head_name, self.heads)}"
             )
         check_shared_heads({**self.tasks, task.name: task})
+        check_lengths(self.encoder, {task.name: task}, MIN_LENGTH)
         self.tasks[task.name] = task
         self.task_types[task.name] = TASK_TYPES.get(task.task_type)(task, tokenizer)
 
@@ -209,3 +248,25 @@ class MTDNN(nn.Module):
         """Compute the logits to decode, which do not depend on the labels."""
         hidden = self.encode(self.embed(batch), batch)
         return self.task_types[batch.task].infer(self.head(batch), hidden, batch)
+
+
+def check_lengths(encoder: Encoder, tasks: Mapping[str, TaskDef], max_seq_len: int) -> None:
+    """Check that the encoder has a position for every token of the longest sequences.
+
+    Args:
+        max_seq_len: ``data.max_seq_len``, for tasks that do not set their own.
+
+    Raises:
+        UserError: it has fewer positions than ``max_seq_len`` of the run or of a task.
+    """
+    positions = encoder.positions
+    if positions is None:
+        return
+    for task in tasks.values():
+        length = task.max_seq_len or max_seq_len
+        if length > positions:
+            where = f"{task.where}: max_seq_len" if task.max_seq_len else "data.max_seq_len"
+            raise UserError(
+                f"{where}: {length} exceeds the {positions} positions of {encoder.source}; use at most "
+                f"{positions}"
+            )

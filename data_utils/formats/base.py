@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -33,30 +35,59 @@ class Row:
         """
         value = self.values.get(column)
         if value is None:
+            there = ", ".join(sorted(map(str, self.values)))
             raise UserError(
-                f"{self.where}: column {column!r} is missing; the row has "
-                f"{', '.join(sorted(self.values))}"
+                f"{self.where}: column {column!r} is missing or null; the row has {there}"
             )
-        if isinstance(value, (list, dict)):
-            raise UserError(
-                f"{self.where}: column {column!r} contains a {type(value).__name__}, not a text"
-            )
+        return self.checked(value, column)
+
+    def checked(self, value: Any, column: str) -> str:
+        """Return a value of ``column``, or an item of its list, as text.
+
+        Raises:
+            UserError: the value is null, a list or a dict, or NaN; or a text that cannot be encoded or
+                contains NUL. true and false are valid labels only.
+        """
+        place = f"{self.where}: column {column!r}"
+        if isinstance(value, str):
+            if "\0" in value:
+                raise UserError(
+                    f"{place} contains the character NUL; remove it, or write the file in UTF-8"
+                )
+            if not value.isascii() and not _is_unicode(value):
+                raise UserError(
+                    f"{place} contains half of a surrogate pair, which is not a character; remove it"
+                )
+            return value
+        wrong = value is None or isinstance(value, (list, tuple, dict))
+        if wrong or (isinstance(value, bool) and column != "label"):
+            raise UserError(f"{place} contains a {type(value).__name__}, not a text")
+        if isinstance(value, (int, float)) and abs(value) < math.inf:
+            return str(value)
+        if isinstance(value, float) and column != "label":
+            raise UserError(f"{place} contains {value}, not a text")
         return str(value)
 
-    def items(self, column: str, *, separator: str | None = None) -> list[Any]:
+    def items(self, column: str, *, separator: str | None = None, texts: bool = False) -> list[Any]:
         """Return the value of a column as a list.
 
         A text that begins with ``[`` is parsed as a JSON or Python literal. Any other text is split
         at ``separator``, which defaults to whitespace.
 
+        Args:
+            separator: separator of the items of a text.
+            texts: whether the items are texts. Then only ``["`` and ``['`` begin a literal, because a
+                sentence may begin with ``[``.
+
         Raises:
-            UserError: the column is missing, or its text begins with ``[`` and is not a literal.
+            UserError: the column is missing, or its text begins a literal and is not one.
         """
         value = self.values.get(column)
         if isinstance(value, (list, tuple)):
             return list(value)
         text = self.text(column).strip()
-        if not text.startswith("["):
+        inner = text[1:].lstrip()[:1] or "x"
+        if not text.startswith("[") or (texts and inner not in "\"']"):
             return [part.strip() for part in text.split(separator)] if text else []
         for parse in (json.loads, ast.literal_eval):
             try:
@@ -69,6 +100,29 @@ class Row:
             f"{self.where}: column {column!r} is not a list: {text[:60]!r}; expected a literal such as "
             f"['a', 'b']"
         )
+
+    def texts(self, column: str, *, separator: str | None = None) -> list[str]:
+        """Return the value of a column as a list of texts.
+
+        Raises:
+            UserError: as :meth:`items`, or an item is not a text or is blank.
+        """
+        found = [
+            self.checked(item, column)
+            for item in self.items(column, separator=separator, texts=True)
+        ]
+        for number, item in enumerate(found, start=1):
+            if not item.strip(" \t\r\n"):  # other blanks may be words of a corpus
+                raise UserError(f"{self.where}: column {column!r}: text {number} is empty")
+        return found
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class DroppedRow(Exception):
@@ -97,6 +151,8 @@ class DataFormat(ABC):
     """Columns of the canonical TSV, in order. If the last name ends in ``*``, it takes all remaining cells."""
     text_columns: ClassVar[tuple[str, ...]]
     """The columns whose text the model reads."""
+    optional_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys of JSON rows that are read besides the columns."""
     options: ClassVar[dict[str, Any]] = {}
     """Options that a task may set under ``options``, with their defaults."""
     has_candidates: ClassVar[bool] = False
@@ -173,7 +229,22 @@ class DataFormat(ABC):
             UserError: the label is not valid for the task; the message begins with the row's place.
         """
         label = row.values.get("label")
-        return {} if label in (None, "") else {"labels": label}
+        return {} if label in (None, "") else {"labels": label_number(row, task, label)}
+
+
+def label_number(row: Row, task: TaskDef, value: Any) -> int | float:
+    """Check a label of a tokenized row: the id of a class, or a number.
+
+    Raises:
+        UserError: the label is not valid for the task; the message begins with the row's place.
+    """
+    if type(value) not in (int, float):
+        raise UserError(f"{row.where}: label {value!r:.60} is not a number")
+    try:
+        # The labels of tokenized rows are ids even if the task has label words.
+        return dataclasses.replace(task, labels=()).encode_label(value)
+    except UserError as error:
+        raise UserError(f"{row.where}: {error}") from None
 
 
 def create_format(name: str, cls: type[DataFormat]) -> DataFormat:

@@ -45,20 +45,14 @@ class ClozeChoice(DataFormat):
             UserError: ``choice`` or ``label`` do not have one entry per hypothesis.
         """
         filled = candidates(row)
-        choice = (
-            [str(c) for c in row.items("choice", separator=TAB)]
-            if row.values.get("choice")
-            else filled
-        )
+        choice = row.texts("choice", separator=TAB) if row.values.get("choice") else filled
         if len(choice) != len(filled):
             raise UserError(
                 f"{row.where}: column 'choice' has {len(choice)} texts for {len(filled)} hypotheses; "
                 f"give one for each"
             )
         label = parse_labels(row, task, count=len(filled), what="candidates", separator=",")
-        answer = (
-            [str(a) for a in row.items("answer", separator=TAB)] if row.values.get("answer") else []
-        )
+        answer = row.texts("answer", separator=TAB) if row.values.get("answer") else []
         if label is not None and not answer:
             answer = [text for text, right in zip(choice, label, strict=True) if right]
         extras = {"choice": choice, "answer": answer}

@@ -58,9 +58,11 @@ class MRC(DataFormat):
     options: ClassVar[dict[str, Any]] = {"stride": 128}
     columns: ClassVar[tuple[str, ...]] = ("uid", "label", "document", "question")
     text_columns: ClassVar[tuple[str, ...]] = ("document", "question")
+    optional_keys: ClassVar[tuple[str, ...]] = ("answers", "is_impossible")
 
     def parse(self, row: Row, task: TaskDef) -> Example:
-        document, question = row.text("document"), row.text("question")
+        # Some tokenizers have tokens for blanks, and a question is cut off at its end.
+        document, question = row.text("document"), row.text("question").strip()
         label = _parse_label(row)
         if label is not None and label.answers:
             _check_place(label, document, row.where)
@@ -192,7 +194,10 @@ def _parse_label(row: Row) -> SpanLabel | None:
     cell = row.text("label")
     if cell.strip():
         return _parse_cell(cell, row.where)
-    if row.values.get("is_impossible"):
+    impossible = row.values.get("is_impossible")
+    if impossible not in (None, "", True, False):
+        raise UserError(f"{row.where}: is_impossible: {impossible!r:.80} is not true or false")
+    if impossible:
         return UNANSWERABLE
     answers = row.values.get("answers")
     return None if answers is None else _parse_answers(answers, row.where)

@@ -9,7 +9,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.formats.base import DataFormat, Example, Row
+from data_utils.formats.base import DataFormat, Example, Row, label_number
 from data_utils.formats.rows import encode_pairs, label_columns, parse_labels
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.task_def import TaskDef
@@ -35,7 +35,9 @@ class PremiseAndMultiHypothesis(DataFormat):
         uid = row.text("uid")
         given = row.items("ruid", separator=",") if row.values.get("ruid") else []
         numbers = range(len(hypotheses))
-        ruid = given if len(given) == len(hypotheses) else [f"{uid}-{i}" for i in numbers]
+        ruid = [f"{uid}-{i}" for i in numbers]
+        if len(given) == len(hypotheses):
+            ruid = [row.checked(one, "ruid") for one in given]
         return Example(uid, (row.text("premise"), *hypotheses), label, {"ruid": ruid})
 
     def encode(
@@ -73,9 +75,21 @@ class PremiseAndMultiHypothesis(DataFormat):
         return values
 
     def import_label(self, row: Row, task: TaskDef) -> dict[str, Any]:
-        columns: dict[str, Any] = {"ruid": [str(ruid) for ruid in row.values["ruid"]]}
-        label = row.values.get("olabel")
-        return columns if label in (None, "") else columns | {"labels": label}
+        count = len(row.values["token_id"])
+        columns = {}
+        for key, own in (("ruid", "ruid"), ("olabel", "labels")):
+            values = row.values[key] if key == "ruid" else row.values.get(key)
+            if values in (None, ""):
+                continue
+            if not isinstance(values, list) or len(values) != count:
+                raise UserError(
+                    f"{row.where}: {key}: {values!r:.60} is not a list with one entry for each of "
+                    f"{count} candidates"
+                )
+            columns[own] = [
+                str(value) if key == "ruid" else label_number(row, task, value) for value in values
+            ]
+        return columns
 
 
 def candidates(row: Row) -> list[str]:
@@ -85,6 +99,6 @@ def candidates(row: Row) -> list[str]:
         UserError: the column is missing, empty, or not a list.
     """
     found = row.values.get("hypothesis")
-    if isinstance(found, str) or not found:
+    if not isinstance(found, (list, tuple)) or not found:
         raise UserError(f"{row.where}: no candidates; 'hypothesis' must be a list of texts")
-    return [str(text) for text in found]
+    return [row.checked(text, "hypothesis") for text in found]

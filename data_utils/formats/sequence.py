@@ -34,7 +34,7 @@ class Sequence(DataFormat):
     text_columns: ClassVar[tuple[str, ...]] = ("tokens",)
 
     def parse(self, row: Row, task: TaskDef) -> Example:
-        words = [str(word) for word in row.items("tokens")]
+        words = row.texts("tokens")
         if not words:
             raise UserError(f"{row.where}: column 'tokens' has no words")
         label = parse_labels(row, task, count=len(words), what="words")
@@ -109,11 +109,18 @@ class Sequence(DataFormat):
         label = row.values.get("label")
         if label in (None, ""):
             return {}
+        count = len(row.values["token_id"])
+        if not isinstance(label, list) or len(label) != count:
+            raise UserError(
+                f"{row.where}: label: {label!r:.60} is not a list with one id for each of {count} tokens"
+            )
         marks = set(_marks(task).values())
-        bad = [x for x in label if x not in marks and not 0 <= x < task.n_class]
+        bad = [
+            x for x in label if type(x) is not int or (x not in marks and not 0 <= x < task.n_class)
+        ]
         if bad:
             raise UserError(
-                f"{row.where}: label {bad[0]} is outside 0..{task.n_class - 1} and is not the id of "
+                f"{row.where}: label {bad[0]!r:.60} is outside 0..{task.n_class - 1} and is not the id of "
                 f"{', '.join(MARKS)}"
             )
         starts = [place for place, x in enumerate(label) if x not in marks]

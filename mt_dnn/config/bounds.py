@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from data_utils.errors import UserError
 from data_utils.names import check_name
@@ -22,12 +23,11 @@ RANGES = (
     ("train", "patience", 1, math.inf),
     ("batch", "accumulate", 1, math.inf),
     ("batch", "eval_size", 1, math.inf),
-    ("batch", "pad_multiple", 1, math.inf),
+    ("batch", "pad_multiple", 1, 1024),
     ("data", "max_seq_len", 8, math.inf),
     ("data", "train_limit", 1, math.inf),
     ("data", "folds", 2, math.inf),
     ("data", "fold", 1, math.inf),
-    ("model", "dropout", 0, 1),
     ("optim", "head_lr", 0, math.inf),
     ("optim", "weight_decay", 0, math.inf),
     ("optim", "layer_decay", 0, 1),
@@ -38,6 +38,8 @@ RANGES = (
     ("system", "workers", 0, math.inf),
 )
 """Section, key, smallest and largest value. Fields that may be null are not checked when null."""
+MAX_SEED = 2**63 - 1
+"""Greatest seed of torch's generators."""
 
 
 def resolve_config(config: RunConfig) -> RunConfig:
@@ -67,13 +69,27 @@ def resolve_config(config: RunConfig) -> RunConfig:
             raise UserError(
                 f"{name}: expected a {type(value).__name__}, got {given!r} (mt_dnn.config.run)"
             )
+    _check_nulls(config)
     config = check_choices(config)
     check_name(config.name, "name", run=True)
+    if not 0 <= config.seed <= MAX_SEED:
+        raise UserError(f"seed: {config.seed!s:.30}; it must be between 0 and {MAX_SEED}")
     for section, key, low, high in RANGES:
         value = getattr(getattr(config, section), key)
-        if value is not None and not low <= value <= high:  # this form also rejects NaN
+        # This form also rejects NaN.
+        if value is not None and not (low <= value <= high and value < math.inf):
             bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
             raise UserError(f"{section}.{key}: {value}; it must be {bounds}")
+    if not 0 <= config.model.dropout < 1:
+        raise UserError(f"model.dropout: {config.model.dropout}; it must be at least 0 and below 1")
+    if not 0 < config.optim.lr < math.inf:
+        raise UserError(f"optim.lr: {config.optim.lr}; it must be positive, such as 5e-5")
+    if not 0 < config.optim.eps < math.inf:
+        raise UserError(f"optim.eps: {config.optim.eps}; it must be positive, such as 1e-8")
+    if not all(0 <= beta < 1 for beta in config.optim.betas):
+        raise UserError(
+            f"optim.betas: {list(config.optim.betas)}; each must be at least 0 and below 1"
+        )
     folds, fold = config.data.folds, config.data.fold
     if (folds is None) != (fold is None):
         given, missing = ("fold", "folds") if folds is None else ("folds", "fold")
@@ -100,3 +116,13 @@ def resolve_config(config: RunConfig) -> RunConfig:
             "zero. Set smoothness.precision to float32, or system.precision to bf16 or fp32."
         )
     return dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
+
+
+def _check_nulls(config: Any, prefix: str = "") -> None:
+    """Raise UserError if a setting is None and its type does not allow it."""
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if dataclasses.is_dataclass(value):
+            _check_nulls(value, f"{prefix}{name}.")
+        elif value is None and type(None) not in get_args(hint):
+            raise UserError(f"{prefix}{name}: null; this setting needs a value")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
+
+T = TypeVar("T")
 
 
 def declared_options(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -54,6 +56,20 @@ def parse_options(
     }
 
 
+def parse_section(cls: type[T], given: Mapping[str, Any], where: str) -> T:
+    """Build a section of settings, such as ModelConfig, from values that were read from a file.
+
+    Raises:
+        UserError: a key is unknown, or a value has the wrong type; the message begins with ``where``.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls)
+    try:
+        return cls(**vars(parser.instantiate(parser.parse_object(dict(given)))))
+    except (ArgumentError, TypeError) as error:
+        raise UserError(f"{where}: {_reason(error)}") from None
+
+
 def _types(target: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(
@@ -71,6 +87,10 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
     try:
         return parser.instantiate(parser.parse_object({"value": value})).value
     except ArgumentError as error:
-        reason = re.sub(r'^Parser key "value":\s*', "", str(error)).splitlines()[0]
-        reason = re.sub(r"<class '(\w+)'>", r"\1", reason)
-        raise UserError(f"{where}: {reason}") from None
+        raise UserError(f"{where}: {_reason(error, key=False)}") from None
+
+
+def _reason(error: Exception, *, key: bool = True) -> str:
+    """Return the first line of an error of jsonargparse, with or without the name of the setting."""
+    reason = re.sub(r'^Parser key "(.*?)":\s*', r"\1: " if key else "", str(error)).splitlines()[0]
+    return re.sub(r"<class '(\w+)'>", r"\1", reason)

@@ -157,9 +157,17 @@ def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
     known, sections = [name for name, _ in settings()], _sections()
     for path in _config_files(args):
         try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            text = path.read_text(encoding="utf-8")
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            for name, line in _repeated(root):
+                parser.error(f"{path}:{line}: key {name} occurs twice")
+            yaml.safe_load(text)  # finds values that jsonargparse fails on
+        except RecursionError:
+            parser.error(f"{path}: not valid YAML: nested too deep")
+        except (ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or too many digits
             parser.error(f"{path}: not valid YAML: {error}")
+        if root is not None and not isinstance(root, yaml.MappingNode):
+            parser.error(f"{path}: expected settings, such as `seed: 1`")
         for key, line in _keys(root, sections):
             if key not in known and key not in sections:
                 parser.error(f"{path}:{line}: unknown setting {key}.{_near(key, known)}")
@@ -188,13 +196,26 @@ def _config_files(args: Sequence[str]) -> list[Path]:
     return [path for path in map(Path, given) if path.is_file()]
 
 
+def _repeated(node: yaml.Node | None, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the dotted keys that occur twice in a mapping of a YAML document, with their lines."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                yield f"{prefix}{key.value}", key.start_mark.line + 1
+            seen.add(key.value)
+            yield from _repeated(value, f"{prefix}{key.value}.")
+
+
 def _keys(
     node: yaml.Node | None, sections: set[str], prefix: str = ""
 ) -> Iterator[tuple[str, int]]:
     """Yield the dotted keys of a YAML document, down to sections, with their lines."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            name = f"{prefix}{key.value}"
+            name = f"{prefix}{key.value if isinstance(key, yaml.ScalarNode) else 'a list'}"
             yield name, key.start_mark.line + 1
             if name in sections:
                 yield from _keys(value, sections, f"{name}.")

@@ -9,6 +9,7 @@ import copy
 import inspect
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,17 @@ class Encoder(nn.Module):
     def hidden_size(self) -> int:
         """H, the width of the hidden states."""
         return self.config.hidden_size
+
+    @property
+    def positions(self) -> int | None:
+        """Greatest number of tokens of a sequence; None without a limit.
+
+        The position tables of RoBERTa, XLM-R and MPNet have rows that no token uses: those up to the
+        padding row.
+        """
+        rows = getattr(self.config, "max_position_embeddings", None)
+        unused = 0 if self._position_padding is None else self._position_padding + 1
+        return None if rows is None else rows - unused
 
     @property
     def attention(self) -> str:
@@ -284,11 +296,25 @@ def load_encoder(
             f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}. "
             "Use a checkpoint that contains the whole encoder."
         )
+    check_finite(dict(model.state_dict()), f"encoder {name!r}")
     encoder = Encoder(model, pooler_in_checkpoint=not poolers)
     encoder.source = str(source)
     if gradient_checkpointing:
         encoder.enable_gradient_checkpointing()
     return encoder
+
+
+def check_finite(weights: Mapping[str, Tensor], where: str) -> None:
+    """Check that weights are finite.
+
+    Raises:
+        UserError: a weight is NaN or infinite; the message begins with ``where``.
+    """
+    for name, weight in weights.items():
+        if weight.is_floating_point() and not torch.isfinite(weight).all():
+            raise UserError(
+                f"{where}: weight {name} contains NaN or infinity; restore the file, or use another model"
+            )
 
 
 def _model_class(config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:

@@ -63,6 +63,11 @@ def read_checkpoint(path: Path, report: ImportReport) -> tuple[dict[str, Tensor]
             f"{path} has no entry `state` of tensors, where MT-DNN stores the weights. "
             f"Found: {', '.join(map(str, entries)) or type(found).__name__}"
         )
+    for name, weight in state.items():
+        if not isinstance(name, str):
+            raise UserError(f"{path}: state: {name!r} is not the name of a weight")
+        if weight.is_floating_point() and not torch.isfinite(weight).all():
+            raise UserError(f"{path}: state: weight {name} contains NaN or infinity")
     others = ", ".join(str(key) for key in entries if key != "state")
     report.notes.append(f"entries other than the weights, not imported: {others or 'none'}")
     if entries.get("ema"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from accelerate import Accelerator
 
+from data_utils import strict_json
 from data_utils.files import atomic_file
 from data_utils.registries import METRICS
 from data_utils.store import StoreSubset, TaskStore
@@ -124,4 +124,4 @@ def write_predictions(path: Path, kind: TaskType, evaluation: Evaluation) -> Non
     with atomic_file(path) as lines:
         for prediction in evaluation.predictions:
             record = prediction_record(kind, prediction)
-            lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            lines.write(strict_json.dumps(record) + "\n")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 
+from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.formats import Row
 from data_utils.inputs import read_rows
@@ -80,7 +80,7 @@ def predict_lines(
     rows = read_rows(lines, name=name, task=task)
     while group := list(islice(rows, chunk)):
         records = _RECORDS[what](predictor, task, group, batch_size, scored)
-        write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+        write("".join(strict_json.dumps(record) + "\n" for record in records))
     return scored
 
 

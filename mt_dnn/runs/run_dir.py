@@ -26,6 +26,7 @@ from data_utils.names import confined
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
+from mt_dnn.config.options import parse_section
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.config.run_format import (
     FORMAT,
@@ -35,6 +36,7 @@ from mt_dnn.config.run_format import (
     read_versioned,
     run_numerics,
 )
+from mt_dnn.encoders.encoder import check_finite
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.model_card import model_card
 
@@ -292,7 +294,11 @@ def model_folder(run: str | Path) -> Path:
 def read_model_facts(folder: Path) -> tuple[ModelConfig, int]:
     """A saved model's head settings and the max_seq_len of its training."""
     facts = _read_facts(folder)
-    return ModelConfig(**facts["model"]), int(facts["max_seq_len"])
+    wrong = f"{folder}/mt_dnn.json is damaged"
+    model, length = facts.get("model"), facts.get("max_seq_len")
+    if not isinstance(model, dict) or type(length) is not int or length < 1:
+        raise UserError(f"{wrong}: expected the keys model and max_seq_len, a positive number")
+    return parse_section(ModelConfig, model, wrong), length
 
 
 def read_plugins(folder: Path) -> tuple[str, ...]:
@@ -338,17 +344,18 @@ def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], 
     Raises:
         UserError: ``strict`` is set and a head is missing or has another shape.
     """
+    path = folder / "heads.safetensors"
     try:
-        saved = load_file(folder / "heads.safetensors")
+        saved = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"{folder / 'heads.safetensors'} is missing or damaged ({error}); restore the file or train a "
-            f"new run"
+            f"{path} is missing or damaged ({error}); restore the file or train a new run"
         ) from None
+    check_finite(saved, str(path))
     taken, fresh = [], []
     for name, head in model.heads.items():
         own = head.state_dict()
-        weights = {key: saved.get(f"{name}.{key}") for key in own}
+        weights = {key: saved.get(f"{model.heads.prefix(name)}{key}") for key in own}
         if all(w is not None and w.shape == own[key].shape for key, w in weights.items()):
             head.load_state_dict(weights)
             taken.append(name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.data_report import ReportRow, report_lines
 from data_utils.errors import UserError
 from data_utils.folds import fold_of_rows
 from data_utils.labels import CLASS_PER_EXAMPLE
@@ -117,7 +118,32 @@ def prepare_stores(
                 on_stale=config.data.on_stale,
                 log=log,
             )
+    stores = [store for by_name in found.values() for store in by_name.values()]
+    for line in data_table(stores) if any(store.is_new for store in stores) else ():
+        log(line)
     return found
+
+
+def data_table(stores: Iterable[TaskStore]) -> Iterator[str]:
+    """Yield the lines of the table of data sets, with the problems of their rows."""
+    rows = []
+    for store in stores:
+        own = store.manifest
+        rows.append(
+            ReportRow(
+                task=own.task,
+                split=own.split,
+                rows=own.rows,
+                longest=own.longest,
+                truncated=own.truncated,
+                max_seq_len=own.max_seq_len,
+                dropped=own.dropped,
+                report=own.report,
+                folder=store.folder,
+                source=own.source,
+            )
+        )
+    return report_lines(rows)
 
 
 def prepare_all(
@@ -134,18 +160,20 @@ def prepare_all(
     tasks = select_tasks(config.data)
     soft_labels = soft_label_files(tasks, config.distill)
     tokenizer = load_tokenizer(config.model.encoder)
-    prepared = 0
+    prepared: list[TaskStore] = []
     for name, task in tasks.items():
         found = prepare_stores({name: task}, config, tokenizer, soft_labels=soft_labels)
         for split in task.split_names:
             store = found[split_role(split)].get(dataset_name(name, split))
-            prepared += store is not None
+            prepared += [store] if store else []
             log(describe(store.manifest) if store else f"{name}_{split}: no rows")
             if store and export:
                 path = export / f"{name}_{split}.json"
                 log(f"{path}: {export_rows(store, task, path)} rows")
     if not prepared:
         raise UserError(f"no task of {config.data.tasks} has rows in {config.data.data_dir}")
+    for line in data_table(prepared):
+        log(line)
     log(f"stores in {store_dir(config)}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
+from mt_dnn.config.bounds import MAX_SEED
 from mt_dnn.config.parser import settings
 from mt_dnn.tables.definition import Column, Table, TableRow
 from mt_dnn.tables.settings import Settings, flat_settings
@@ -126,6 +128,8 @@ def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
         raise UserError(f"table file {path} does not exist")
     found, _ = read_mapping(path)
     _known(found, keys, str(path))
+    if not isinstance(found.get("title", ""), str):
+        raise UserError(f"{path}: title: {found['title']!r} is not a text")
     return found
 
 
@@ -163,8 +167,14 @@ def _rows(entry: Any, earlier: dict[str, TableRow], where: str) -> dict[str, Tab
     """Parse rows or stages. Each may start only from an earlier one, which rules out cycles."""
     rows: dict[str, TableRow] = {}
     for name, values in _mapping(entry, f"{where}s").items():
-        if not NAME.fullmatch(str(name)):
-            raise UserError(f"{where} {name!r}: begin with a letter or digit; _ . + - may follow")
+        if (
+            not isinstance(name, (str, int))
+            or isinstance(name, bool)
+            or not NAME.fullmatch(str(name))
+        ):
+            raise UserError(
+                f"{where} {name!r}: begin with a letter or digit; _ . + - may follow; quote yes, no, on and off"
+            )
         place = f"{where} {name!r}"
         values = _mapping(values or {}, place)
         changes = _settings(
@@ -250,6 +260,8 @@ def _column(name: Any, entry: Any, where: str) -> Column:
 def _seeds(seeds: Any, path: Path) -> tuple[int, ...]:
     if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
         raise UserError(f"{path}: seeds: {seeds!r} is not a list of whole numbers")
+    if any(not 0 <= seed <= MAX_SEED for seed in seeds):
+        raise UserError(f"{path}: seeds: {seeds}; each must be between 0 and {MAX_SEED}")
     if len(set(seeds)) < len(seeds):
         raise UserError(f"{path}: seeds: {seeds} contains a seed twice; each may occur once")
     return tuple(seeds)
@@ -275,7 +287,8 @@ def _paper(
     for row, numbers in scores.items():
         _known(_mapping(numbers, f"{where}: {row}"), columns, f"{where}: {row}", kind="column")
         for name, number in numbers.items():
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
+            is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+            if not is_number or not abs(number) < math.inf:
                 raise UserError(f"{where}: {row}: {name}: {number!r} is not a number")
     return scores, entry["source"]
 

@@ -108,6 +108,16 @@ class TaskType(ABC):
                 f"{task.where}: enable_san: task_type {task.task_type} has no SAN head; these have: "
                 f"{', '.join(able)}"
             )
+        if len(FORMATS.get(task.data_format).text_columns) < 2:
+            for key, given in (
+                ("pooling: pair", task.pooling == "pair"),
+                ("enable_san: true", task.enable_san),
+            ):
+                if given:
+                    raise UserError(
+                        f"{task.where}: {key} compares two texts, and rows of {task.data_format} have one; "
+                        f"remove it"
+                    )
         _check_choice(task, "loss", task.loss, cls.losses)
         _check_choice(task, "actf", task.activation, (*ACTIVATIONS, "none"))
         _check_choice(task, "pooling", task.pooling, POOLINGS)

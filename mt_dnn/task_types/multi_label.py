@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data_utils.collator import Batch
+from data_utils.errors import UserError
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
@@ -36,6 +37,11 @@ class MultiLabel(ExampleTaskType):
     @classmethod
     def check(cls, task: TaskDef) -> TaskDef:
         check_class_count(task, at_least=1)
+        threshold = task.options.get("threshold", cls.options["threshold"])
+        if isinstance(threshold, (int, float)) and not 0 < threshold < 1:
+            raise UserError(
+                f"{task.where}: options: threshold: {threshold}; it is a probability between 0 and 1"
+            )
         return super().check(task)
 
     @classmethod

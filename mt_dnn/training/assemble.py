@@ -14,7 +14,7 @@ from data_utils.task_def import TaskDef
 from mt_dnn.config.run import RunConfig
 from mt_dnn.encoders.encoder import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.model import MTDNN
+from mt_dnn.model import MTDNN, check_lengths
 from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import (
     describe_environment,
@@ -39,7 +39,7 @@ def build_model(
 
     Raises:
         UserError: ``init_from`` has another tokenizer, or the encoder has fewer positions than
-            ``data.max_seq_len``.
+            ``data.max_seq_len`` or a task's own.
     """
     torch.manual_seed(config.seed)
     start = model_folder(config.model.init_from) if config.model.init_from else None
@@ -55,12 +55,7 @@ def build_model(
             f"initialized from {start}; heads loaded: {', '.join(taken) or 'none'}; "
             f"new heads: {', '.join(fresh) or 'none'}"
         )
-    positions = getattr(encoder.config, "max_position_embeddings", None)
-    if positions is not None and config.data.max_seq_len > positions:
-        raise UserError(
-            f"data.max_seq_len: {config.data.max_seq_len} exceeds the {positions} positions of "
-            f"{config.model.encoder}; use at most {positions}"
-        )
+    check_lengths(encoder, tasks, config.data.max_seq_len)
     if config.model.gradient_checkpointing:
         encoder.enable_gradient_checkpointing()
     if config.system.compile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from data_utils import strict_json
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.files import write_text
@@ -63,7 +63,7 @@ class NonFiniteDetector:
         record = parts[0] | {"uids": [uid for part in parts for uid in part["uids"]]}
         path = self.run_dir / "nonfinite_batch.json"
         if PartialState().is_main_process:
-            write_text(path, json.dumps(record, indent=2) + "\n")
+            write_text(path, strict_json.dumps(record, indent=2) + "\n")
         raise UserError(
             f"the loss or gradient of update {record['update']} is not finite; {path} lists its batch "
             f"(task {record['task']}). The last checkpoint and the best model were saved before this "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from data_utils import strict_json
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.files import remove, write_text
@@ -318,7 +318,7 @@ class Trainer:
                 self.model.load_state_dict(weights)
         if self.is_main:
             best = self.best
-            write_text(self.run_dir / "scores.json", json.dumps(best, indent=2) + "\n")
+            write_text(self.run_dir / "scores.json", strict_json.dumps(best, indent=2) + "\n")
             report.show_results(self.config, self.data, self.run_dir, best, self.smart_health)
         return self.best
 

@@ -34,13 +34,15 @@ def lines_of(command: Command, args: list[str]) -> list[str]:
 
 def test_one_line_for_each_split_and_where_the_stores_lie(args, tmp_path, command):
     lines = lines_of(command, args)
-    assert [line.split(":")[0] for line in lines[:-1]] == [
+    assert [line.split(":")[0] for line in lines[:9]] == [
         f"{task}_{split}"
         for task in ("pair", "score", "pick")
         for split in ("train", "dev", "test")
     ]
     assert lines[0].startswith("pair_train: 22 examples of 22 rows, ")
     assert lines[2] == "pair_test: no rows"
+    assert lines[9].split() == ["data", "set", "rows", "labels", "longest", "problems"]
+    assert lines[10].split() == ["pair_train", "22", "same", "11,", "other", "11", "19"]
     assert lines[-1] == f"stores in {tmp_path}/store"
     assert len(TaskStore(tmp_path / "store" / "pick_dev")) == 8
 
@@ -56,7 +58,7 @@ def test_the_second_time_nothing_is_made_and_the_same_is_said(args, tmp_path, co
 
 def test_only_the_tasks_asked_for(args, tmp_path, command):
     lines = lines_of(command, [*args, "--data.use", "score,pair"])
-    assert [line.split("_")[0] for line in lines[:-1:3]] == ["score", "pair"]
+    assert [line.split("_")[0] for line in lines[:6:3]] == ["score", "pair"]
     assert not (tmp_path / "store" / "pick_train").exists()
 
 

@@ -38,8 +38,15 @@ def test_lists_are_literals_json_or_words_between_blanks(tokens, label):
 
 
 def test_nothing_is_evaluated():
+    text = "[__import__('os').getcwd()]"
+    assert SEQUENCE.parse(row(text), task()).texts == (text,)
     with pytest.raises(UserError, match=r"rows\.tsv:3: column 'tokens' is not a list"):
-        SEQUENCE.parse(row("[__import__('os').getcwd()]"), task())
+        SEQUENCE.parse(row("['a', __import__('os').getcwd()]"), task())
+
+
+@pytest.mark.parametrize("text", ["[ 1 , 2 ]", "[ citation needed ]", "[", "[x] y"])
+def test_a_sentence_may_begin_with_a_bracket(text):
+    assert SEQUENCE.parse(row(text), task()).texts == tuple(text.split())
 
 
 @pytest.mark.parametrize(
@@ -83,7 +90,7 @@ def test_the_first_sub_word_carries_the_label(tokenizer):
     assert found["labels"][0].tolist() == [IGNORE, 0, 1, IGNORE, IGNORE, 2, IGNORE]
     assert found["word_starts"][0].tolist() == [1, 2, 5]
     assert found["word_labels"][0].tolist() == [0, 1, 2]
-    assert truncated == 0
+    assert truncated == [False]
 
 
 def test_truncation_counts_sub_words_and_scores_count_the_words_cut_off(tokenizer):
@@ -93,7 +100,7 @@ def test_truncation_counts_sub_words_and_scores_count_the_words_cut_off(tokenize
     assert found["word_starts"][0].tolist() == [1, 4, -1]
     assert found["word_labels"][0].tolist() == [1, 2, 0]
     assert [x for x in found["labels"][0].tolist() if x != IGNORE] == [1, 2]
-    assert truncated == 1
+    assert truncated == [True]
 
 
 def test_words_without_a_token_have_no_place(tokenizer):

@@ -97,7 +97,7 @@ def test_long_rows_are_cut(model):
     assert model.batch("pair", long).input_ids.shape[1] == 128  # the tokenizer's limit
     assert model.batch("pair", long, max_seq_len=20).input_ids.shape[1] == 20
     model.tokenizer.model_max_length = int(1e30)  # as tokenizers without a limit have
-    assert model.batch("pair", long).input_ids.shape[1] == 512
+    assert model.batch("pair", long).input_ids.shape[1] == 128  # the encoder's positions
 
 
 def test_the_batch_is_on_the_models_device(model):

@@ -106,7 +106,8 @@ def test_the_tasks_settings_win_over_the_runs():
 
 def test_a_task_asks_for_the_stochastic_answer_network():
     encoder, config = tiny_encoder(), ModelConfig(dropout=0.3)
-    head = sequence_head(encoder, 2, task=make_task(enable_san=True), config=config)
+    san = make_task(enable_san=True, data_format="PremiseAndOneHypothesis")
+    head = sequence_head(encoder, 2, task=san, config=config)
     assert isinstance(head, SANHead)
     assert head.dropout.p == 0.3
     assert isinstance(sequence_head(encoder, 2, task=make_task(), config=config), PooledHead)

@@ -116,6 +116,9 @@ def test_where_rows_are_looked_for(tmp_path):
     (tmp_path / "t_dev.jsonl").write_text("{}")
     assert find_source(task, "dev", tmp_path).name.endswith("t_dev.jsonl")
     (tmp_path / "t_dev.tsv").write_text("")
+    with pytest.raises(UserError, match=r"t_dev are in several files: t_dev\.tsv, t_dev\.jsonl"):
+        find_source(task, "dev", tmp_path)
+    (tmp_path / "t_dev.jsonl").unlink()
     assert find_source(task, "dev", tmp_path).name.endswith("t_dev.tsv")
 
 

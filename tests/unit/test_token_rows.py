@@ -120,7 +120,7 @@ def test_a_store_made_from_the_rows_is_the_store_they_came_from(exported, tokeni
             {"token_id": [2] * 20, "type_id": [0] * 20},
             r":1: 20 tokens are more than max_seq_len 16",
         ),
-        ({"token_id": None}, r"t_train\.json:1: not a tokenized row of MT-DNN"),
+        ({"token_id": None}, r"t_train\.json:1: token_id: None is not a list"),
         ({"token_id": [[2]], "type_id": [[0]]}, r":1: token_id does not fit data_format"),
     ],
 )
