@@ -180,12 +180,12 @@ def report_lines(data: Sequence[ReportRow]) -> Iterator[str]:
     trains = {row.task: row for row in data if split_role(row.split) == "train"}
     cells, notes = [], []
     for row in data:
-        report = row.report
-        problems = {name: Problem(**value) for name, value in report.get("problems", {}).items()}
+        report = row.report if is_report(row.report) else EMPTY
+        problems = {name: Problem(**value) for name, value in report["problems"].items()}
         train = trains.get(row.task)
         if train is not None and train is not row and (both := overlap(row, train)).count:
             problems[f"text also in {dataset_name(train.task, train.split)}"] = both
-        unknown = report.get("unknown", 0.0)
+        unknown = report["unknown"]
         cells.append(
             {
                 "data set": row.name,
@@ -215,6 +215,29 @@ def report_lines(data: Sequence[ReportRow]) -> Iterator[str]:
     yield from notes
 
 
+EMPTY: dict[str, Any] = {"labels": {}, "numbers": [], "unknown": 0.0, "problems": {}}
+"""Report of a store that an older version built."""
+
+
+def is_report(found: dict[str, Any]) -> bool:
+    """Return whether a value that was read from a manifest has the form of a report."""
+    if {key: type(value) for key, value in found.items()} != {k: type(v) for k, v in EMPTY.items()}:
+        return False
+    numbers, problems = found["numbers"], found["problems"].values()
+    return (
+        len(numbers) in (0, 4)
+        and all(isinstance(number, (int, float)) for number in numbers)
+        and all(
+            isinstance(problem, dict) and set(problem) == {"count", "first"} for problem in problems
+        )
+        and all(type(p["count"]) is int and _are_texts(p["first"]) for p in problems)
+    )
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 def overlap(row: ReportRow, train: ReportRow) -> Problem:
     """Count the texts of a data set that also occur in the training rows."""
     try:
@@ -226,10 +249,10 @@ def overlap(row: ReportRow, train: ReportRow) -> Problem:
 
 
 def _labels(report: dict[str, Any]) -> str:
-    if numbers := report.get("numbers"):
+    if numbers := report["numbers"]:
         low, mean, high, distinct = numbers
         return f"{low:g} to {high:g}, mean {mean:.3g}, {distinct} distinct"
-    labels = report.get("labels", {})
+    labels = report["labels"]
     shown = ", ".join(f"{name} {count}" for name, count in list(labels.items())[:SHOWN_LABELS])
     return shown + (
         f", and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""

@@ -7,10 +7,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from transformers import PreTrainedTokenizerBase
 
+from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.formats import MAX_TARGET_LEN, TARGET_OPTION
 from data_utils.labels import LabelKind
@@ -167,7 +168,11 @@ def read_manifest(folder: Path) -> Manifest:
         UserError: the file is missing or is not a valid manifest.
     """
     try:
-        return Manifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+        found = Manifest(**strict_json.loads((folder / "manifest.json").read_bytes()))
+        for name, hint in get_type_hints(Manifest).items():
+            if not isinstance(getattr(found, name), get_origin(hint) or hint):
+                raise ValueError(f"{name} is {getattr(found, name)!r:.60}")
+        return found
     except (OSError, TypeError, ValueError, RecursionError) as error:
         raise UserError(
             f"{folder}/manifest.json cannot be read ({error}); delete {folder} to rebuild the store"

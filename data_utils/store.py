@@ -368,11 +368,12 @@ class TaskStore(TokenTable):
                 raise OSError(f"the checksum of {path} differs from that in manifest.json")
             with pa.memory_map(str(path)) as mapped:
                 table = pa.ipc.open_file(mapped).read_all()
-        except (OSError, pa.ArrowInvalid) as error:
+            table.validate(full=True)  # of damaged offsets, reading would crash the process
+            super().__init__(table)
+        except (OSError, KeyError, AttributeError, pa.ArrowException) as error:
             raise UserError(
                 f"store {self.folder} is damaged ({error}); delete it to rebuild it"
             ) from None
-        super().__init__(table)
 
 
 class StoreSubset:

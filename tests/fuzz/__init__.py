@@ -1,0 +1,1 @@
+"""Generated inputs: parsers and readers either succeed or raise a UserError."""
