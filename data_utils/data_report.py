@@ -22,8 +22,8 @@ SHOWN_LABELS = 6
 """Largest number of labels in the table; of the others, only the number is shown."""
 MUCH_UNKNOWN = 0.05
 """Share of unknown tokens from which it is listed as a problem."""
-TEXTS = "texts.npy"
-"""File of a store: for each row, a hash of its texts and its line, (rows, 2) uint64."""
+TEXTS = "texts.bin"
+"""File of a store: for each row, a hash of its texts and its line, two little-endian uint64."""
 
 
 @dataclass
@@ -124,8 +124,8 @@ class DataReport:
 
     def save_texts(self, folder: Path) -> None:
         """Write the hashes of the texts, with which splits are compared."""
-        pairs = (np.frombuffer(column, np.uint64) for column in (self._texts, self._lines))
-        np.save(folder / TEXTS, np.stack(list(pairs), axis=1))
+        pairs = [np.frombuffer(column, np.uint64) for column in (self._texts, self._lines)]
+        (folder / TEXTS).write_bytes(np.stack(pairs, axis=1).astype("<u8").tobytes())
 
 
 def _hash(text: str) -> int:
@@ -241,10 +241,13 @@ def _are_texts(value: Any) -> bool:
 def overlap(row: ReportRow, train: ReportRow) -> Problem:
     """Count the texts of a data set that also occur in the training rows."""
     try:
-        own, other = (np.load(one.folder / TEXTS) for one in (row, train))
-        found = own[np.isin(own[:, 0], other[:, 0]), 1]
-    except (OSError, ValueError, IndexError, EOFError):  # a store of an older version
+        own, other = (
+            np.frombuffer((one.folder / TEXTS).read_bytes(), "<u8").reshape(-1, 2)
+            for one in (row, train)
+        )
+    except (OSError, ValueError):  # a store of an older version has no such file
         return Problem()
+    found = own[np.isin(own[:, 0], other[:, 0]), 1]
     return Problem(len(found), [f"{row.source}:{line}" for line in found[:FIRST].tolist()])
 
 

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mt_dnn.inference import command
-from tests.bad_input.test_bad_rows import DEEP, filled
+from tests.bad_input.expect import filled
+from tests.bad_input.test_bad_rows import DEEP
 from tests.support.model_folders import tasks_of, write_model
 
 TASKS = 'pair: {data_format: PremiseAndOneHypothesis, task_type: Classification, labels: ["no", "yes"], metric_meta: [ACC]}'

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bad_input.expect import filled
 from tests.bad_input.folder import ROWS
 
 DEEP = "[" * 10_000 + "]" * 10_000
@@ -206,10 +207,6 @@ JSON = [
     ("label set is an object", "tags", '{"premise": "x", "label": {"red": 1}}', "?"),
     ("label text is a list", "write", '{"premise": "x", "label": ["y"]}', "?"),
 ]
-
-
-def filled(message: str, folder: Path) -> str:
-    return f"error: {message.replace('FOLDER', str(folder))}\n"
 
 
 @pytest.mark.parametrize(("task", "line", "message"), [c[1:] for c in TSV], ids=[c[0] for c in TSV])

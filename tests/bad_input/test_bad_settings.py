@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mt_dnn.training import command
-from tests.bad_input.test_bad_rows import filled
+from tests.bad_input.expect import filled
 
 FLAGS = [
     # arguments, message

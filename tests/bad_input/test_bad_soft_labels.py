@@ -11,7 +11,8 @@ from data_utils.inputs import parse_rows
 from data_utils.soft_labels import SoftLabels
 from data_utils.token_table import tokenize
 from mt_dnn.task_types import load_tasks
-from tests.bad_input.test_bad_rows import DEEP, filled
+from tests.bad_input.expect import filled
+from tests.bad_input.test_bad_rows import DEEP
 
 LINE = b'{"uid": "a", "logits": [0.1, 0.2]}\n'
 CASES = [

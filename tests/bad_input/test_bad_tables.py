@@ -14,7 +14,7 @@ import yaml
 from mt_dnn.from_mt_dnn.checkpoint_file import read_checkpoint
 from mt_dnn.from_mt_dnn.import_report import ImportReport
 from mt_dnn.tables.file import load_table
-from tests.bad_input.test_bad_rows import filled
+from tests.bad_input.expect import filled
 from tests.support.table_file import FILE
 
 CHANGES = [

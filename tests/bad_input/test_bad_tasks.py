@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.test_bad_rows import filled
+from tests.bad_input.expect import filled
 
 CLS = "data_format: PremiseOnly, task_type: Classification, n_class: 2, metric_meta: [ACC]"
 PAIR = "data_format: PremiseAndOneHypothesis, task_type: Classification, n_class: 2, metric_meta: [ACC]"

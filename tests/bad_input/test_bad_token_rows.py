@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.bad_input.test_bad_rows import filled
+from tests.bad_input.expect import filled
 
 ONE = {"uid": "a", "label": 1, "token_id": [2, 5, 3], "type_id": [0, 0, 0]}
 MANY = {
