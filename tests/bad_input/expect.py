@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+HELP = "mt-dnn train --help lists every setting."
 END = "..."
 """End of a message whose rest is a library's."""
 
@@ -23,4 +24,5 @@ def filled(message: str, folder: Path, encoder: Path | None = None) -> Message:
     """Return the standard error of a message: FOLDER and ENCODER are replaced by the paths."""
     start = "" if message.startswith("usage:") else "error: "
     text = message.replace("FOLDER", str(folder)).replace("ENCODER", str(encoder))
+    text = text.replace("\nHELP", f"\n{HELP}")
     return Message(f"{start}{text}\n")

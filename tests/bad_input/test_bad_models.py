@@ -16,98 +16,72 @@ from tests.bad_input.test_bad_rows import DEEP
 from tests.support.model_folders import tasks_of, write_model
 
 TASKS = 'pair: {data_format: PremiseAndOneHypothesis, task_type: Classification, labels: ["no", "yes"], metric_meta: [ACC]}'
+# fmt: off
 INPUT = [
     # name, bytes, message
-    ("nothing", b"", "?"),
-    ("blank lines", b"\n  \n\n", "?"),
-    ("one text", b"good\n", "?"),
-    ("five texts", b"a\tb\tc\td\te\n", "?"),
-    ("a column less later", b"a\tb\nc\n", "?"),
-    ("not UTF-8", "caf\xe9\tx\n".encode("latin-1"), "?"),
-    ("not UTF-8 later", b"a\tb\n" * 3 + b"\xff\n", "?"),
-    ("UTF-16", "a\tb\n".encode("utf-16"), "?"),
-    ("NUL", b"a\0\tb\n", "?"),
-    ("half a pair", b'{"premise": "\\ud83d", "hypothesis": "x"}\n', "?"),
-    ("a key twice", b'{"premise": "x", "premise": "y", "hypothesis": "x"}\n', "?"),
-    ("NaN", b'{"premise": NaN, "hypothesis": "x"}\n', "?"),
-    ("no hypothesis", b'{"premise": "x"}\n', "?"),
-    ("a list later", b'{"premise": "x", "hypothesis": "y"}\n[1]\n', "?"),
-    ("a broken object", b'{"premise": "x"\n', "?"),
-    ("5000 digits", b'{"premise": ' + b"1" * 5000 + b', "hypothesis": "x"}\n', "?"),
-    ("5000 digits alone", b"1" * 5000 + b"\n", "?"),
-    ("10000 deep", b'{"premise": ' + DEEP.encode() + b', "hypothesis": "x"}\n', "?"),
-    ("10000 deep alone", DEEP.encode() + b"\n", "?"),
-    ("an unknown label", b"a\tmaybe\tx\ty\n", "?"),
+    ("nothing", b"", "FOLDER/rows: the file has no rows"),
+    ("blank lines", b"\n  \n\n", "FOLDER/rows: the file has no rows"),
+    ("one text", b"good\n", "FOLDER/rows:1: 1 columns; task 'pair' takes, tab-separated: uid, label, premise, hypothesis; or premise, hypothesis. Or give JSON lines with premise, hypothesis."),
+    ("five texts", b"a\tb\tc\td\te\n", "FOLDER/rows:1: 5 columns; task 'pair' takes, tab-separated: uid, label, premise, hypothesis; or premise, hypothesis. Or give JSON lines with premise, hypothesis."),
+    ("a column less later", b"a\tb\nc\n", "FOLDER/rows:2: 1 columns; expected 2, tab-separated: premise, hypothesis"),
+    ("not UTF-8", "caf\xe9\tx\n".encode("latin-1"), "FOLDER/rows:1: not UTF-8: byte 0xe9; convert the file to UTF-8"),
+    ("not UTF-8 later", b"a\tb\n" * 3 + b"\xff\n", "FOLDER/rows:4: not UTF-8: byte 0xff; convert the file to UTF-8"),
+    ("UTF-16", "a\tb\n".encode("utf-16"), "FOLDER/rows:1: not UTF-8: byte 0xff; convert the file to UTF-8"),
+    ("NUL", b"a\0\tb\n", "FOLDER/rows:1: column 'premise' contains the character NUL; remove it, or write the file in UTF-8"),
+    ("half a pair", b'{"premise": "\\ud83d", "hypothesis": "x"}\n', "FOLDER/rows:1: column 'premise' contains half of a surrogate pair, which is not a character; remove it"),
+    ("a key twice", b'{"premise": "x", "premise": "y", "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: key 'premise' occurs twice"),
+    ("NaN", b'{"premise": NaN, "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: NaN is not a JSON value; use null, or leave the key out"),
+    ("no hypothesis", b'{"premise": "x"}\n', "FOLDER/rows:1: column 'hypothesis' is missing or null; the row has label, premise, uid"),
+    ("a list later", b'{"premise": "x", "hypothesis": "y"}\n[1]\n', "FOLDER/rows:2: expected a JSON object, found list"),
+    ("a broken object", b'{"premise": "x"\n', "FOLDER/rows:1: not JSON: Expecting ',' delimiter: line 1 column 16 (char 15)"),
+    ("5000 digits", b'{"premise": ' + b"1" * 5000 + b', "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: a number has more than 4300 digits"),
+    ("5000 digits alone", b"1" * 5000 + b"\n", "FOLDER/rows:1: 1 columns; task 'pair' takes, tab-separated: uid, label, premise, hypothesis; or premise, hypothesis. Or give JSON lines with premise, hypothesis."),
+    ("10000 deep", b'{"premise": ' + DEEP.encode() + b', "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: nested too deep"),
+    ("10000 deep alone", DEEP.encode() + b"\n", "FOLDER/rows:1: 1 columns; task 'pair' takes, tab-separated: uid, label, premise, hypothesis; or premise, hypothesis. Or give JSON lines with premise, hypothesis."),
+    ("an unknown label", b"a\tmaybe\tx\ty\n", "FOLDER/rows:1: label 'maybe' is not a label of task 'pair'. Did you mean 'yes'? Choices: no, yes."),
 ]
+# fmt: on
+# fmt: off
 FILES = [
     # name, file, bytes, None to remove it, or the half of it; message
-    ("no facts", "mt_dnn.json", None, "?"),
-    ("empty facts", "mt_dnn.json", b"", "?"),
-    ("facts are a list", "mt_dnn.json", b"[]", "?"),
-    ("facts of a newer format", "mt_dnn.json", b'{"format": 99}', "?"),
-    ("facts without a model", "mt_dnn.json", b'{"format": 3, "max_seq_len": 32}', "?"),
-    ("facts without a length", "mt_dnn.json", b'{"format": 3, "model": {}}', "?"),
-    (
-        "facts with an unknown setting",
-        "mt_dnn.json",
-        b'{"format": 3, "model": {"poling": 1}, "max_seq_len": 32}',
-        "?",
-    ),
-    (
-        "facts with a wrong setting",
-        "mt_dnn.json",
-        b'{"format": 3, "model": {"dropout": "x"}, "max_seq_len": 32}',
-        "?",
-    ),
-    (
-        "facts with a wrong length",
-        "mt_dnn.json",
-        b'{"format": 3, "model": {}, "max_seq_len": "x"}',
-        "?",
-    ),
-    (
-        "facts with a null length",
-        "mt_dnn.json",
-        b'{"format": 3, "model": {}, "max_seq_len": null}',
-        "?",
-    ),
-    ("facts too deep", "mt_dnn.json", DEEP.encode(), "?"),
-    ("facts not UTF-8", "mt_dnn.json", b"\xff\xfe", "?"),
-    ("facts of 5000 digits", "mt_dnn.json", b'{"format": ' + b"1" * 5000 + b"}", "?"),
-    ("no tasks", "tasks.yml", None, "?"),
-    ("empty tasks", "tasks.yml", b"", "?"),
-    ("other tasks", "tasks.yml", TASKS.replace("pair:", "other:").encode(), "?"),
-    ("other labels", "tasks.yml", TASKS.replace('"yes"]', '"yes", "maybe"]').encode(), "?"),
-    ("no heads", "heads.safetensors", None, "?"),
-    ("empty heads", "heads.safetensors", b"", "?"),
-    ("half of the heads", "heads.safetensors", "half", "?"),
-    ("heads are text", "heads.safetensors", b"not safetensors at all", "?"),
-    ("heads with a huge header", "heads.safetensors", b"\xff" * 8 + b"{}", "?"),
-    ("no config", "config.json", None, "?"),
-    ("empty config", "config.json", b"", "?"),
-    ("config is a list", "config.json", b"[]", "?"),
-    ("config of no model", "config.json", b"{}", "?"),
-    ("config of an unknown model", "config.json", b'{"model_type": "nothing"}', "?"),
-    (
-        "config of another size",
-        "config.json",
-        b'{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2}',
-        "?",
-    ),
-    (
-        "config with a text as size",
-        "config.json",
-        b'{"model_type": "bert", "hidden_size": "x"}',
-        "?",
-    ),
-    ("no weights", "model.safetensors", None, "?"),
-    ("empty weights", "model.safetensors", b"", "?"),
-    ("half of the weights", "model.safetensors", "half", "?"),
-    ("weights are text", "model.safetensors", b"not safetensors at all", "?"),
-    ("empty tokenizer", "tokenizer.json", b"", "?"),
-    ("tokenizer is a list", "tokenizer.json", b"[]", "?"),
-    ("half of the tokenizer", "tokenizer.json", "half", "?"),
+    ("no facts", "mt_dnn.json", None, "FOLDER/best is not a finished run: it has no best/mt_dnn.json. Name a run directory, or its best/ folder"),
+    ("empty facts", "mt_dnn.json", b"", "FOLDER/best/mt_dnn.json is damaged: expected a JSON object with a positive number as its format; restore the file or train a new run"),
+    ("facts are a list", "mt_dnn.json", b"[]", "FOLDER/best/mt_dnn.json is damaged: expected a JSON object with a positive number as its format; restore the file or train a new run"),
+    ("facts of a newer format", "mt_dnn.json", b'{"format": 99}', "FOLDER/best has run format 99, and this version of mt-dnn reads formats up to 3: install a newer mt-dnn, or train a new run with this one"),
+    ("facts without a model", "mt_dnn.json", b'{"format": 3, "max_seq_len": 32}', "FOLDER/best/mt_dnn.json is damaged: expected the keys model and max_seq_len, a positive number"),
+    ("facts without a length", "mt_dnn.json", b'{"format": 3, "model": {}}', "FOLDER/best/mt_dnn.json is damaged: expected the keys model and max_seq_len, a positive number"),
+    ("facts with an unknown setting", "mt_dnn.json", b'{"format": 3, "model": {"poling": 1}, "max_seq_len": 32}', "FOLDER/best/mt_dnn.json is damaged: Option 'poling' is not accepted"),
+    ("facts with a wrong setting", "mt_dnn.json", b'{"format": 3, "model": {"dropout": "x"}, "max_seq_len": 32}', "FOLDER/best/mt_dnn.json is damaged: dropout: Expected a float. Got value: x"),
+    ("facts with a wrong length", "mt_dnn.json", b'{"format": 3, "model": {}, "max_seq_len": "x"}', "FOLDER/best/mt_dnn.json is damaged: expected the keys model and max_seq_len, a positive number"),
+    ("facts with a null length", "mt_dnn.json", b'{"format": 3, "model": {}, "max_seq_len": null}', "FOLDER/best/mt_dnn.json is damaged: expected the keys model and max_seq_len, a positive number"),
+    ("facts too deep", "mt_dnn.json", DEEP.encode(), "FOLDER/best/mt_dnn.json is damaged: expected a JSON object with a positive number as its format; restore the file or train a new run"),
+    ("facts not UTF-8", "mt_dnn.json", b"\xff\xfe", "FOLDER/best/mt_dnn.json is damaged: expected a JSON object with a positive number as its format; restore the file or train a new run"),
+    ("facts of 5000 digits", "mt_dnn.json", b'{"format": ' + b"1" * 5000 + b"}", "FOLDER/best/mt_dnn.json is damaged: expected a JSON object with a positive number as its format; restore the file or train a new run"),
+    ("no tasks", "tasks.yml", None, "task file FOLDER/best/tasks.yml does not exist"),
+    ("empty tasks", "tasks.yml", b"", "FOLDER/best/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
+    ("other tasks", "tasks.yml", TASKS.replace("pair:", "other:").encode(), "FOLDER/best: heads.safetensors does not fit tasks.yml: head other is missing or has another shape"),
+    ("other labels", "tasks.yml", TASKS.replace('"yes"]', '"yes", "maybe"]').encode(), "FOLDER/best: heads.safetensors does not fit tasks.yml: head pair is missing or has another shape"),
+    ("no heads", "heads.safetensors", None, "FOLDER/best/heads.safetensors cannot be read (No such file or directory: FOLDER/best/heads.safetensors); restore it, or train a new run"),
+    ("empty heads", "heads.safetensors", b"", "FOLDER/best/heads.safetensors cannot be read (..."),
+    ("half of the heads", "heads.safetensors", "half", "FOLDER/best/heads.safetensors cannot be read (..."),
+    ("heads are text", "heads.safetensors", b"not safetensors at all", "FOLDER/best/heads.safetensors cannot be read (..."),
+    ("heads with a huge header", "heads.safetensors", b"\xff" * 8 + b"{}", "FOLDER/best/heads.safetensors cannot be read (..."),
+    ("no config", "config.json", None, "encoder 'FOLDER/best': the folder has no config.json. Choices: ..."),
+    ("empty config", "config.json", b"", "tokenizer 'FOLDER/best' cannot be loaded: ..."),
+    ("config is a list", "config.json", b"[]", "tokenizer 'FOLDER/best' cannot be loaded: ..."),
+    ("config of no model", "config.json", b"{}", "encoder 'FOLDER/best' cannot be loaded: ..."),
+    ("config of an unknown model", "config.json", b'{"model_type": "nothing"}', "encoder 'FOLDER/best' cannot be loaded: ..."),
+    ("config of another size", "config.json", b'{"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2}', "encoder 'FOLDER/best': the checkpoint lacks..."),
+    ("config with a text as size", "config.json", b'{"model_type": "bert", "hidden_size": "x"}', "tokenizer 'FOLDER/best' cannot be loaded: ..."),
+    ("no weights", "model.safetensors", None, "encoder 'FOLDER/best' cannot be loaded: ..."),
+    ("empty weights", "model.safetensors", b"", "encoder 'FOLDER/best' cannot be loaded: ..."),
+    ("half of the weights", "model.safetensors", "half", "encoder 'FOLDER/best' cannot be loaded: ..."),
+    ("weights are text", "model.safetensors", b"not safetensors at all", "encoder 'FOLDER/best' cannot be loaded: ..."),
+    ("empty tokenizer", "tokenizer.json", b"", "tokenizer 'FOLDER/best' cannot be loaded: ..."),
+    ("tokenizer is a list", "tokenizer.json", b"[]", "tokenizer 'FOLDER/best' cannot be loaded: ..."),
+    ("half of the tokenizer", "tokenizer.json", "half", "tokenizer 'FOLDER/best' cannot be loaded: ..."),
 ]
+# fmt: on
 
 
 @pytest.fixture(scope="module")
@@ -142,23 +116,35 @@ def test_standard_input_that_is_not_utf8(
     (tmp_path / "rows").write_bytes(b"a\tb\n\xff\tc\n")
     with (tmp_path / "rows").open() as stream:
         monkeypatch.setattr("sys.stdin", stream)
-        assert predict(saved, "-") == (2, filled("?", tmp_path))
+        assert predict(saved, "-") == (
+            2,
+            filled("<stdin>:2: not UTF-8: byte 0xff; convert the file to UTF-8", tmp_path),
+        )
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ("--task pear", "?"),
-        ("--batch_size 0", "?"),
-        ("--batch_size x", "?"),
-        ("--what answers", "?"),
-        ("--what embeddings --task pair", "?"),
-        ("--tasks FOLDER/none.yml", "?"),
-        ("--device tpu", "?"),
-        ("--input FOLDER/none", "?"),
-        ("--input FOLDER", "?"),
-        ("--run FOLDER/none", "?"),
-        ("--run FOLDER", "?"),
+        ("--task pear", "the run has no task 'pear'. Did you mean 'pair'? Choices: pair."),
+        ("--batch_size 0", "--batch_size: 0; it must be at least 1"),
+        ("--batch_size x", "usage: mt-dnn predict..."),
+        ("--what answers", "usage: mt-dnn predict..."),
+        (
+            "--what embeddings --task pair",
+            "embeddings are computed from single texts, without a task; leave --task out",
+        ),
+        ("--tasks FOLDER/none.yml", "task file FOLDER/none.yml does not exist"),
+        ("--device tpu", "usage: mt-dnn predict..."),
+        ("--input FOLDER/none", "--input: file FOLDER/none does not exist"),
+        ("--input FOLDER", "--input: file FOLDER does not exist"),
+        (
+            "--run FOLDER/none",
+            "FOLDER/none is not a finished run: it has no best/mt_dnn.json. Name a run directory, or its best/ folder",
+        ),
+        (
+            "--run FOLDER",
+            "FOLDER is not a finished run: it has no best/mt_dnn.json. Name a run directory, or its best/ folder",
+        ),
     ],
 )
 def test_bad_arguments(
@@ -195,9 +181,21 @@ def test_bad_files(
 @pytest.mark.parametrize(
     ("file", "value", "message"),
     [
-        ("heads.safetensors", float("nan"), "?"),
-        ("heads.safetensors", float("inf"), "?"),
-        ("model.safetensors", float("nan"), "?"),
+        (
+            "heads.safetensors",
+            float("nan"),
+            "FOLDER/best/heads.safetensors: weight pair.output.bias contains NaN or infinity; restore the file, or use another model",
+        ),
+        (
+            "heads.safetensors",
+            float("inf"),
+            "FOLDER/best/heads.safetensors: weight pair.output.bias contains NaN or infinity; restore the file, or use another model",
+        ),
+        (
+            "model.safetensors",
+            float("nan"),
+            "encoder 'FOLDER/best': weight embeddings.LayerNorm.bias contains NaN or infinity; restore the file, or use another model",
+        ),
     ],
 )
 def test_weights_that_are_not_numbers(

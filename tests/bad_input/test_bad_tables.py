@@ -17,77 +17,73 @@ from mt_dnn.tables.file import load_table
 from tests.bad_input.expect import filled
 from tests.support.table_file import FILE
 
+# fmt: off
 CHANGES = [
     # name, changed entries, message
-    ("no base", {"base": None}, "?"),
-    ("base is a list", {"base": ["a"]}, "?"),
-    ("base is a number", {"base": 7}, "?"),
-    ("base is a missing file", {"base": "none.yml"}, "?"),
-    ("base has an unknown setting", {"base": {"optim.lrr": 1}}, "?"),
-    ("base has folds", {"base": {"data.folds": 3}}, "?"),
-    ("a title is a list", {"title": ["a"]}, "?"),
-    ("sizes are a list", {"sizes": [1]}, "?"),
-    ("sizes set a seed", {"sizes": {"seed": 1}}, "?"),
-    ("no seeds", {"seeds": []}, "?"),
-    ("a seed is a word", {"seeds": ["a"]}, "?"),
-    ("a seed is true", {"seeds": [True]}, "?"),
-    ("a seed twice", {"seeds": [1, 1]}, "?"),
-    ("a seed is negative", {"seeds": [-1]}, "?"),
-    ("seeds are a number", {"seeds": 3}, "?"),
-    ("no rows", {"rows": {}}, "?"),
-    ("rows are a list", {"rows": ["a"]}, "?"),
-    ("a row is a word", {"rows": {"a": "b"}}, "?"),
-    ("a row is a number", {"rows": {"a": 7}}, "?"),
-    ("a row has a bad name", {"rows": {"a/b": None}}, "?"),
-    ("a row is named true", {"rows": {True: None}}, "?"),
-    ("a row has an unknown setting", {"rows": {"a": {"smrt": "smart"}}}, "?"),
-    ("a row sets a seed", {"rows": {"a": {"seed": 1}}}, "?"),
-    ("a row starts from nothing", {"rows": {"a": {"start": "b"}}}, "?"),
-    ("a row starts from itself", {"rows": {"a": {"start": "a"}}}, "?"),
-    ("a row starts from a list", {"rows": {"a": {"start": ["a"]}}}, "?"),
-    ("a row trains a word", {"rows": {"a": {"use": "rte"}}}, "?"),
-    ("no columns", {"columns": {}}, "?"),
-    ("a column without metric", {"columns": {"rte": {"use": ["rte"]}}}, "?"),
-    ("a column trains nothing", {"columns": {"rte.ACC": {"use": []}}}, "?"),
-    ("a column is null", {"columns": {"rte.ACC": None}}, "?"),
-    ("a column has an unknown key", {"columns": {"rte.ACC": {"used": ["rte"]}}}, "?"),
-    ("a column is a number", {"columns": {7: {"use": ["rte"]}}}, "?"),
-    ("unknown aggregate", {"aggregate": "medium"}, "?"),
-    ("aggregate is a list", {"aggregate": ["mean"]}, "?"),
-    ("unknown test", {"test": "t"}, "?"),
-    ("folds 1", {"folds": 1}, "?"),
-    ("folds true", {"folds": True}, "?"),
-    ("folds with wilcoxon", {"folds": 3, "test": "wilcoxon"}, "?"),
-    ("keep_models is a word", {"keep_models": "maybe"}, "?"),
-    ("paper without a source", {"paper": {"scores": {}}}, "?"),
-    ("paper of an unknown row", {"paper": {"source": "x", "scores": {"none": {}}}}, "?"),
-    (
-        "paper of an unknown column",
-        {"paper": {"source": "x", "scores": {"first": {"x.y": 1}}}},
-        "?",
-    ),
-    ("paper with a word", {"paper": {"source": "x", "scores": {"first": {"rte.ACC": "a"}}}}, "?"),
-    (
-        "paper with NaN",
-        {"paper": {"source": "x", "scores": {"first": {"rte.ACC": float("nan")}}}},
-        "?",
-    ),
-    ("paper is a list", {"paper": ["x"]}, "?"),
-    ("curves are a list", {"curves": ["x"]}, "?"),
-    ("a curve of an unknown column", {"curves": {"x": ["y.z"]}}, "?"),
-    ("a curve of a list", {"curves": {"x": [["rte.ACC"]]}}, "?"),
-    ("a stage without tasks", {"stages": {"s": {"smart": "off"}}}, "?"),
-    ("a stage named as a row", {"stages": {"first": {"use": ["rte"]}}}, "?"),
-    ("unknown key", {"row": {}}, "?"),
+    ("no base", {"base": None}, "FOLDER/t.yml: key 'base' is missing or empty"),
+    ("base is a list", {"base": ["a"]}, "FOLDER/t.yml: base: ['a'] is not a mapping"),
+    ("base is a number", {"base": 7}, "FOLDER/t.yml: base: 7 is not a mapping"),
+    ("base is a missing file", {"base": "none.yml"}, "FOLDER/t.yml: base: run config none.yml does not exist"),
+    ("base has an unknown setting", {"base": {"optim.lrr": 1}}, "FOLDER/t.yml: base: unknown setting 'optim.lrr'. Did you mean 'optim.lr'? Choices: ..."),
+    ("base has folds", {"base": {"data.folds": 3}}, "FOLDER/t.yml: base: data.folds is set by the table runner; remove it and set the table key folds"),
+    ("a title is a list", {"title": ["a"]}, "FOLDER/t.yml: title: ['a'] is not a text"),
+    ("sizes are a list", {"sizes": [1]}, "FOLDER/t.yml: sizes: [1] is not a mapping"),
+    ("sizes set a seed", {"sizes": {"seed": 1}}, "FOLDER/t.yml: sizes: seed is set by the table runner; remove it"),
+    ("no seeds", {"seeds": []}, "FOLDER/t.yml: key 'seeds' is missing or empty"),
+    ("a seed is a word", {"seeds": ["a"]}, "FOLDER/t.yml: seeds: ['a'] is not a list of whole numbers"),
+    ("a seed is true", {"seeds": [True]}, "FOLDER/t.yml: seeds: [True] is not a list of whole numbers"),
+    ("a seed twice", {"seeds": [1, 1]}, "FOLDER/t.yml: seeds: [1, 1] contains a seed twice; each may occur once"),
+    ("a seed is negative", {"seeds": [-1]}, "FOLDER/t.yml: seeds: [-1]; each must be between 0 and 9223372036854775807"),
+    ("seeds are a number", {"seeds": 3}, "FOLDER/t.yml: seeds: 3 is not a list of whole numbers"),
+    ("no rows", {"rows": {}}, "FOLDER/t.yml: key 'rows' is missing or empty"),
+    ("rows are a list", {"rows": ["a"]}, "FOLDER/t.yml: rows: ['a'] is not a mapping"),
+    ("a row is a word", {"rows": {"a": "b"}}, "FOLDER/t.yml: row 'a': 'b' is not a mapping"),
+    ("a row is a number", {"rows": {"a": 7}}, "FOLDER/t.yml: row 'a': 7 is not a mapping"),
+    ("a row has a bad name", {"rows": {"a/b": None}}, "FOLDER/t.yml: row 'a/b': begin with a letter or digit; _ . + - may follow; quote yes, no, on and off"),
+    ("a row is named true", {"rows": {True: None}}, "FOLDER/t.yml: row True: begin with a letter or digit; _ . + - may follow; quote yes, no, on and off"),
+    ("a row has an unknown setting", {"rows": {"a": {"smrt": "smart"}}}, "FOLDER/t.yml: row 'a': unknown setting 'smrt'. Did you mean 'smart'? Choices: ..."),
+    ("a row sets a seed", {"rows": {"a": {"seed": 1}}}, "FOLDER/t.yml: row 'a': seed is set by the table runner; remove it"),
+    ("a row starts from nothing", {"rows": {"a": {"start": "b"}}}, "FOLDER/t.yml: row 'a': start: no stage or earlier row is named 'b'. Choices: ."),
+    ("a row starts from itself", {"rows": {"a": {"start": "a"}}}, "FOLDER/t.yml: row 'a': start: no stage or earlier row is named 'a'. Choices: ."),
+    ("a row starts from a list", {"rows": {"a": {"start": ["a"]}}}, "FOLDER/t.yml: row 'a': start: no stage or earlier row is named ['a']. Choices: ."),
+    ("a row trains a word", {"rows": {"a": {"use": "rte"}}}, "FOLDER/t.yml: row 'a': use: expected a list of task names, such as [rte]"),
+    ("no columns", {"columns": {}}, "FOLDER/t.yml: key 'columns' is missing or empty"),
+    ("a column without metric", {"columns": {"rte": {"use": ["rte"]}}}, "FOLDER/t.yml: column 'rte': expected dataset.metric, such as rte.ACC"),
+    ("a column trains nothing", {"columns": {"rte.ACC": {"use": []}}}, "FOLDER/t.yml: column 'rte.ACC': use: expected a list of task names, such as [rte]"),
+    ("a column is null", {"columns": {"rte.ACC": None}}, "FOLDER/t.yml: column 'rte.ACC': None is not a mapping"),
+    ("a column has an unknown key", {"columns": {"rte.ACC": {"used": ["rte"]}}}, "FOLDER/t.yml: column 'rte.ACC': unknown key 'used'. Did you mean 'use'? Choices: use."),
+    ("a column is a number", {"columns": {7: {"use": ["rte"]}}}, "FOLDER/t.yml: column 7: expected dataset.metric, such as rte.ACC"),
+    ("unknown aggregate", {"aggregate": "medium"}, "FOLDER/t.yml: aggregate: unknown value 'medium'. Did you mean 'median'? Choices: best, mean, median."),
+    ("aggregate is a list", {"aggregate": ["mean"]}, "FOLDER/t.yml: aggregate: unknown value ['mean']. Did you mean 'mean'? Choices: best, mean, median."),
+    ("unknown test", {"test": "t"}, "FOLDER/t.yml: test: unknown value 't'. Choices: paired_t, wilcoxon."),
+    ("folds 1", {"folds": 1}, "FOLDER/t.yml: folds: 1 is not a whole number of at least 2"),
+    ("folds true", {"folds": True}, "FOLDER/t.yml: folds: True is not a whole number of at least 2"),
+    ("folds with wilcoxon", {"folds": 3, "test": "wilcoxon"}, "FOLDER/t.yml: test: wilcoxon has no correction for folds, whose training sets overlap; use paired_t"),
+    ("keep_models is a word", {"keep_models": "maybe"}, "FOLDER/t.yml: keep_models: 'maybe' is not true or false"),
+    ("paper without a source", {"paper": {"scores": {}}}, "FOLDER/t.yml: paper: source: state where the numbers come from"),
+    ("paper of an unknown row", {"paper": {"source": "x", "scores": {"none": {}}}}, "FOLDER/t.yml: paper: unknown row 'none'. Choices: first, with_r_s."),
+    ("paper of an unknown column", {"paper": {"source": "x", "scores": {"first": {"x.y": 1}}}}, "FOLDER/t.yml: paper: first: unknown column 'x.y'. Choices: mrpc.F1, rte.ACC."),
+    ("paper with a word", {"paper": {"source": "x", "scores": {"first": {"rte.ACC": "a"}}}}, "FOLDER/t.yml: paper: first: rte.ACC: 'a' is not a number"),
+    ("paper with NaN", {"paper": {"source": "x", "scores": {"first": {"rte.ACC": float("nan")}}}}, "FOLDER/t.yml: paper: first: rte.ACC: nan is not a number"),
+    ("paper is a list", {"paper": ["x"]}, "FOLDER/t.yml: paper: ['x'] is not a mapping"),
+    ("curves are a list", {"curves": ["x"]}, "FOLDER/t.yml: curves: ['x'] is not a mapping"),
+    ("a curve of an unknown column", {"curves": {"x": ["y.z"]}}, "FOLDER/t.yml: curves: x: unknown column 'y.z'. Choices: mrpc.F1, rte.ACC."),
+    ("a curve of a list", {"curves": {"x": [["rte.ACC"]]}}, "FOLDER/t.yml: curves: x: unknown column ['rte.ACC']. Did you mean 'rte.ACC'? Choices: mrpc.F1, rte.ACC."),
+    ("a stage without tasks", {"stages": {"s": {"smart": "off"}}}, "FOLDER/t.yml: stage 's': use: expected a list of task names"),
+    ("a stage named as a row", {"stages": {"first": {"use": ["rte"]}}}, "FOLDER/t.yml: stage 'first': a row has the same name"),
+    ("unknown key", {"row": {}}, "FOLDER/t.yml: unknown key 'row'. Did you mean 'rows'? Choices: ..."),
 ]
+# fmt: on
+# fmt: off
 TEXTS = [
-    ("empty", b"", "?"),
-    ("not YAML", b"rows: [1", "?"),
-    ("not UTF-8", b"title: \xe9", "?"),
-    ("a list", b"- a", "?"),
-    ("10000 deep", b"rows: " + b"[" * 10_000 + b"]" * 10_000, "?"),
-    ("a row twice", b"rows: {a: , a: }", "?"),
+    ("empty", b"", "FOLDER/t.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
+    ("not YAML", b"rows: [1", "FOLDER/t.yml: not valid YAML: ..."),
+    ("not UTF-8", b"title: \xe9", "FOLDER/t.yml: not UTF-8: unexpected end of data; convert the file to UTF-8"),
+    ("a list", b"- a", "FOLDER/t.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
+    ("10000 deep", b"rows: " + b"[" * 10_000 + b"]" * 10_000, "FOLDER/t.yml: not valid YAML: ..."),
+    ("a row twice", b"rows: {a: , a: }", "FOLDER/t.yml:1: key 'a' occurs twice"),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(
@@ -110,16 +106,18 @@ def test_bad_table_texts(tmp_path: Path, outcome: Callable, data: bytes, message
     assert outcome(lambda: load_table(path)) == (2, filled(message, tmp_path))
 
 
+# fmt: off
 OBJECTS = [
-    ("a list", [1], "?"),
-    ("no state", {"epoch": 1}, "?"),
-    ("state is a list", {"state": [1]}, "?"),
-    ("state of numbers", {"state": {"a": 1}}, "?"),
-    ("state of lists", {"state": {"a": [torch.zeros(1)]}}, "?"),
-    ("numbers as names", {"state": {7: torch.zeros(1)}}, "?"),
-    ("a tensor alone", torch.zeros(1), "?"),
-    ("NaN in a weight", {"state": {"a": torch.tensor([float("nan")])}}, "?"),
+    ("a list", [1], "FOLDER/model.pt has no entry `state` of tensors, where MT-DNN stores the weights. Found: list"),
+    ("no state", {"epoch": 1}, "FOLDER/model.pt has no entry `state` of tensors, where MT-DNN stores the weights. Found: epoch"),
+    ("state is a list", {"state": [1]}, "FOLDER/model.pt has no entry `state` of tensors, where MT-DNN stores the weights. Found: state"),
+    ("state of numbers", {"state": {"a": 1}}, "FOLDER/model.pt has no entry `state` of tensors, where MT-DNN stores the weights. Found: state"),
+    ("state of lists", {"state": {"a": [torch.zeros(1)]}}, "FOLDER/model.pt has no entry `state` of tensors, where MT-DNN stores the weights. Found: state"),
+    ("numbers as names", {"state": {7: torch.zeros(1)}}, "FOLDER/model.pt: state: 7 is not the name of a weight"),
+    ("a tensor alone", torch.zeros(1), "FOLDER/model.pt has no entry `state` of tensors, where MT-DNN stores the weights. Found: Tensor"),
+    ("NaN in a weight", {"state": {"a": torch.tensor([float("nan")])}}, "FOLDER/model.pt: state: weight a contains NaN or infinity"),
 ]
+# fmt: on
 
 
 @pytest.mark.parametrize(
@@ -134,19 +132,18 @@ def test_bad_checkpoints(tmp_path: Path, outcome: Callable, value: Any, message:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "?"),
-        (b"text", "?"),
-        (b"PK\x03\x04 cut off", "?"),
-        (pickle.dumps({"state": {}}), "?"),
-        (b"\x80\x02.", "?"),
-        (None, "?"),
+        (b"", "FOLDER/model.pt was not written by torch.save, or is damaged"),
+        (b"text", "FOLDER/model.pt was not written by torch.save, or is damaged"),
+        (b"PK\x03\x04 cut off", "FOLDER/model.pt was not written by torch.save, or is damaged"),
+        (
+            pickle.dumps({"state": {}}),
+            "FOLDER/model.pt was not written by torch.save, or is damaged",
+        ),
+        (b"\x80\x02.", "FOLDER/model.pt was not written by torch.save, or is damaged"),
     ],
-    ids=["empty", "text", "cut zip", "plain pickle", "empty pickle", "missing"],
+    ids=["empty", "text", "cut zip", "plain pickle", "empty pickle"],
 )
-def test_bad_checkpoint_files(
-    tmp_path: Path, outcome: Callable, data: bytes | None, message: str
-) -> None:
+def test_bad_checkpoint_files(tmp_path: Path, outcome: Callable, data: bytes, message: str) -> None:
     path = tmp_path / "model.pt"
-    if data is not None:
-        path.write_bytes(data)
+    path.write_bytes(data)
     assert outcome(lambda: read_checkpoint(path, ImportReport())) == (2, filled(message, tmp_path))
