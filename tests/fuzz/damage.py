@@ -95,13 +95,12 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
 @contextlib.contextmanager
 def only_user_errors() -> Iterator[None]:
     """Let the block end with a UserError, or with exit code 2 of a command line, and nothing else."""
-    try:
-        yield
-    except UserError:
-        pass
-    except SystemExit as end:
-        if end.code != 2:
-            raise
+    with contextlib.suppress(UserError):
+        try:
+            yield
+        except SystemExit as end:
+            if end.code != 2:
+                raise
 
 
 def attempt(function: Callable[[], object]) -> None:
