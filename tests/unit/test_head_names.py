@@ -65,8 +65,8 @@ def test_roberta_has_fewer_positions_than_rows(roberta: Encoder) -> None:
     assert tiny_encoder().positions == 64
     ids = torch.full((1, 64), 5)
     assert roberta.encode(roberta.embed(ids), None).shape == (1, 64, 8)
+    ids = torch.full((1, 65), 5)
     with pytest.raises((IndexError, RuntimeError)):
-        ids = torch.full((1, 65), 5)
         roberta.encode(roberta.embed(ids), None)
 
 
