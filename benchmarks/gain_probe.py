@@ -42,17 +42,28 @@ class Draw(NamedTuple):
 
 
 class Probe:
-    """A model and a batch, evaluated in the precision of the model's weights."""
+    """A model and a batch, evaluated in the precision of the model's weights.
 
-    def __init__(self, model: MTDNN, batch: Batch) -> None:
-        self.model, self.batch = model, batch
+    ``embeds`` is what delta is added to: the word embeddings or, with the space ``embedding_output``,
+    zeros, because delta is then added inside of a pass. ``origin`` is what is perturbed.
+    """
+
+    def __init__(self, model: MTDNN, batch: Batch, space: str | None = "words") -> None:
+        self.model, self.batch, self.space = model, batch, space
         self.kind = model.task_types[batch.task]
         with torch.no_grad():
-            self.embeds = model.embed(batch)  # (N, T, E)
-            self.clean = model.logits(self.embeds, batch)
+            self.words = model.embed(batch)  # (N, T, E)
+            self.clean = model.logits(self.words, batch)
+            self.embeds = self.origin = self.words
+            if space == "embedding_output":
+                self.origin = model.embedding_output(self.words, batch)  # (N, T, H)
+                self.embeds = torch.zeros_like(self.origin)
 
     def logits(self, embeds: Tensor) -> Tensor:
-        return self.model.logits(embeds.to(self.embeds.dtype), self.batch)
+        embeds = embeds.to(self.embeds.dtype)
+        if self.space == "embedding_output":
+            return self.model.logits(self.words, self.batch, shift=embeds)
+        return self.model.logits(embeds, self.batch)
 
     def climb(self, config: SmoothnessConfig, seed: int, *, dropout: bool = False) -> Tensor:
         """Compute delta (N,T,E), in float32 for any weights, so that its starting noise is the same.
@@ -78,6 +89,7 @@ class Probe:
             self.batch.attention_mask,
             config,
             torch.Generator(self.embeds.device).manual_seed(seed),
+            units=self.kind.units(self.batch),
         )
         if not finite:
             raise UserError(f"{self.batch.task}: the ascent's gradient is not finite")
@@ -142,7 +154,7 @@ def draw(pairs: list[tuple[Probe, Probe]], config: SmoothnessConfig, seed: int) 
         )
         real = probe.batch.attention_mask.bool()
         inf_norms.append(norms(delta, norm="linf", scope="token")[real])
-        squares += [part[real].double().square().sum().item() for part in (delta, probe.embeds)]
+        squares += [part[real].double().square().sum().item() for part in (delta, probe.origin)]
     means = (mean(column, examples) for column in zip(*rows, strict=True))
     return Draw(torch.cat(inf_norms).mean().item(), math.sqrt(squares[0] / squares[1]), *means)
 

@@ -63,6 +63,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,12 +153,17 @@ def measure(model: MTDNN, batches: list[Batch], settings: Settings) -> tuple[lis
         The lines of the table, and the largest difference of logits at delta = 0.
     """
     exact = copy.deepcopy(model).double()
-    pairs = [(Probe(model, batch), Probe(exact, batch)) for batch in batches]
+
+    @cache
+    def pairs(space: str | None) -> list[tuple[Probe, Probe]]:
+        return [(Probe(model, batch, space), Probe(exact, batch, space)) for batch in batches]
+
     lines = []
     for name, config in configurations():
         seeds = (step_seed(settings.seed, number) for number in range(settings.draws))
-        lines.append(Line.of(name, config, [draw(pairs, config, seed) for seed in seeds]))
-    return lines, max(probe.identity() for probe, _ in pairs)
+        draws = [draw(pairs(config.space), config, seed) for seed in seeds]
+        lines.append(Line.of(name, config, draws))
+    return lines, max(probe.identity() for probe, _ in pairs("words"))
 
 
 def shuffled_score(evaluation: Evaluation, seed: int) -> float:

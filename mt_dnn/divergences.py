@@ -17,7 +17,8 @@ probability 0 and gradient 0, and may contain any value, including NaN. If all e
 the result is 0.
 
 The ``bernoulli_`` variant of a divergence treats every entry as an independent label with
-probability sigmoid(logit) and sums over the labels along ``dim``.
+probability sigmoid(logit) and sums over the labels along ``dim``. ``js`` on a task of independent
+labels means ``bernoulli_js``; :func:`fits` declares such forms.
 
 Example::
 
@@ -43,6 +44,13 @@ class Output(Enum):
     LABELS = "labels"
     """Independent labels, each with probability sigmoid(logit)."""
     NUMBER = "number"
+
+    @property
+    def words(self) -> str:
+        """What the logits describe, for messages."""
+        return {"classes": "a distribution over classes", "labels": "independent labels"}.get(
+            self.value, "a number"
+        )
 
 
 class Divergence(Protocol):
@@ -71,11 +79,24 @@ class Divergence(Protocol):
 Function = TypeVar("Function", bound=Callable[..., Tensor])
 
 
-def fits(*outputs: Output) -> Callable[[Function], Function]:
-    """Declare which outputs a divergence compares; by default only distributions over classes."""
+def fits(*outputs: Output, of: str | None = None) -> Callable[[Function], Function]:
+    """Declare which outputs a divergence compares; by default only distributions over classes.
+
+    Args:
+        outputs: the outputs.
+        of: registered name of the divergence whose form for these outputs this is. Where that one is
+            named and does not fit, this form is used.
+
+    Example::
+
+        @DIVERGENCES.register("bernoulli_renyi")
+        @fits(Output.LABELS, of="renyi")
+        def bernoulli_renyi(p_logits, q_logits, *, dim=-1, mask=None): ...
+    """
 
     def decorate(function: Function) -> Function:
         function.outputs = outputs  # type: ignore[attr-defined]
+        function.form_of = of  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -84,6 +105,26 @@ def fits(*outputs: Output) -> Callable[[Function], Function]:
 def outputs_of(divergence: Divergence) -> tuple[Output, ...]:
     """Return the outputs that a divergence compares; see :func:`fits`."""
     return getattr(divergence, "outputs", (Output.CLASSES,))
+
+
+def form_of(divergence: Divergence) -> str | None:
+    """Return the name of the divergence whose form this one is, if any; see :func:`fits`."""
+    return getattr(divergence, "form_of", None)
+
+
+def halves(name: str) -> Callable[[Function], Function]:
+    """Declare that l_s(P, Q) = d(P, Q) + d(Q, P), with d registered under ``name``."""
+
+    def decorate(function: Function) -> Function:
+        function.half = name  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def half_of(divergence: Divergence) -> str | None:
+    """Return the name of the divergence d of :func:`halves`; None if there is none."""
+    return getattr(divergence, "half", None)
 
 
 def check_divergence(name: str, function: Divergence) -> Divergence:
@@ -135,6 +176,7 @@ def _log_probabilities(
     return log_p, log_q, log_p.exp(), log_q.exp()
 
 
+@halves("kl")
 def symmetric_kl(
     p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
 ) -> Tensor:
@@ -225,7 +267,7 @@ def mean_squared_error(
 def _bernoulli(two_way: Divergence, name: str) -> Divergence:
     """Return the variant of a divergence for independent labels."""
 
-    @fits(Output.LABELS)
+    @fits(Output.LABELS, of=name)
     def bernoulli(
         p_logits: Tensor, q_logits: Tensor, *, dim: int = -1, mask: Tensor | None = None
     ) -> Tensor:
@@ -241,7 +283,7 @@ def _bernoulli(two_way: Divergence, name: str) -> Divergence:
     return bernoulli
 
 
-bernoulli_symmetric_kl = _bernoulli(symmetric_kl, "symmetric_kl")
+bernoulli_symmetric_kl = halves("bernoulli_kl")(_bernoulli(symmetric_kl, "symmetric_kl"))
 bernoulli_kl = _bernoulli(kl, "kl")
 bernoulli_js = _bernoulli(js, "js")
 bernoulli_hellinger = _bernoulli(hellinger, "hellinger")

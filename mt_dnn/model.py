@@ -224,17 +224,25 @@ class MTDNN(nn.Module):
         """Compute the word embeddings, (N, T, E), which SMART perturbs."""
         return self.encoder.embed(batch.input_ids)
 
-    def encode(self, embeds: Tensor, batch: Batch) -> Tensor:
-        """Compute the hidden states, (N, T, H), from word embeddings (N, T, E)."""
-        mask = batch.attention_mask if batch.is_padded else None
-        return self.encoder.encode(embeds, mask, batch.token_type_ids)
+    def encode(self, embeds: Tensor, batch: Batch, *, shift: Tensor | None = None) -> Tensor:
+        """Compute the hidden states, (N, T, H), from word embeddings (N, T, E).
 
-    def logits(self, embeds: Tensor, batch: Batch) -> Tensor:
+        ``shift``, (N, T, H), is added to what enters the first layer.
+        """
+        mask = batch.attention_mask if batch.is_padded else None
+        return self.encoder.encode(embeds, mask, batch.token_type_ids, shift=shift)
+
+    def embedding_output(self, embeds: Tensor, batch: Batch) -> Tensor:
+        """Compute what enters the first layer, (N, T, H), from word embeddings (N, T, E)."""
+        mask = batch.attention_mask if batch.is_padded else None
+        return self.encoder.embedding_output(embeds, mask, batch.token_type_ids)
+
+    def logits(self, embeds: Tensor, batch: Batch, *, shift: Tensor | None = None) -> Tensor:
         """Compute the logits of the batch's task from word embeddings (N, T, E).
 
-        The type of the task determines their shape.
+        The type of the task determines their shape. ``shift`` as in :meth:`encode`.
         """
-        return self.head(batch)(self.encode(embeds, batch), batch)
+        return self.head(batch)(self.encode(embeds, batch, shift=shift), batch)
 
     def head(self, batch: Batch) -> nn.Module:
         """Return the head of the batch's task."""

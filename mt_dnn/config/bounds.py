@@ -110,10 +110,18 @@ def resolve_config(config: RunConfig) -> RunConfig:
         )
     smoothness, proximal = resolve(config.smart, config.smoothness, config.proximal)
     perturbs = smoothness.weight and (smoothness.noise != "zero" or smoothness.ascent != "none")
-    if config.system.precision == "fp16" and perturbs and smoothness.precision != "float32":
+    if config.system.precision == "fp16" and perturbs and smoothness.precision == "autocast":
         raise UserError(
             "smoothness.precision: autocast with system.precision fp16 rounds the perturbation to "
             "zero. Set smoothness.precision to float32, or system.precision to bf16 or fp32."
+        )
+    if config.system.precision == "fp16" and perturbs and smoothness.precision == "auto":
+        smoothness = dataclasses.replace(smoothness, precision="float32")
+    if config.system.compile and smoothness.weight and smoothness.space == "embedding_output":
+        raise UserError(
+            "smoothness.space: embedding_output needs an encoder that is not compiled, because a "
+            "compiled one ignores the shift of its embedding output. Set system.compile to false, "
+            "or smoothness.space to words."
         )
     return dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
 

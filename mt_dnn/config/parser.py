@@ -17,8 +17,12 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from mt_dnn.config.choices import check_choices
+from mt_dnn.config.old_settings import OLD_SETTINGS, upgrade
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import check_run
+
+RUN_FILE = "config.yml"
+"""Name of the file with which a run saves its settings."""
 
 
 class RunParser(ArgumentParser):
@@ -94,16 +98,34 @@ def parse_with(
     """
     args = list(sys.argv[1:] if args is None else args)
     for path in _config_files(args):
-        if path.name == "config.yml":  # a run's own: a newer format may have settings unknown here
+        if path.name == RUN_FILE:  # a newer format may have settings unknown here
             check_run(path.parent)
     _check_config_keys(parser, args)
-    values = parser.instantiate(parser.parse_args(_bracket_lists(args)))
+    values = parser.instantiate(parser.parse_args(_bracket_lists(_upgraded(args))))
     fields = {name: getattr(values, name) for name in RunConfig.__dataclass_fields__}
     try:
         config = check_choices(RunConfig(**fields), where=lambda name: _place(name, args))
     except UserError as error:
         parser.error(str(error))
     return config, values
+
+
+def _upgraded(args: Sequence[str]) -> list[str]:
+    """Replace a run's config.yml that has old settings by its text with today's settings."""
+    texts = {}
+    for path in _config_files(args):
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.name == RUN_FILE and isinstance(values, dict) and upgrade(values) != values:
+            texts[path] = yaml.safe_dump(upgrade(values), sort_keys=False)
+    result = []
+    for before, arg in pairwise(["", *args]):
+        flag, equals, value = arg.partition("=")
+        if flag == "--config" and equals and Path(value) in texts:
+            arg = f"--config={texts[Path(value)]}"
+        elif before == "--config" and Path(arg) in texts:
+            arg = texts[Path(arg)]
+        result.append(arg)
+    return result
 
 
 def _place(name: str, args: Sequence[str]) -> str:
@@ -168,8 +190,9 @@ def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
             parser.error(f"{path}: not valid YAML: {error}")
         if root is not None and not isinstance(root, yaml.MappingNode):
             parser.error(f"{path}: expected settings, such as `seed: 1`")
+        old = OLD_SETTINGS if path.name == RUN_FILE else ()
         for key, line in _keys(root, sections):
-            if key not in known and key not in sections:
+            if key not in known and key not in sections and key not in old:
                 parser.error(f"{path}:{line}: unknown setting {key}.{_near(key, known)}")
 
 

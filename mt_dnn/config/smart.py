@@ -20,27 +20,29 @@ class SmoothnessConfig:
     ascent: Literal["projected", "normalized", "accumulated", "none"] | None = None
     """Method of gradient ascent that moves the noise towards the largest divergence: projected is Algorithm 1 of SMART (a gradient step, then projection onto the ball of radius epsilon); normalized is that of the released MT-DNN code (noise plus step_size times the raw gradient, rescaled to norm epsilon); accumulated is FreeLB (projected steps; the term is the mean over all iterates); none uses the noise unchanged."""
     epsilon: float | None = None
-    """Radius of the norm ball of perturbations, in the units of the word embeddings (a coordinate of BERT is about 0.05)."""
+    """Radius of the norm ball of perturbations, in the units of the space (a coordinate of BERT's word embeddings is about 0.05, one of its embedding output about 1)."""
+    space: Literal["words", "embedding_output"] | None = None
+    """What is perturbed: words perturbs the word embeddings, as in the paper; embedding_output perturbs what enters the first layer, after LayerNorm, dropout and projection, for encoders of the BERT, RoBERTa, DeBERTa, ELECTRA, ALBERT, DistilBERT, MPNet and NEZHA families."""
     step_size: float | None = None
-    """eta, the length of one ascent step, measured in the chosen norm. With ascent normalized: the factor of the raw gradient."""
+    """eta, the length of one ascent step, measured in the chosen norm. With ascent normalized: the factor of the raw gradient. If it is null in the preset too, it follows epsilon in the paper's ratio: 100 epsilon."""
     steps: int | None = None
     """T_x, the number of ascent steps. Each step costs one forward and one backward pass. With ascent accumulated: the number of iterates, including the initial noise."""
     noise: Literal["normal", "uniform", "zero"] | None = None
     """Distribution of the initial noise."""
     sigma: float | None = None
-    """Scale of the initial noise: the standard deviation of normal noise, half the width of uniform noise."""
+    """Scale of the initial noise: the standard deviation of normal noise, half the width of uniform noise. If it is null in the preset too, it follows epsilon in the paper's ratio: 1 epsilon."""
     norm: Literal["linf", "l2", "l1"] | None = None
     """The p-norm of the ball and of the normalized ascent step g / ||g||_p."""
     norm_scope: Literal["token", "sentence"] | None = None
     """Vector whose norm is taken: the embedding of one token, or the embeddings of the whole sequence."""
     dropout: Literal["shared", "independent", "off"] | None = None
     """Dropout in the clean and the perturbed passes: shared uses the same masks in both; independent draws new masks for each pass, so that the term also measures dropout noise, as R-Drop does; off uses no dropout in either, which costs one more clean pass."""
-    precision: Literal["float32", "autocast"] | None = None
-    """Precision of the passes of this term when system.precision is bf16 or fp16. These precisions round a perturbation of radius 1e-5 to zero. float32 then costs one more clean pass."""
+    precision: Literal["auto", "float32", "autocast"] | None = None
+    """Precision of the passes of this term when system.precision is bf16 or fp16. These precisions round a perturbation of radius 1e-5 to zero. float32 then costs one more clean pass. auto takes autocast under bf16 if the radius and the initial noise are both at least 1% of the root mean square of what is perturbed, measured at the start of the run, else float32."""
     divergence: str | None = None
     """l_s, the divergence between the clean and the perturbed prediction; `mt-dnn list divergence` prints all. If it is null in the preset too, each task uses the divergence of its type."""
-    detach_clean: bool | None = None
-    """Treat the clean prediction as a constant, so that the gradient flows only through the perturbed prediction."""
+    detach: Literal["none", "clean", "own_target"] | None = None
+    """What R_s treats as a constant: none lets the gradient flow into both predictions; clean holds the clean prediction; own_target writes l_s(P, Q) as d(P, Q) + d(Q, P), as the symmetric KL is a sum of two KLs, and holds the first argument of each, so that both predictions get about half of the gradient."""
     balance: float | None = None
     """Target of rho, the norm of the gradient of lambda_s R_s on the encoder over that of the supervised loss. After warmup the weight of each task follows it, within a factor of 100 of weight. null: the weight stays as it is."""
     balance_every: int | None = None
@@ -72,25 +74,29 @@ class ProximalConfig:
 
 
 # The values of arXiv 1911.03437, Algorithm 1 and section 4.1. The norm is that of x_i, the whole
-# sequence. The paper does not specify the dropout masks; with shared masks R_s tends to 0 with
+# sequence. step_size and sigma follow epsilon in the ratios of the paper (eta 1e-3 and sigma 1e-5 at
+# epsilon 1e-5). The paper does not specify the dropout masks; with shared masks R_s tends to 0 with
 # epsilon.
 _SMART = SmoothnessConfig(
     weight=1.0,
     ascent="projected",
     epsilon=1e-5,
-    step_size=1e-3,
+    space="words",
+    step_size=None,
     steps=1,
     noise="normal",
-    sigma=1e-5,
+    sigma=None,
     norm="linf",
     norm_scope="sentence",
     dropout="shared",
-    precision="float32",
+    precision="auto",
     divergence=None,
-    detach_clean=False,
+    detach="none",
     balance=None,
     balance_every=100,
 )
+STEP_RATIO, SIGMA_RATIO = 100.0, 1.0
+"""eta / epsilon and sigma / epsilon of the paper."""
 _MBPP = ProximalConfig(
     weight=1.0,
     teacher="mbpp",
@@ -109,24 +115,36 @@ PRESETS: dict[str, tuple[SmoothnessConfig, ProximalConfig]] = {
     # --smoothness.weight 1 gives R_s as in the paper.
     "off": (replace(_SMART, weight=0.0), _NO_PROXIMAL),
     "smart": (_SMART, _MBPP),
-    # The default of --adv_train in namisan/mt-dnn, restricted to word embeddings and real tokens.
-    # That code does not project, so the perturbation has norm 1 per token for any configured radius.
+    # The default of --adv_train in namisan/mt-dnn, restricted to real tokens. That code perturbs what
+    # enters the first layer. It does not project, so the perturbation has norm 1 per token for any
+    # configured radius. Each KL of its symmetric pair holds its own target. It applies the embedding
+    # block a second time to the perturbed output; this preset does not.
     "mtdnn_release": (
         replace(
             _SMART,
             ascent="normalized",
             epsilon=1.0,
+            space="embedding_output",
             step_size=1e-5,
+            sigma=1e-5,
             norm_scope="token",
             dropout="independent",
-            detach_clean=True,
+            detach="own_target",
         ),
         _NO_PROXIMAL,
     ),
     # arXiv 2008.03156: lambda in {0.1, 0.5, 1, 5} and noise of scale 1e-5. The two passes draw
     # independent dropout masks.
     "r3f": (
-        replace(_SMART, ascent="none", steps=0, noise="uniform", dropout="independent"),
+        replace(
+            _SMART,
+            ascent="none",
+            step_size=1e-3,
+            steps=0,
+            noise="uniform",
+            sigma=1e-5,
+            dropout="independent",
+        ),
         _NO_PROXIMAL,
     ),
     # arXiv 1909.11764, the published MNLI run: 2 steps of 0.1 in the Frobenius norm of the sequence,
@@ -153,6 +171,7 @@ PRESETS: dict[str, tuple[SmoothnessConfig, ProximalConfig]] = {
             _SMART,
             weight=0.5,
             ascent="none",
+            step_size=1e-3,
             steps=0,
             noise="zero",
             sigma=0.0,
@@ -192,6 +211,8 @@ def resolve(
     Returns:
         Both without None, except ``smoothness.divergence``, where None selects the task's divergence,
         ``smoothness.balance`` and ``proximal.horizon``, where None switches them off.
+        Resolving the result changes nothing. Where neither the user nor the preset sets ``step_size`` or
+        ``sigma``, they follow ``epsilon`` by :data:`STEP_RATIO` and :data:`SIGMA_RATIO`.
 
     Raises:
         UserError: the preset is unknown or a value is out of range. The message names the field as
@@ -203,7 +224,7 @@ def resolve(
     """
     check_preset(preset)
     preset_smoothness, preset_proximal = PRESETS[preset]
-    smoothness = _fill(smoothness, preset_smoothness)
+    smoothness = _follow_epsilon(_fill(smoothness, preset_smoothness))
     proximal = _fill(proximal, preset_proximal)
     _check_choices("smoothness", smoothness)
     _check_choices("proximal", proximal)
@@ -216,6 +237,16 @@ def _fill(given: Any, preset: Any) -> Any:
     """Return a copy of ``preset`` with the fields of ``given`` that are not None."""
     written = {f.name: getattr(given, f.name) for f in fields(given)}
     return replace(preset, **{name: value for name, value in written.items() if value is not None})
+
+
+def _follow_epsilon(c: SmoothnessConfig) -> SmoothnessConfig:
+    """Return a copy in which step_size and sigma are numbers."""
+    assert c.epsilon is not None
+    return replace(
+        c,
+        step_size=STEP_RATIO * c.epsilon if c.step_size is None else c.step_size,
+        sigma=SIGMA_RATIO * c.epsilon if c.sigma is None else c.sigma,
+    )
 
 
 def _check_choices(group: str, config: Any) -> None:

@@ -10,6 +10,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from transformers.utils import is_flash_attn_2_available
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from mt_dnn.encoders.attention import NAME, decide_mask_on_host
+from mt_dnn.encoders.embedding_block import block_output, shifted
 from mt_dnn.encoders.pretrained import load_errors, quiet, resolve_encoder
 
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
@@ -140,7 +142,12 @@ class Encoder(nn.Module):
         return self.model.get_input_embeddings()(input_ids)
 
     def encode(
-        self, embeds: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
+        self,
+        embeds: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None = None,
+        *,
+        shift: Tensor | None = None,
     ) -> Tensor:
         """Run the encoder on word embeddings.
 
@@ -149,10 +156,39 @@ class Encoder(nn.Module):
             attention_mask: (N, T), 1 on real tokens and 0 exactly on padding tokens. None if there
                 is no padding; the result is the same, and SDPA is faster.
             token_type_ids: (N, T); ignored if the architecture has no token types.
+            shift: (N, T, H), added to the output of the embedding block, after its dropout; see
+                :mod:`mt_dnn.encoders.embedding_block`. A shift of 0 changes nothing.
 
         Returns:
             The last hidden states, (N, T, H).
+
+        Raises:
+            UserError: ``shift`` is given, and the architecture has no known embedding block.
         """
+        inputs = self._inputs(embeds, attention_mask, token_type_ids)
+        with nullcontext() if shift is None else shifted(self.model, shift):
+            return self.model(**inputs).last_hidden_state
+
+    def embedding_output(
+        self,
+        embeds: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Compute what enters the first layer: (N, T, E) -> (N, T, H).
+
+        It is the output of the embedding block, after LayerNorm, dropout and, where the architecture
+        has one, the projection to H. The layers do not run. The arguments are those of :meth:`encode`.
+
+        Raises:
+            UserError: the architecture has no known embedding block.
+        """
+        return block_output(self.model, self._inputs(embeds, attention_mask, token_type_ids))
+
+    def _inputs(
+        self, embeds: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Return the arguments of the model."""
         inputs: dict[str, Tensor] = {"inputs_embeds": embeds}
         if attention_mask is not None:
             inputs["attention_mask"] = attention_mask
@@ -163,7 +199,7 @@ class Encoder(nn.Module):
                 attention_mask = torch.ones(embeds.shape[:2], device=embeds.device)
             mask = attention_mask.long()
             inputs["position_ids"] = mask.cumsum(dim=1) * mask + self._position_padding  # (N, T)
-        return self.model(**inputs).last_hidden_state
+        return inputs
 
     def layer_of(self, parameter_name: str) -> int:
         """Return the depth of a parameter: 0 embeddings, 1..L layers, L + 1 above.

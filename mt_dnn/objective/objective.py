@@ -184,6 +184,14 @@ class Objective(nn.Module):
         """Scalars by full tag that do not belong to a batch, such as ``smart/distance``."""
         return {tag: value for term in self._terms() for tag, value in term.figures().items()}
 
+    def setup(self) -> dict[str, str]:
+        """What a run prints of its terms in the summary at its start: title -> text."""
+        return {title: text for term in self._terms() for title, text in term.setup().items()}
+
+    def notes(self) -> list[str]:
+        """What a run prints as notes at its start."""
+        return [line for term in self._terms() for line in term.notes()]
+
     def terms_state(self) -> dict[str, Tensor]:
         """State of all terms for a checkpoint, by ``<tag>.<name>``; not a copy."""
         return {

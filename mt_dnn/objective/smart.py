@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -10,11 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.divergences import half_of
+from mt_dnn.encoders.embedding_block import embedding_block
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.balance import Balance
 from mt_dnn.objective.proximal import ProximalTeacher
-from mt_dnn.objective.smoothness import perturbation, smoothness_loss
+from mt_dnn.objective.smart_precision import choose_precision
+from mt_dnn.objective.smoothness import Measure, perturbation, smoothness_loss
 from mt_dnn.objective.terms import LossTerm, Step, check_divergences
+from mt_dnn.randomness import dropout_off
+from mt_dnn.registries import DIVERGENCES
 
 _ADVICE = "Set smart to off."
 
@@ -31,7 +37,8 @@ class SmoothnessTerm(LossTerm):
         config: None fields take the values of the preset ``smart``.
 
     Raises:
-        UserError: the type of a task defines no divergence, or a setting is out of range.
+        UserError: the type of a task defines no divergence, a setting is out of range, or the encoder
+            has no embedding block whose output could be perturbed (``space: embedding_output``).
     """
 
     tag = "smoothness"
@@ -46,6 +53,17 @@ class SmoothnessTerm(LossTerm):
         self.weighted(self.config.weight)
         target = self.config.balance
         self.balance = None if target is None else Balance(sorted(model.tasks), target)
+        if self.config.space == "embedding_output":
+            embedding_block(model.encoder.model)
+        self._notes = _divergence_notes(model, self.config.divergence)
+        self._passes = f"passes in {self.config.precision}"
+        if self.config.precision == "auto":
+            found = choose_precision(model.encoder, self.config)
+            self.config = dataclasses.replace(self.config, precision=found.choice)
+            self._passes = (
+                f"passes in {found.choice} under bf16 (the smaller of radius and noise is "
+                f"{found.smallest:.2g}; autocast from {found.threshold:.2g}, 1% of the root mean square)"
+            )
 
     def weight(self, step: Step) -> float | Tensor:
         given = super().weight(step)
@@ -59,16 +77,31 @@ class SmoothnessTerm(LossTerm):
         if self.balance is not None:
             self.balance.update(step.batch.task, rho)
 
+    def setup(self) -> dict[str, str]:
+        c = self.config
+        place = {"words": "word embeddings", "embedding_output": "embedding output"}[str(c.space)]
+        return {
+            "R_s": f"{c.ascent} on {place}, epsilon {c.epsilon:g} ({c.norm} per {c.norm_scope}), "
+            f"step_size {c.step_size:g}, steps {c.steps}, sigma {c.sigma:g}, {self._passes}"
+        }
+
+    def notes(self) -> list[str]:
+        return self._notes
+
     def compute(self, step: Step) -> Tensor:
+        embeds, origin = self._start(step)
         value, stats = smoothness_loss(
             lambda embeds: self._forward(step, embeds),
-            step.embeds,
+            embeds,
             step.logits,
             lambda p, q: self._measure(step, p, q),
             step.batch.attention_mask,
             self.config,
             # Place 1: a seed independent of that of dropout (seed).
             step.generator(1),
+            half=self._half(step),
+            units=step.task_type.units(step.batch),
+            origin=origin,
             measure_gain=step.measure,
         )
         for name, figure in stats._asdict().items():
@@ -79,7 +112,7 @@ class SmoothnessTerm(LossTerm):
     def perturbation(self, step: Step) -> Tensor:
         """Compute the perturbation delta of a step, to look at it: (N, T, E), without gradient.
 
-        It is the one that :meth:`compute` uses for a step made with the same seed. With ``ascent:
+        With ``space: embedding_output`` its shape is (N, T, H). It is the one that :meth:`compute` uses for a step made with the same seed. With ``ascent:
         accumulated``, whose term is a mean over several, it takes all ``steps``. Call it without autocast.
 
         Example:
@@ -94,24 +127,57 @@ class SmoothnessTerm(LossTerm):
             >>> round(delta.abs().max().item(), 7)  # the radius epsilon
             1e-05
         """
+        embeds, _ = self._start(step)
         off = self.config.dropout == "off"
         delta, _ = perturbation(
             lambda embeds: self._forward(step, embeds),
-            step.embeds,
-            self._forward(step, step.embeds) if off else step.logits,
+            embeds,
+            self._forward(step, embeds) if off else step.logits,
             lambda p, q: self._measure(step, p, q),
             step.batch.attention_mask,
             self.config,
             step.generator(1),
+            units=step.task_type.units(step.batch),
         )
         return delta
 
+    def _start(self, step: Step) -> tuple[Tensor, Tensor | None]:
+        """Return what delta is added to for :meth:`_forward`, and x itself if that is zeros."""
+        if self.config.space == "words":
+            return step.embeds, None
+        # Every pass computes x with its own dropout masks, so delta is added inside of the pass. This
+        # x, without dropout, serves the statistics alone.
+        with torch.no_grad(), dropout_off(step.model.encoder):
+            origin = step.model.embedding_output(step.embeds, step.batch)  # (N, T, H)
+        return torch.zeros_like(origin, dtype=step.embeds.dtype), origin
+
     def _forward(self, step: Step, embeds: Tensor) -> Tensor:
         assert self.config.dropout is not None
-        return step.forward(embeds, dropout=self.config.dropout)
+        if self.config.space == "words":
+            return step.forward(embeds, dropout=self.config.dropout)
+        return step.forward(step.embeds, dropout=self.config.dropout, shift=embeds)
 
     def _measure(self, step: Step, p: Tensor, q: Tensor) -> Tensor:
         return step.divergence(p, q, name=self.config.divergence)
+
+    def _half(self, step: Step) -> Measure | None:
+        """Return d of ``detach: own_target``, (target logits, logits) -> scalar."""
+        kind = step.task_type
+        name = half_of(DIVERGENCES.get(kind.divergence_name(self.config.divergence)))
+        if name is None or kind.form_of_divergence(name) != name:
+            return None
+        return lambda target, logits: step.divergence(target, logits, name=name)
+
+
+def _divergence_notes(model: MTDNN, name: str | None) -> list[str]:
+    """Return a line about the tasks whose type has no form of the divergence, if there are any."""
+    kinds = model.task_types.items()
+    parts = [
+        f"{task}: {kind.divergence_name(name)}, because {name} does not fit {kind.output.words}"
+        for task, kind in kinds
+        if name is not None and kind.form_of_divergence(name) is None
+    ]
+    return [f"smoothness.divergence {name}: {'; '.join(parts)}"] if parts else []
 
 
 class ProximalTerm(LossTerm):

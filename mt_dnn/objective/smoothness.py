@@ -2,8 +2,8 @@
 
     R_s(theta) = 1/n sum_i  max_{ ||x~_i - x_i||_p <= eps }  l_s( f(x~_i; theta), f(x_i; theta) )
 
-x are the word embeddings of a sequence, x~ = x + delta, and l_s is a divergence between two
-predictions. Algorithm 1, lines 6 to 10, approximates the inner maximum by gradient ascent:
+x are the word embeddings of a sequence, or with ``space: embedding_output`` what enters the first
+layer. x~ = x + delta, and l_s is a divergence between two predictions. Algorithm 1, lines 6 to 10, approximates the inner maximum by gradient ascent:
 
     delta <- nu,  nu ~ N(0, sigma^2 I)
     T_x times:    g     <- d/d delta  l_s( f(x + delta), f(x) )
@@ -14,14 +14,24 @@ choices are:
 
     none         delta = nu. This is R3F; with nu = 0 and independent dropout it is R-Drop.
     normalized   delta <- eps N(delta + eta g) with N(v) = v / ||v||_p, where g is the raw gradient of
-                 the sum over the batch. This is the released MT-DNN code, with eps = 1 for every
-                 token. It does not project.
+                 the sum of l_s over examples, labelled words or windows (``units`` of them). This is
+                 the released MT-DNN code, with eps = 1 for every token. It does not project.
     accumulated  FreeLB (arXiv 1909.11764, Algorithm 1), adapted to a smoothness term. ``projected``
                  steps give K iterates delta_0 ... delta_{K-1}, and the term is the MEAN of l_s over
                  all iterates, so that the gradient of theta accumulates along the ascent. One forward
                  pass per iterate serves the gradients of both delta and theta. FreeLB accumulates the
                  supervised loss and has no clean pass; this term accumulates l_s against the clean
                  prediction.
+
+The gradient of R_s with respect to theta depends on ``detach``; the ascent always holds f(x):
+
+    none         flows into both predictions.
+    clean        flows into f(x~) alone.
+    own_target   l_s(P, Q) = d(P, Q) + d(Q, P), where each d holds its first argument, the target. For
+                 the symmetric KL d is KL, as in the released MT-DNN code. The value is that of l_s, and
+                 each prediction gets the gradient of one d: for small differences half of what
+                 ``none`` gives. Where l_s is no such sum, d is l_s / 2. With ``ascent: accumulated``
+                 the ascent follows the gradient of this pass too, that is of one d.
 
 Only real tokens are perturbed: delta is exactly 0 on padding, and padding does not count in norms.
 
@@ -33,7 +43,7 @@ the caller passes depends on ``dropout``:
     independent  under a new seed for every pass          computed under another seed
     off          under ``dropout_off(model)``             ignored; this module calls ``forward`` again
 
-Under autocast, ``precision: float32`` makes this module run all passes of the term in float32,
+Under autocast, ``precision: float32`` (or ``auto``, which the caller resolves) makes this module run all passes of the term in float32,
 including one more clean pass. The resolution of bfloat16 is much coarser than a radius of 1e-5, and
 its rounding of the clean logits is larger than the divergence to measure. ``forward`` must therefore
 not enable autocast itself.
@@ -46,37 +56,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mt_dnn.config.smart import SmoothnessConfig
-from mt_dnn.objective.norm_ball import norms, project, random_signs_like, unit
+from mt_dnn.objective.norm_ball import project, random_signs_like, unit
+from mt_dnn.objective.smoothness_stats import SmoothnessStats, delta_ratio, edge_fraction
 from mt_dnn.randomness import preserved_rng
 
 Forward = Callable[[Tensor], Tensor]
 Measure = Callable[[Tensor, Tensor], Tensor]
-
-
-class SmoothnessStats(NamedTuple):
-    """Statistics of the term: detached scalars on the device.
-
-    Reading a value synchronizes with the device, so read them only when logging.
-    """
-
-    loss: Tensor
-    """R_s of this batch, without its weight."""
-    delta_ratio: Tensor
-    """||delta||_2 / ||x||_2 over the real tokens of the batch."""
-    edge: Tensor
-    """Fraction of coordinates (linf), or else of tokens or sentences, at the edge of the ball."""
-    dropped: Tensor
-    """1 if the term was set to 0 because one of its values was not finite, else 0."""
-    random: Tensor | None
-    """l_s at random signs with the norm of delta on every token; None unless measured."""
-    gain: Tensor | None
-    """l_s at delta divided by ``random``; above 1 if the ascent is effective. None unless measured."""
 
 
 def perturbation(
@@ -87,6 +77,8 @@ def perturbation(
     mask: Tensor,
     config: SmoothnessConfig,
     generator: torch.Generator,
+    *,
+    units: int | Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute delta by T_x ascent steps.
 
@@ -110,7 +102,7 @@ def perturbation(
             value = divergence(forward(embeds + delta), clean_logits)
             (gradient,) = torch.autograd.grad(value, delta)
         finite = finite & value.isfinite() & gradient.isfinite().all()
-        delta = _step(delta.detach(), gradient, mask, config)
+        delta = _step(delta.detach(), gradient, mask, config, units)
     return torch.where(finite, delta, 0.0), finite
 
 
@@ -123,6 +115,9 @@ def smoothness_loss(
     config: SmoothnessConfig,
     generator: torch.Generator,
     *,
+    half: Measure | None = None,
+    units: int | Tensor | None = None,
+    origin: Tensor | None = None,
     measure_gain: bool = False,
 ) -> tuple[Tensor, SmoothnessStats]:
     """Compute R_s of one batch.
@@ -133,7 +128,8 @@ def smoothness_loss(
 
     Args:
         forward: embeddings (N,T,E) -> logits. See the module docstring for dropout and autocast.
-        embeds: x, (N,T,E), with its graph; the final pass also trains the word embeddings.
+        embeds: x, (N,T,E), with its graph; the final pass also trains the word embeddings. Zeros if
+            ``forward`` takes delta and adds it to x itself.
         clean_logits: f(x) with its graph; ignored with ``dropout: off``, and under autocast with
             ``precision: float32``, where this function computes f(x) again.
         divergence: l_s, (perturbed logits, clean logits) -> scalar, the mean over examples.
@@ -141,6 +137,10 @@ def smoothness_loss(
         config: resolved (:func:`mt_dnn.config.smart.resolve`).
         generator: source of the noise, the only random numbers that this function draws. A generator
             on the device of ``embeds`` avoids a copy.
+        half: d, (target logits, logits) -> scalar, for ``detach: own_target``; None: l_s / 2.
+        units: the number of units that ``divergence`` averages over, for ``ascent: normalized``;
+            None: N.
+        origin: x, (N,T,E), for the statistics, where ``embeds`` is zeros.
         measure_gain: also compute the divergence at random signs, by one more forward pass without
             gradient. The loss does not depend on this argument.
 
@@ -160,25 +160,26 @@ def smoothness_loss(
         )
     """
     device = embeds.device.type
-    widen = config.precision == "float32" and torch.is_autocast_enabled(device)
+    widen = config.precision != "autocast" and torch.is_autocast_enabled(device)
     with torch.autocast(device, enabled=False) if widen else nullcontext():
         if widen:
             embeds = embeds.to(torch.promote_types(embeds.dtype, torch.float32))
         if widen or config.dropout == "off":
-            with torch.no_grad() if config.detach_clean else nullcontext():
+            with torch.no_grad() if config.detach == "clean" else nullcontext():
                 clean_logits = forward(embeds)
-        if config.detach_clean:
+        if config.detach == "clean":
             clean_logits = clean_logits.detach()
+        term = _pair(divergence, half) if config.detach == "own_target" else divergence
 
         if config.ascent == "accumulated":
             values, delta, finite = _accumulated(
-                forward, embeds, clean_logits, divergence, mask, config, generator
+                forward, embeds, clean_logits, term, mask, config, generator
             )
         else:
             delta, finite = perturbation(
-                forward, embeds, clean_logits, divergence, mask, config, generator
+                forward, embeds, clean_logits, divergence, mask, config, generator, units=units
             )
-            value, final = _guarded(divergence, forward(embeds + delta), clean_logits)
+            value, final = _guarded(term, forward(embeds + delta), clean_logits)
             values, finite = value.unsqueeze(0), finite & final
         loss = torch.where(finite, values.mean(), 0.0)
 
@@ -192,8 +193,8 @@ def smoothness_loss(
                 gain = values[-1] / random.clamp(min=torch.finfo(random.dtype).tiny)
     stats = SmoothnessStats(
         loss=loss.detach(),
-        delta_ratio=_ratio(delta, embeds.detach(), mask),
-        edge=_edge(delta, mask, config),
+        delta_ratio=delta_ratio(delta, (embeds if origin is None else origin).detach(), mask),
+        edge=edge_fraction(delta, mask, config),
         dropped=(~finite).to(loss.dtype),
         random=random,
         gain=None if gain is None else gain.detach(),
@@ -224,12 +225,30 @@ def _constrain(delta: Tensor, mask: Tensor, config: SmoothnessConfig) -> Tensor:
     return project(delta, epsilon=config.epsilon, norm=norm, scope=scope, mask=mask)
 
 
-def _step(delta: Tensor, gradient: Tensor, mask: Tensor, config: SmoothnessConfig) -> Tensor:
+def _pair(divergence: Measure, half: Measure | None) -> Measure:
+    """Return l_s as d(P, Q) + d(Q, P) whose first arguments, the targets, are constants."""
+
+    def pair(p_logits: Tensor, q_logits: Tensor) -> Tensor:
+        if half is None:
+            sides = (p_logits, q_logits.detach()), (p_logits.detach(), q_logits)
+            return (divergence(*sides[0]) + divergence(*sides[1])) / 2
+        return half(q_logits.detach(), p_logits) + half(p_logits.detach(), q_logits)
+
+    return pair
+
+
+def _step(
+    delta: Tensor,
+    gradient: Tensor,
+    mask: Tensor,
+    config: SmoothnessConfig,
+    units: int | Tensor | None,
+) -> Tensor:
     """Take one ascent step from ``delta``; all tensors are (N,T,E)."""
     assert config.step_size is not None
     gradient = gradient.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
     if config.ascent == "normalized":
-        direction = gradient * len(gradient)  # gradient of the sum over the batch; l_s is the mean
+        direction = gradient * (len(gradient) if units is None else units)  # of the sum over units
     else:
         direction = unit(gradient, norm=str(config.norm), scope=str(config.norm_scope))
     return _constrain(delta + config.step_size * direction, mask, config)
@@ -259,7 +278,7 @@ def _accumulated(
                 (gradient,) = torch.autograd.grad(value, delta, retain_graph=True)
         if left:
             finite = finite & gradient.isfinite().all()
-            moved = _step(delta.detach(), gradient, mask, config)
+            moved = _step(delta.detach(), gradient, mask, config, None)
             delta = torch.where(finite, moved, 0.0)
     return torch.stack(values), delta, finite
 
@@ -278,21 +297,3 @@ def _guarded(divergence: Measure, perturbed: Tensor, clean: Tensor) -> tuple[Ten
         if logits.requires_grad:
             logits.register_hook(lambda gradient: gradient.masked_fill(~finite, 0.0))
     return torch.where(finite, value, 0.0), finite
-
-
-def _ratio(delta: Tensor, embeds: Tensor, mask: Tensor) -> Tensor:
-    """||delta||_2 / ||x||_2 over the real tokens, a scalar."""
-    real = embeds.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
-    return torch.linalg.vector_norm(delta.detach()) / torch.linalg.vector_norm(real)
-
-
-def _edge(delta: Tensor, mask: Tensor, config: SmoothnessConfig) -> Tensor:
-    """Fraction of coordinates, tokens or sentences at the edge of the ball, a scalar."""
-    assert config.epsilon is not None
-    norm, scope = str(config.norm), str(config.norm_scope)
-    size = delta.detach().abs() if norm == "linf" else norms(delta.detach(), norm=norm, scope=scope)
-    real = mask.bool().unsqueeze(-1)
-    if norm != "linf" and scope == "sentence":
-        real = real.any(1, keepdim=True)
-    real = real.expand_as(size)
-    return ((size >= config.epsilon * (1 - 1e-4)) & real).sum() / real.sum().clamp(min=1)

@@ -119,20 +119,24 @@ class Step:
         """Return this step for ``term``, which gives :meth:`note` and :meth:`generator` its tag."""
         return dataclasses.replace(self, tag=term.tag, group=term.group or term.tag)
 
-    def forward(self, embeds: Tensor, *, dropout: Dropout = "shared") -> Tensor:
+    def forward(
+        self, embeds: Tensor, *, dropout: Dropout = "shared", shift: Tensor | None = None
+    ) -> Tensor:
         """Compute logits from word embeddings (N, T, E), by another pass through the model.
 
         Args:
             embeds: for instance ``step.embeds + delta``.
             dropout: ``shared`` uses the masks of the clean pass, so that equal embeddings give equal
                 logits; ``independent`` draws new masks for each pass; ``off`` uses none.
+            shift: (N, T, H), added to what enters the first layer, after the dropout of the
+                embedding block; see :meth:`mt_dnn.encoders.encoder.Encoder.encode`.
         """
         if dropout == "off":
             with dropout_off(self.model):
-                return self.model.logits(embeds, self.batch)
+                return self.model.logits(embeds, self.batch, shift=shift)
         seed = self.seed if dropout == "shared" else self.seed + next(self.passes)
         with seeded_rng(seed, embeds.device):
-            return self.model.logits(embeds, self.batch)
+            return self.model.logits(embeds, self.batch, shift=shift)
 
     def head(self, hidden: Tensor, *, dropout: Dropout = "shared") -> Tensor:
         """Compute logits from hidden states (N, T, H), by another pass through the task's head.
@@ -159,9 +163,9 @@ class Step:
         Args:
             p_logits: logits of the first prediction.
             q_logits: logits of the second prediction.
-            name: a registered divergence; defaults to the task's, and is ignored if it does not fit
-                the task type. Check at construction that every task has one, with
-                :func:`check_divergences`.
+            name: a registered divergence; defaults to the task's. The task type chooses its form
+                for its output: :meth:`mt_dnn.task_types.TaskType.divergence_name`. Check at
+                construction that every task has a divergence, with :func:`check_divergences`.
         """
         return self.task_type.divergence(p_logits, q_logits, self.batch, name=name)
 
@@ -284,6 +288,14 @@ class LossTerm(nn.Module, ABC):
             update: number of the update, counted from 1. Updates that fp16 skips do not count.
             total: number of updates of the run.
         """
+
+    def setup(self) -> dict[str, str]:
+        """Return what the run prints of the term in the summary at its start: title -> text."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """Return what the run prints as notes after that summary, one line each."""
+        return []
 
     def figures(self) -> dict[str, Tensor]:
         """Compute scalars by full tag; called at log points only."""

@@ -16,6 +16,7 @@ from data_utils.errors import UserError
 from data_utils.strict_yaml import read_mapping
 from mt_dnn.config.choices import check_choices
 from mt_dnn.config.dotted import flatten, nest
+from mt_dnn.config.old_settings import upgrade
 from mt_dnn.config.parser import settings
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import NUMERICS, run_numerics
@@ -81,7 +82,7 @@ def config_hash(path: Path) -> str | None:
     the hash does not depend on where the folder is.
     """
     try:
-        values = flat_settings(read_mapping(path)[0])
+        values = flat_settings(upgrade(read_mapping(path)[0]))
         config = parse_settings(values, str(path))
         numerics = run_numerics(path.parent)
     except UserError:

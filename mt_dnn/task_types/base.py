@@ -21,7 +21,7 @@ from data_utils.registries import FORMATS
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.divergences import Output, outputs_of
+from mt_dnn.divergences import Output, form_of, outputs_of
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import ACTIVATIONS, POOLINGS
 from mt_dnn.registries import DIVERGENCES, TASK_TYPES
@@ -162,9 +162,18 @@ class TaskType(ABC):
             p_logits: logits of the first prediction.
             q_logits: logits of the second prediction.
             batch: the batch that both predict.
-            name: a divergence to use instead of the task's. It is ignored if it does not fit this
-                type, so that a run with Jensen-Shannon can also train a regression task.
+            name: a divergence to use instead of the task's; :meth:`divergence_name` chooses its
+                form for this type.
         """
+
+    def units(self, batch: Batch) -> int | Tensor:
+        """Return the number of units that :meth:`divergence` averages over, at least 1.
+
+        The units are examples, labelled words or windows: ``divergence * units`` is the sum of l_s over
+        them. By default they are the examples of the batch; a type with another mean overrides this.
+        A scalar tensor stays on the device.
+        """
+        return len(batch)
 
     @abstractmethod
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
@@ -211,10 +220,33 @@ class TaskType(ABC):
         return scores
 
     def divergence_name(self, name: str | None) -> str:
-        """Return ``name`` if it fits this type, else the task's divergence, else the default."""
-        if name in self.divergences():
-            return str(name)
-        return self.task.adv_loss or self.default_divergence
+        """Return the divergence that this task uses where a run names ``name``.
+
+        It is ``name`` itself if it fits the output of this type, else its form for that output
+        (``bernoulli_js`` for ``js`` and independent labels), else the task's own divergence or the
+        default of the type. A run prints the tasks of the last case at its start.
+
+        Raises:
+            UserError: no divergence has this name.
+        """
+        return self.form_of_divergence(name) or self.task.adv_loss or self.default_divergence
+
+    @classmethod
+    def form_of_divergence(cls, name: str | None) -> str | None:
+        """Return ``name`` or its form for this type's output; None if there is no such form.
+
+        Raises:
+            UserError: no divergence has this name.
+        """
+        if name is None:
+            return None
+        name = DIVERGENCES.canonical(name)
+        fitting = cls.divergences()
+        if name in fitting:
+            return name
+        base = form_of(DIVERGENCES.get(name)) or name
+        forms = [n for n in fitting if base in (n, form_of(DIVERGENCES.get(n)))]
+        return forms[0] if forms else None
 
     @classmethod
     def divergences(cls) -> list[str]:

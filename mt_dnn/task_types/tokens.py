@@ -33,6 +33,12 @@ class TokenTaskType(TaskType):
         values = DIVERGENCES.get(self.divergence_name(name))(p_logits, q_logits, mask=mask)
         return values.sum() / labelled.sum().clamp(min=1)
 
+    def units(self, batch: Batch) -> Tensor:
+        """Return the number of labelled positions; of real tokens in an unlabelled batch."""
+        if batch.labels is None:
+            return batch.attention_mask.bool().sum().clamp(min=1)
+        return (batch.labels != IGNORE).sum().clamp(min=1)
+
     def labels(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the labels (B, T), padded to the T of ``logits``.
 

@@ -16,8 +16,8 @@ from mt_dnn.config.dotted import flatten
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
 from mt_dnn.inference.evaluate import Evaluation
-from mt_dnn.model import MTDNN
 from mt_dnn.objective.balance import LIMIT
+from mt_dnn.objective.objective import Objective
 from mt_dnn.objective.proximal import momentum
 from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import config_yaml
@@ -36,10 +36,14 @@ GOOD_RHO = 0.1
 
 
 def show_setup(
-    config: RunConfig, data: RunData, model: MTDNN, total: int, accelerator: Accelerator
+    config: RunConfig,
+    data: RunData,
+    objective: Objective,
+    total: int,
+    accelerator: Accelerator,
 ) -> None:
     """Print the settings of a run before it starts, including defaults."""
-    optim, batch = config.optim, config.batch
+    optim, batch, model = config.optim, config.batch, objective.model
     heads = "" if optim.head_lr is None else f" (heads {optim.head_lr:g})"
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     facts = {
@@ -66,6 +70,7 @@ def show_setup(
         + ("" if optim.combine == "sum" else f", gradients combined by {optim.combine}"),
         "SMART": f"{config.smart}, lambda_s {config.smoothness.weight:g}, "
         f"mu {config.proximal.weight:g}",
+        **objective.setup(),
     }
     if taught := [name for name, store in data.train.items() if store.manifest.soft_labels]:
         distill = config.distill
@@ -82,6 +87,8 @@ def show_setup(
         facts["plugins"] = ", ".join(config.plugins)
     facts["seed"] = str(config.seed)
     console.summary(facts, title=f"Run {config.name}")
+    for line in objective.notes():
+        print(f"note: {line}")
     for notice in (slow_teacher(config, total), idle_teacher(config, total)):
         if notice:
             print(f"note: {notice}")
@@ -141,8 +148,8 @@ def weak_terms(config: RunConfig, first: Mapping[str, Mapping[str, float]]) -> s
         elif smoothness.dropout == "independent" or smoothness.ascent == "normalized":
             fix = f"smoothness.weight {smoothness.weight * factor:.2g} would reach about {GOOD_RHO}"
         else:
-            # The gradient grows as the square of a small radius, or as the radius with detach_clean.
-            radius = smoothness.epsilon * factor ** (1 if smoothness.detach_clean else 0.5)
+            # The gradient grows as the square of a small radius, or as the radius with detach clean.
+            radius = smoothness.epsilon * factor ** (1 if smoothness.detach == "clean" else 0.5)
             fix = (
                 f"smoothness.epsilon {radius:.2g}, with step_size and sigma in proportion, would reach "
                 f"about {GOOD_RHO}; smoothness.balance changes lambda_s by a factor of {LIMIT:g} at most"

@@ -154,7 +154,7 @@ class Trainer:
         """
         if self.is_main:
             report.show_setup(
-                self.config, self.data, self.model, self.total_steps, self.accelerator
+                self.config, self.data, self.objective, self.total_steps, self.accelerator
             )
             report.log_setup(self.tracker, self.config, self.data)
         with self.tracker, self.shutdown, closing(self):

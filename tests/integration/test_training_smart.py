@@ -33,6 +33,16 @@ def test_every_preset_trains(tiny_config, preset):
         assert logged(trainer, f"smart/{task}/dropped") == {6: 0.0}
 
 
+def test_the_run_prints_its_numbers_and_what_replaces_a_divergence(tiny_config, capsys):
+    run(tiny_config(smart="pdr_js", smoothness={"epsilon": 1e-4}, train={"max_steps": 1}))
+    printed = " ".join(capsys.readouterr().out.split())
+    note = "note: smoothness.divergence js: score: squared_error, because js does not fit a number"
+    assert note in printed
+    assert "epsilon 0.0001 (linf per sentence), step_size 0.01, steps 1, sigma 0.0001" in printed
+    run(tiny_config(smart="smart", train={"max_steps": 1}, name="other"))
+    assert "smoothness.divergence" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_ascent_ascends_on_a_trained_model(tiny_config, still_encoder_folder, precision):
     """Under bf16 too: the term runs in float32, where a radius of 1e-5 is not rounded away."""

@@ -98,11 +98,11 @@ def test_the_presets_have_their_values():
         section, key = name.split(".")
         for (smoothness, proximal), text in zip(presets, shown, strict=True):
             value = getattr(smoothness if section == "smoothness" else proximal, key)
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            shown_as = {"step_size": "100 epsilon", "sigma": "epsilon", "divergence": "own"}
+            if isinstance(value, int | float):
                 assert float(text) == value, name
             else:
-                unset = "own" if key == "divergence" else "null"
-                assert text == {None: unset, True: "true", False: "false"}.get(value, value), name
+                assert text == (shown_as.get(key, "null") if value is None else value), name
 
 
 def test_smarts_health_is_described():

@@ -57,7 +57,7 @@ LEVELS = {name: level for level, names in enumerate(ORDER) for name in names}
 KNOW_NO_MODEL = [
     *(
         f"mt_dnn.objective.{name}"
-        for name in ("smoothness", "proximal", "norm_ball", "distillation")
+        for name in ("smoothness", "smoothness_stats", "proximal", "norm_ball", "distillation")
     ),
     "mt_dnn.divergences",
 ]
@@ -171,7 +171,7 @@ def test_no_imports_run_in_a_circle():
 def test_the_mathematics_knows_no_task_and_no_model(module):
     known = (
         *("mt_dnn.config.smart", "mt_dnn.config.run"),
-        *("mt_dnn.objective.norm_ball", "mt_dnn.randomness"),
+        *("mt_dnn.objective.norm_ball", "mt_dnn.objective.smoothness_stats", "mt_dnn.randomness"),
         *("data_utils.errors", "data_utils.registry"),
     )
     others = {

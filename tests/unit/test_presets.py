@@ -8,9 +8,12 @@ import sys
 import pytest
 
 from data_utils.errors import UserError
+from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.registries import DIVERGENCES
+from mt_dnn.runs.run_dir import config_yaml
+from mt_dnn.tables.settings import config_hash
 
 
 def test_the_help_lists_every_preset(capsys):
@@ -42,6 +45,72 @@ def test_smart_is_the_paper():
     assert (smoothness.epsilon, smoothness.sigma, smoothness.step_size) == (1e-5, 1e-5, 1e-3)
     assert (smoothness.ascent, smoothness.norm, smoothness.steps) == ("projected", "linf", 1)
     assert dataclasses.astuple(proximal)[:6] == (1.0, "mbpp", 0.99, 0.999, 0.1, 1)
+
+
+@pytest.mark.parametrize("preset", ["off", "smart", "pdr_js", "pdr_hellinger"])
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-4, 5e-4, 1e-3])
+def test_step_size_and_sigma_follow_epsilon(preset, epsilon):
+    found, _ = resolve(preset, SmoothnessConfig(epsilon=epsilon), ProximalConfig())
+    assert (found.step_size, found.sigma) == (100 * epsilon, epsilon)
+    assert resolve(preset, found, ProximalConfig())[0] == found
+    given = SmoothnessConfig(epsilon=epsilon, step_size=0.5)
+    found, _ = resolve(preset, given, ProximalConfig())
+    assert (found.step_size, found.sigma) == (0.5, epsilon)
+    given = SmoothnessConfig(epsilon=epsilon, sigma=0.5)
+    found, _ = resolve(preset, given, ProximalConfig())
+    assert (found.step_size, found.sigma) == (100 * epsilon, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("preset", "numbers"),
+    [
+        ("mtdnn_release", (1e-5, 1e-5)),
+        ("r3f", (1e-3, 1e-5)),
+        ("freelb", (0.1, 4e-4)),
+        ("rdrop", (1e-3, 0.0)),
+    ],
+)
+def test_presets_with_another_ratio_keep_their_numbers(preset, numbers):
+    for epsilon in (None, 0.05):
+        found, _ = resolve(preset, SmoothnessConfig(epsilon=epsilon), ProximalConfig())
+        assert (found.step_size, found.sigma) == numbers
+
+
+def test_epsilon_by_flag_moves_both_and_the_saved_file_keeps_them(tmp_path):
+    config = resolve_config(parse_config(["--smart", "smart", "--smoothness.epsilon", "1e-3"]))
+    assert (config.smoothness.step_size, config.smoothness.sigma) == (0.1, 1e-3)
+    saved = tmp_path / "config.yml"
+    saved.write_text(config_yaml(config))
+    assert resolve_config(parse_config(["--config", str(saved)])) == config
+
+
+@pytest.mark.parametrize(("before", "now"), [("true", "clean"), ("false", "none")])
+@pytest.mark.parametrize("form", ["--config={}", "--config {}"])
+def test_a_saved_file_with_detach_clean_loads(before, now, form, tmp_path):
+    saved = tmp_path / "config.yml"
+    saved.write_text(
+        "name: mine\nsmart: mtdnn_release\nsmoothness:\n"
+        f"  epsilon: 2.0\n  precision: float32\n  detach_clean: {before}\noptim:\n  lr: 0.1\n"
+    )
+    config = parse_config([*form.format(saved).split(), "--seed", "7"])
+    assert (config.name, config.seed, config.optim.lr) == ("mine", 7, 0.1)
+    found = resolve_config(config).smoothness
+    assert (found.detach, found.space, found.epsilon) == (now, "words", 2.0)
+    assert config_hash(saved) is not None
+    own = tmp_path / "run.yml"
+    own.write_text(f"smoothness: {{detach_clean: {before}}}\n")
+    with pytest.raises(SystemExit):
+        parse_config(["--config", str(own)])
+
+
+def test_a_run_files_old_setting_names_the_new_one(tmp_path, capsys):
+    own = tmp_path / "run.yml"
+    own.write_text("smoothness:\n  detach_clean: true\n")
+    with pytest.raises(SystemExit):
+        parse_config(["--config", str(own)])
+    error = capsys.readouterr().err
+    assert f"{own}:2: unknown setting smoothness.detach_clean. Did you mean" in error
+    assert "'smoothness.detach'" in error
 
 
 def test_off_differs_from_smart_in_the_weights_alone():
@@ -86,6 +155,9 @@ def test_unknown_preset_names_the_nearest():
         ("proximal.horizon", 1.5),
         ("proximal.dropout", "none"),
         ("proximal.precision", "bf16"),
+        ("smoothness.space", "word"),
+        ("smoothness.detach", "both"),
+        ("smoothness.precision", "fp32"),
         ("proximal.weight", -1.0),
         ("proximal.weight", float("nan")),
         ("proximal.beta", 1.0),

@@ -39,7 +39,7 @@ LENGTHS = [5, 3, 4, 2, 5]
 def test_the_reference_imports_nothing_of_the_packages():
     allowed = {"__future__", "collections", "dataclasses", "re", "string", "torch"}
     files = sorted(REFERENCE.glob("*.py"))
-    assert len(files) == 8
+    assert len(files) == 9
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -178,7 +178,7 @@ def r_s_of_both(
         steps=c.steps,
         norm=c.norm,
         scope=c.norm_scope,
-        detach_clean=c.detach_clean,
+        detach_clean=c.detach == "clean",
     )
     clean = f(twin.embeds) if c.dropout == "off" else twin.logits
     expected, delta = smoothness.r_s(
@@ -225,7 +225,7 @@ SIZES = {
 
 
 COMPARED = sorted(PRESETS.keys() - {"off", "mtdnn_release"})
-"""Presets. Left out: mtdnn_release, whose formulas are about to change."""
+"""Presets. mtdnn_release, which has another space and other halves, is in test_release.py."""
 
 
 def large(preset: str = "smart", **changes: object) -> SmoothnessConfig:
@@ -251,18 +251,16 @@ def test_r_s_of_every_type_norm_and_scope(build, task_type, norm, scope):
 @pytest.mark.parametrize("task_type", TYPES)
 @pytest.mark.parametrize("preset", COMPARED)
 def test_r_s_of_every_type_and_preset(build, task_type, preset):
-    if preset.startswith("pdr") and task_type == "MultiLabel":
-        pytest.skip("sets of labels have the Bernoulli form under another name")
     model, batch = build(task_type)
     check_r_s(model, batch, task_type, large(preset))
 
 
 @pytest.mark.parametrize("dropout", ["shared", "independent", "off"])
 @pytest.mark.parametrize("ascent", ["projected", "normalized", "accumulated", "none"])
-@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("detach", ["none", "clean"])
 def test_r_s_of_every_ascent_and_dropout(build, ascent, dropout, detach):
     model, batch = build("Classification")
-    config = large(ascent=ascent, dropout=dropout, detach_clean=detach, steps=3, norm="l2")
+    config = large(ascent=ascent, dropout=dropout, detach=detach, steps=3, norm="l2")
     check_r_s(model, batch, "Classification", config)
 
 

@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from mt_dnn.config.smart import SmoothnessConfig
+from mt_dnn.divergences import Output, bernoulli_symmetric_kl, fits, symmetric_kl
 from mt_dnn.objective.smart import SmoothnessTerm
 from mt_dnn.objective.terms import Step
+from mt_dnn.registries import DIVERGENCES
+from tests.support.batches import make_batch
+from tests.support.tasks import make_kind
 from tests.support.three_tasks import make_model, task_batch
 
 
@@ -29,3 +33,38 @@ def test_the_term_is_the_divergence_at_its_perturbation(dropout, norm):
     assert not delta.requires_grad
     assert not delta[~batch.attention_mask.bool()].any()
     assert not torch.equal(delta, term.perturbation(Step.from_batch(model, batch, seed=4)))
+
+
+def test_the_tasks_that_keep_their_own_divergence_are_named():
+    model = make_model(dropout=False)
+    term = SmoothnessTerm(model, SmoothnessConfig(divergence="js"))
+    assert term.notes() == [
+        "smoothness.divergence js: r: squared_error, because js does not fit a number"
+    ]
+    term = SmoothnessTerm(model, SmoothnessConfig(divergence="bernoulli_js"))
+    assert len(term.notes()) == 1  # c and k compare by js
+    assert SmoothnessTerm(model, SmoothnessConfig()).notes() == []
+    assert SmoothnessTerm(model, SmoothnessConfig(divergence="squared_error")).notes() == []
+
+
+def test_a_plugins_form_for_labels_is_used(monkeypatch):
+    """A divergence of classes and its form for labels, registered from outside."""
+    for name in ("_places", "_objects", "_entries"):
+        monkeypatch.setattr(DIVERGENCES, name, dict(getattr(DIVERGENCES, name)))
+
+    @DIVERGENCES.register("halved")
+    def halved(p, q, *, dim=-1, mask=None):
+        return symmetric_kl(p, q, dim=dim, mask=mask) / 2
+
+    @DIVERGENCES.register("halved_of_labels")
+    @fits(Output.LABELS, of="halved")
+    def halved_of_labels(p, q, *, dim=-1, mask=None):
+        return bernoulli_symmetric_kl(p, q, dim=dim, mask=mask) / 2
+
+    kind = make_kind("MultiLabel")
+    p, q = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    batch = make_batch([4])
+    own = kind.divergence(p, q, batch)
+    torch.testing.assert_close(kind.divergence(p, q, batch, name="halved"), own / 2)
+    assert make_kind("Classification").form_of_divergence("halved_of_labels") == "halved"
+    assert make_kind("Regression").form_of_divergence("halved") is None

@@ -5,18 +5,19 @@ import math
 import pytest
 import torch
 
+from mt_dnn.divergences import kl
 from mt_dnn.objective.smoothness import smoothness_loss
 from tests.support.toy_network import MASK, config, embeddings, generator, measure, run
 
 # --- the term and its gradient
 
 
-@pytest.mark.parametrize("detach_clean", [False, True])
+@pytest.mark.parametrize("detach", ["none", "clean"])
 @pytest.mark.parametrize("preset", ["smart", "freelb"])
-def test_gradient_agrees_with_finite_differences(toy, preset, detach_clean):
-    """Of R_s with respect to theta at fixed delta, float64; with detach_clean f(x) stays fixed too."""
+def test_gradient_agrees_with_finite_differences(toy, preset, detach):
+    """Of R_s with respect to theta at fixed delta, float64; with detach clean f(x) stays fixed too."""
     toy, embeds = toy.double(), embeddings().double()
-    cfg = config(preset, epsilon=0.3, sigma=0.1, step_size=0.2, detach_clean=detach_clean)
+    cfg = config(preset, epsilon=0.3, sigma=0.1, step_size=0.2, detach=detach)
     deltas = []
 
     def watched(x):
@@ -31,7 +32,7 @@ def test_gradient_agrees_with_finite_differences(toy, preset, detach_clean):
 
     @torch.no_grad()
     def value():
-        clean = fixed if detach_clean else toy(embeds)
+        clean = fixed if detach == "clean" else toy(embeds)
         return torch.stack([measure(toy(embeds + d), clean) for d in deltas]).mean()
 
     torch.testing.assert_close(value(), loss.detach())
@@ -56,7 +57,42 @@ def test_gradient_reaches_both_sides_unless_detached(toy):
         return toy.output.weight.grad.abs().max() > 0, clean.grad is not None
 
     assert sides(config()) == (True, True)
-    assert sides(config(detach_clean=True)) == (True, False)
+    assert sides(config(detach="clean")) == (True, False)
+    assert sides(config(detach="own_target")) == (True, True)
+
+
+def halves(p, q):
+    return kl(p, q).mean()
+
+
+@pytest.mark.parametrize("half", [halves, None], ids=["kl", "l_s / 2"])
+@pytest.mark.parametrize("preset", ["smart", "freelb"])
+def test_own_target_keeps_the_value_and_halves_the_gradient_of_both_sides(toy, preset, half):
+    toy, embeds = toy.double(), embeddings().double()
+
+    def sides(detach):
+        """The value, and the gradients of f(x) and f(x~)."""
+        clean = toy(embeds).detach().requires_grad_()
+        perturbed = []
+
+        def forward(x):
+            perturbed.append(toy(x))
+            perturbed[-1].retain_grad()
+            return perturbed[-1]
+
+        cfg = config(preset, epsilon=1e-4, sigma=1e-5, step_size=1e-4, detach=detach)
+        loss, _ = smoothness_loss(
+            forward, embeds, clean, measure, MASK, cfg, generator(), half=half
+        )
+        loss.backward()
+        return loss, clean.grad, perturbed[-1].grad
+
+    (value, *full), (own, *parts) = sides("none"), sides("own_target")
+    torch.testing.assert_close(own, value)
+    for whole, part in zip(full, parts, strict=True):
+        assert (part - whole / 2).norm() < 1e-3 * whole.norm()
+        exact = half is None
+        assert torch.allclose(part, whole / 2, rtol=1e-12, atol=0) == exact
 
 
 def test_word_embeddings_are_trained_and_the_noise_is_a_constant(toy):

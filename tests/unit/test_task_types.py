@@ -16,6 +16,7 @@ from data_utils.errors import UserError
 from data_utils.labels import LabelKind, LabelUnit
 from data_utils.registries import FORMATS
 from mt_dnn.config.run import ModelConfig
+from mt_dnn.divergences import Output
 from mt_dnn.heads.pooled import PooledHead
 from mt_dnn.registries import DIVERGENCES, TASK_TYPES
 from mt_dnn.task_types import TaskType, checked
@@ -91,15 +92,79 @@ def test_unequal_logits_diverge(name):
 
 
 @pytest.mark.parametrize("name", TASK_TYPES.names())
-def test_a_divergence_that_the_type_does_not_allow_keeps_its_own(name):
+def test_a_divergence_takes_its_form_for_the_type(name):
+    """js is bernoulli_js for labels, and the reverse for classes; without a form the type keeps its own."""
     kind, p, batch = some_logits(name)
     q = some_logits(name, seed=1)[1]
     own = kind.divergence(p, q, batch)
-    forbidden = set(DIVERGENCES.names()) - set(kind.divergences())
-    assert forbidden
-    for divergence in forbidden:
-        assert torch.equal(kind.divergence(p, q, batch, name=divergence), own)
-    assert torch.equal(kind.divergence(p, q, batch, name=kind.divergences()[0]), own)
+    fitting = kind.divergences()
+    for divergence in DIVERGENCES.names():
+        base = divergence.removeprefix("bernoulli_")
+        (form, *_) = [n for n in (divergence, base, f"bernoulli_{base}") if n in fitting] or [None]
+        assert kind.form_of_divergence(divergence) == form
+        value = kind.divergence(p, q, batch, name=divergence)
+        expected = own if form is None else kind.divergence(p, q, batch, name=form)
+        assert torch.equal(value, expected)
+        assert form is not None or kind.output is Output.NUMBER
+
+
+def test_js_of_labels_is_an_eighth_of_their_symmetric_kl():
+    kind = make("MultiLabel")
+    p = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    batch = some_batch(count=5)
+    for name in ("js", "JSCriterion", "hellinger", "bernoulli_js"):
+        own, value = (kind.divergence(p, p + 1e-4, batch, name=n) for n in (None, name))
+        assert value.item() == pytest.approx(own.item() / 8, rel=1e-3), name
+
+
+def test_an_unknown_divergence_is_an_error():
+    with pytest.raises(UserError, match="unknown divergence 'jss'"):
+        make("Regression").divergence_name("jss")
+
+
+def test_a_divergence_of_the_task_file_must_fit():
+    for task_type, name in (
+        ("Regression", "js"),
+        ("MultiLabel", "js"),
+        ("Ranking", "bernoulli_js"),
+    ):
+        with pytest.raises(UserError, match=f"adv_loss: '{name}' does not fit"):
+            make(task_type, adv_loss=name)
+
+
+@pytest.mark.parametrize("name", TASK_TYPES.names())
+def test_the_divergence_is_the_sum_over_its_units_divided_by_their_number(name):
+    """A change of one unit alone counts 1 / units of what it counts in a batch of that unit."""
+    kind, p, batch = some_logits(name)
+    q = some_logits(name, seed=1)[1]
+    tokens = {"SequenceLabeling": 3 * T, "MaskLM": 3 * T, "SequenceGeneration": 3 * T}
+    units = tokens.get(name, len(batch))
+    assert kind.units(batch) == units
+    one = (0, 0) if name in tokens else (0,)
+    moved = p.clone()
+    moved[one] = q[one]
+    spread = p.clone()
+    spread[...] = p[one]
+    every = spread.clone()
+    every[...] = q[one]
+    alone = kind.divergence(moved, p, batch)
+    if batch.candidate_mask is None:  # else the examples have unlike candidates
+        torch.testing.assert_close(alone * units, kind.divergence(every, spread, batch))
+    else:
+        present = batch.candidate_mask[0]
+        whole = DIVERGENCES.get("symmetric_kl")(moved[0], p[0], mask=present)
+        torch.testing.assert_close(alone * units, whole)
+
+
+def test_units_are_labelled_words():
+    kind = make("SequenceLabeling")
+    labels = torch.tensor([[1, 0, IGNORE, 2], [0, IGNORE, IGNORE, IGNORE], [1, 1, 1, 1]])
+    batch = some_batch(labels)
+    assert kind.units(batch) == 8
+    p, q = (torch.randn(3, T, 3, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    each = DIVERGENCES.get("symmetric_kl")(p, q)[labels != IGNORE]
+    torch.testing.assert_close(kind.divergence(p, q, batch) * kind.units(batch), each.sum())
+    assert kind.units(some_batch(torch.full((3, T), IGNORE))) == 1
 
 
 @pytest.mark.parametrize("name", TASK_TYPES.names())

@@ -70,7 +70,7 @@ def first(
         ({}, 1e-3, None),
         ({}, 9e-4, "epsilon 0.00011"),
         ({}, 1e-5, "epsilon 0.001,"),  # 1e-5 * sqrt(0.1 / 1e-5)
-        ({"detach_clean": True}, 1e-4, "epsilon 0.01,"),  # the gradient is linear in the radius
+        ({"detach": "clean"}, 1e-4, "epsilon 0.01,"),  # the gradient is linear in the radius
         ({"dropout": "independent"}, 1e-4, "weight 1e+03 "),
         ({}, 0.0, "no gradient at all"),
         ({"balance": 0.5}, 0.006, None),  # within the factor of 100
