@@ -11,8 +11,9 @@ from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.formats import DroppedRow, Example, Row
 from data_utils.registries import FORMATS
-from data_utils.sources import FileSource, by_position, complete, decoded, join_names
+from data_utils.sources import FileSource, by_position, complete, join_names
 from data_utils.task_def import TaskDef
+from data_utils.utf8 import numbered
 
 Rows = Iterable[Any]
 """Texts, tuples of texts, dicts by column name, or parsed Examples. Labels are optional."""
@@ -110,7 +111,7 @@ def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row
     Raises:
         UserError: there are no rows, or a row is malformed; the message has file and line.
     """
-    lines = decoded(lines, name)
+    lines = (line for _, line in numbered(lines, name))
     skipped = []  # empty lines before the first row; kept so that line numbers stay right
     for first in lines:
         if first.strip():

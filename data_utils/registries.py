@@ -30,7 +30,8 @@ FORMATS: Registry[DataFormat] = Registry(
         "PremiseOnly": "data_utils.formats.premise_only:PremiseOnly",
         "Sequence": "data_utils.formats.sequence:Sequence",
     },
-    aliases={"Seqence": "Sequence"},
+    aliases={"Seqence": "Sequence", "CLUE_SEQ": "Sequence", "CLUE_SPAN": "MRC"}
+    | {"CLUE_CLASSIFICATION": "PremiseOnly"},
     adapt="data_utils.formats.base:create_format",
 )
 

@@ -22,9 +22,9 @@ import pyarrow as pa
 from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.registries import FORMATS
-from data_utils.sources import decoded, open_lines
 from data_utils.task_def import TaskDef
 from data_utils.token_table import TokenTable
+from data_utils.utf8 import numbered, open_lines
 
 MAX_LISTED = 5
 """Largest number of missing uids that an error message lists."""
@@ -62,7 +62,7 @@ class SoftLabels:
         self._missing: list[str] = []
         """uids of the examples without logits."""
         with open_lines(path) as lines:
-            for number, line in enumerate(decoded(lines, str(path)), start=1):
+            for number, line in numbered(lines, path):
                 if line.strip():
                     self._read(line, number)
 

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.formats import Row
 from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
+from data_utils.utf8 import numbered, open_lines
 
 
 class RowSource(Protocol):
@@ -55,7 +56,7 @@ class FileSource:
     def read(self, lines: Iterable[str], *, json_lines: bool) -> Iterator[Row]:
         """Yield the rows of the given lines, each one as soon as its line is read; skip empty lines."""
         parse = self._json if json_lines else self._tsv
-        for number, line in enumerate(decoded(lines, self.name), start=1):
+        for number, line in numbered(lines, self.name):
             if line.strip(" \r\n"):
                 yield parse(line.rstrip("\r\n"), f"{self.path}:{number}", number - 1)
 
@@ -83,40 +84,6 @@ class FileSource:
         if not isinstance(values, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(values).__name__}")
         return Row(_rename(values, self.renames, index, where), where)
-
-
-def open_lines(file: str | Path | int) -> TextIO:
-    """Open a file of rows for reading; read it through :func:`decoded`.
-
-    A file descriptor is not closed afterwards.
-    """
-    # newline="\n": a text may contain \r or Unicode line separators, which do not end a row.
-    # surrogateescape: the stream decodes in blocks, so its own error would not know the line.
-    return open(
-        file,
-        encoding="utf-8-sig",
-        errors="surrogateescape",
-        newline="\n",
-        closefd=not isinstance(file, int),
-    )
-
-
-def decoded(lines: Iterable[str], name: str) -> Iterator[str]:
-    """Yield the lines of a stream of :func:`open_lines`.
-
-    Raises:
-        UserError: a line is not UTF-8; the message has file and line.
-    """
-    for number, line in enumerate(lines, start=1):
-        if not line.isascii():
-            try:
-                line.encode()
-            except UnicodeEncodeError as error:
-                byte = ord(line[error.start]) & 0xFF
-                raise UserError(
-                    f"{name}:{number}: not UTF-8: byte 0x{byte:02x}; convert the file to UTF-8"
-                ) from None
-        yield line
 
 
 def by_position(cells: Sequence[str], columns: Sequence[str]) -> dict[str, Any] | None:

@@ -6,11 +6,13 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from data_utils.errors import UserError
 from data_utils.labels import CLASS_PER_EXAMPLE, LabelSpec
 from data_utils.registry import choices_hint
+
+Entry = TypeVar("Entry")
 
 ROLES = ("train", "dev", "test")
 MAX_LABEL = 1e18
@@ -178,9 +180,7 @@ def dataset_name(task: str, split: str) -> str:
     return f"{task}_{split}".removesuffix("_dev")
 
 
-def pick_tasks(
-    tasks: Mapping[str, TaskDef], names: Iterable[str], *, where: str
-) -> dict[str, TaskDef]:
+def pick_tasks(tasks: Mapping[str, Entry], names: Iterable[str], *, where: str) -> dict[str, Entry]:
     """Select tasks by name, in the order of ``names``; no names select all tasks.
 
     Args:

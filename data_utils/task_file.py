@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +15,7 @@ from data_utils.names import check_name
 from data_utils.registries import FORMATS, METRICS
 from data_utils.registry import choices_hint
 from data_utils.strict_yaml import read_mapping
-from data_utils.task_def import ROLES, SourceDef, TaskDef, dataset_name, split_role
+from data_utils.task_def import ROLES, SourceDef, TaskDef, dataset_name, pick_tasks, split_role
 
 # Key in the YAML file, as in MT-DNN's task files -> field of TaskDef.
 KEYS = {
@@ -38,6 +39,8 @@ KEYS = {
     "options": "options",
     "source": "source",
 }
+IGNORED = {"encoder_type": "the encoder is that of model.encoder"}
+"""Key of older MT-DNN task files that has no effect -> the reason."""
 REQUIRED = ("data_format", "task_type", "metric_meta")
 SCALARS: dict[str, tuple[type, ...]] = {
     "n_class": (int,),
@@ -55,8 +58,14 @@ MIN_LENGTH = 8
 """Smallest max_seq_len, in tokens: three special tokens and some text."""
 
 
-def read_task_file(path: str | Path, check: Callable[[TaskDef], TaskDef]) -> dict[str, TaskDef]:
-    """Read all tasks of a file, in its order.
+def read_task_file(
+    path: str | Path,
+    check: Callable[[TaskDef], TaskDef],
+    *,
+    use: Iterable[str] = (),
+    where: str | None = None,
+) -> dict[str, TaskDef]:
+    """Read tasks of a file. Entries that are not read are not checked.
 
     Use :func:`mt_dnn.task_types.load_tasks`, which also checks the task types.
 
@@ -64,21 +73,37 @@ def read_task_file(path: str | Path, check: Callable[[TaskDef], TaskDef]) -> dic
         path: the task file.
         check: function that checks and completes a definition. It is an argument because the task
             types are in mt_dnn, which this package must not import.
+        use: names of the tasks to read, in order; no names: all tasks, in the order of the file.
+        where: the setting with the names and the file, for the message about an unknown name.
 
     Raises:
-        UserError: an entry is invalid; the message has file, line, task and the valid choices.
+        UserError: there is no task of a name, or its entry is invalid; the message has file, line,
+            task and the valid choices.
     """
     path = Path(path)
     entries, lines = read_mapping(path)
     tasks = {}
-    for name in entries:
+    for name in pick_tasks(entries, use, where=where or str(path)):
         where = f"{path}:{lines.get(name, 1)}: task {name!r}"
         check_name(name, where)
         keys = _extend(name, entries, path, where, seen=())
-        tasks[name] = _task_def(name, keys, where)
+        tasks[name] = check(_task_def(name, keys, where))
     check_shared_heads(tasks)
     _check_stores(tasks)
-    return {name: check(task) for name, task in tasks.items()}
+    return tasks
+
+
+def check_task_names(path: str | Path, names: Iterable[str], *, where: str) -> None:
+    """Check that a task file has an entry for each name; the entries are not checked.
+
+    Args:
+        where: the setting with the names and the file, for the message.
+
+    Raises:
+        UserError: there is no entry of a name, or the file cannot be read.
+    """
+    if names := list(names):
+        pick_tasks(read_mapping(Path(path))[0], names, where=where)
 
 
 def _extend(
@@ -111,6 +136,9 @@ def _extend(
 
 
 def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
+    for key in keys.keys() & IGNORED.keys():
+        warnings.warn(f"{where}: key {key!r} is ignored: {IGNORED[key]}", stacklevel=2)
+    keys = {key: value for key, value in keys.items() if key not in IGNORED}
     _known_keys(keys, [*KEYS, "extends"], where)
     for key in REQUIRED:
         if keys.get(key) is None:
@@ -226,7 +254,10 @@ def _split_names(keys: dict, where: str) -> tuple[str, ...]:
     if not names or len(set(names)) < len(names):
         raise UserError(f"{where}: split_names: {list(names)} is empty or contains a name twice")
     if sum(split_role(name) == "train" for name in names) > 1:
-        raise UserError(f"{where}: split_names: {list(names)} has more than one train split")
+        raise UserError(
+            f"{where}: split_names: {list(names)} has more than one train split; make a task of each, "
+            f"with `extends` and the same `head`"
+        )
     return names
 
 

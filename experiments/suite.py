@@ -11,7 +11,8 @@ from data_utils.canonical import write_rows
 from data_utils.errors import UserError
 from data_utils.formats import Row
 from data_utils.sources import complete
-from data_utils.task_def import TaskDef, pick_tasks
+from data_utils.task_def import TaskDef
+from data_utils.utf8 import numbered, open_lines
 
 SKIPS_SHOWN = 20
 
@@ -32,7 +33,7 @@ def choose_tasks(task_file: Path, names: str) -> dict[str, TaskDef]:
     from mt_dnn.task_types import load_tasks
 
     chosen = [name.strip() for name in names.split(",") if name.strip()]
-    return pick_tasks(load_tasks(task_file), chosen, where=f"--tasks: {task_file}")
+    return load_tasks(task_file, chosen, where=f"--tasks: {task_file}")
 
 
 def write_tasks(
@@ -124,12 +125,9 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: the file is not UTF-8.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as stream:
-            for number, line in enumerate(stream, start=1):
-                yield f"{path}:{number}", line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8: {error}") from None
+    with open_lines(path) as lines:
+        for number, line in numbered(lines, path):
+            yield f"{path}:{number}", line.rstrip("\r\n")
 
 
 def read_table(path: Path, skipped: Skipped) -> Iterator[Row]:

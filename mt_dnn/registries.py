@@ -36,12 +36,9 @@ TASK_TYPES: Registry[type[TaskType]] = Registry(
         "SpanYN": "mt_dnn.task_types.span:SpanYN",
     },
     aliases={
-        "CLUE_CLASSIFICATION": "Classification",
         "SeqenceGeneration": "SequenceGeneration",
         "SeqenceLabeling": "SequenceLabeling",
-        "CLUE_SEQ": "SequenceLabeling",
         "SpanClassification": "Span",
-        "CLUE_SPAN": "Span",
         "SpanClassificationYN": "SpanYN",
     },
     adapt="mt_dnn.task_types.base:check_type",

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from data_utils.errors import UserError
 from data_utils.files import write_text
-from data_utils.task_def import TaskDef, pick_tasks
+from data_utils.task_def import TaskDef
 from mt_dnn.from_mt_dnn.heads import Activation, head_sources, read_head
 from mt_dnn.from_mt_dnn.import_report import ImportReport, shortened
 
@@ -80,11 +80,10 @@ def import_checkpoint(
     from mt_dnn.from_mt_dnn.checkpoint_file import read_checkpoint
     from mt_dnn.model import MTDNN
     from mt_dnn.runs.run_dir import save_model_folder
-    from mt_dnn.task_types import load_tasks
 
     report = ImportReport()
     state, settings = read_checkpoint(path, report)
-    chosen = choose_tasks(load_tasks(tasks), use, settings, report)
+    chosen = choose_tasks(tasks, use, settings, report)
     sources = head_sources(state, chosen, settings, pooler_activation)
     for name, source in sources.items():  # the trained activation overrides the task file's
         activation = {"tanh": None, "identity": "none"}.get(source.activation, source.activation)
@@ -119,27 +118,29 @@ def import_checkpoint(
 
 
 def choose_tasks(
-    tasks: dict[str, TaskDef], use: str | None, settings: dict[str, Any], report: ImportReport
+    task_file: str, use: str | None, settings: dict[str, Any], report: ImportReport
 ) -> dict[str, TaskDef]:
     """Select the tasks, in the order of scoring_list (that of MT-DNN's ``--train_datasets``).
 
     Raises:
-        UserError: the task file lacks a task, or two tasks share a head.
+        UserError: the task file lacks a task, the entry of one is malformed, or two tasks share a head.
     """
+    from mt_dnn.task_types import load_tasks  # imports torch; --help should be fast
+
     datasets = settings.get("train_datasets") or []
     datasets = datasets.split(",") if isinstance(datasets, str) else datasets
     trained = list(dict.fromkeys(name.split("_")[0] for name in datasets))
-    names = [name.strip() for name in use.split(",")] if use else trained or list(tasks)
+    names = [name.strip() for name in use.split(",")] if use else trained
     where = "--use" if use else "the checkpoint was trained on it (set others with --use)"
-    chosen = pick_tasks(tasks, names, where=f"{where}: --tasks")
-    heads = [tasks[name].head_name for name in names]
+    chosen = load_tasks(task_file, names, where=f"{where}: --tasks")
+    heads = [chosen[name].head_name for name in names or chosen]
     if len(set(heads)) < len(heads):
         twice = max(heads, key=heads.count)
         raise UserError(
             f"head {twice!r} belongs to several tasks, but the checkpoint has one head for each task; "
             f"give each task its own head"
         )
-    if trained and names != trained:
+    if trained and list(chosen) != trained:
         report.notes.append(f"according to the checkpoint it was trained on {', '.join(trained)}")
     return chosen
 

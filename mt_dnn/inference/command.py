@@ -58,7 +58,7 @@ def predict(
         raise UserError(f"--batch_size: {batch_size}; it must be at least 1")
 
     # Imported after parsing, because these modules import torch and --help should be fast.
-    from data_utils.sources import open_lines
+    from data_utils.utf8 import open_lines
     from mt_dnn.inference.lines import choose_task, metrics_line, predict_lines
     from mt_dnn.inference.predictor import load
 

@@ -13,7 +13,7 @@ from data_utils.errors import UserError
 from data_utils.formats import Row
 from data_utils.inputs import read_rows
 from data_utils.registry import choices_hint
-from data_utils.task_def import TaskDef, pick_tasks
+from data_utils.task_def import TaskDef
 from mt_dnn.inference.evaluate import prediction_record, score
 from mt_dnn.inference.predictor import TEXT, Predictor
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
@@ -42,7 +42,7 @@ def choose_task(
         return TEXT
     if task_file is not None:
         names = [] if name is None else [name]
-        tasks = pick_tasks(load_tasks(task_file), names, where=f"--task: {task_file}")
+        tasks = load_tasks(task_file, names, where=f"--task: {task_file}")
         if len(tasks) > 1:
             raise UserError(f"--task: name a task of {task_file}.{choices_hint('', tasks)}")
         (task,) = tasks.values()

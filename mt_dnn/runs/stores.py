@@ -14,7 +14,8 @@ from data_utils.folds import fold_of_rows
 from data_utils.labels import CLASS_PER_EXAMPLE
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store, store_folder
-from data_utils.task_def import ROLES, TaskDef, dataset_name, pick_tasks, split_role
+from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
+from data_utils.task_file import check_task_names
 from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DataConfig, DistillConfig, RunConfig
 from mt_dnn.encoders.pretrained import load_tokenizer
@@ -26,11 +27,11 @@ def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
     """The tasks of ``data.use``, in its order; by default all tasks of the file.
 
     Raises:
-        UserError: the task file lacks a name, or is malformed.
+        UserError: the task file lacks a name, or the entry of a selected task is malformed.
     """
-    tasks = load_tasks(config.tasks)
-    pick_tasks(tasks, config.train_limits, where=f"data.train_limits: {config.tasks}")
-    return pick_tasks(tasks, config.use, where=f"data.use: {config.tasks}")
+    where = f"data.train_limits: {config.tasks}"
+    check_task_names(config.tasks, config.train_limits, where=where)
+    return load_tasks(config.tasks, config.use, where=f"data.use: {config.tasks}")
 
 
 def soft_label_files(tasks: dict[str, TaskDef], config: DistillConfig) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
-from data_utils.task_def import TaskDef, dataset_name, pick_tasks
+from data_utils.task_def import TaskDef, dataset_name
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import PlannedRun, plan
@@ -140,7 +140,6 @@ def _check_columns(table: Table) -> None:
 
     for name in (*table.rows, *table.stages):
         config = parse_settings(table.settings(name), f"{table.path}: row {name!r}")
-        tasks = load_tasks(config.data.tasks)
         columns = [] if name in table.stages else table.columns
         if columns and not any(table.trained(name, column) for column in columns):
             raise UserError(
@@ -150,10 +149,12 @@ def _check_columns(table: Table) -> None:
             where = f"{table.path}: column {column.name!r}"
             METRICS.get(column.metric, where)
             use = table.trained(name, column)
-            pick_tasks(tasks, use or (), where=f"{where}: {config.data.tasks}")
+            if use is None:
+                continue
+            tasks = load_tasks(config.data.tasks, use, where=f"{where}: {config.data.tasks}")
             scores = [
                 f"{dataset}.{metric}"
-                for task in use or ()
+                for task in use
                 for dataset in _evaluated(tasks[task], folds=table.folds)
                 for metric in tasks[task].metrics
                 if METRICS.get(metric).is_number
@@ -161,7 +162,8 @@ def _check_columns(table: Table) -> None:
             if use and column.name not in scores:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
         where = f"{table.path}: {name!r}: use: {config.data.tasks}"
-        pick_tasks(tasks, table.find(name).use, where=where)
+        if use := table.find(name).use:
+            load_tasks(config.data.tasks, use, where=where)
 
 
 def _evaluated(task: TaskDef, *, folds: int | None) -> list[str]:

@@ -1,6 +1,7 @@
 """Task types, one file each. To add a type, add a file and a line in mt_dnn/registries.py."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 from data_utils.task_def import TaskDef
@@ -10,19 +11,25 @@ from mt_dnn.task_types.base import Prediction as Prediction
 from mt_dnn.task_types.base import TaskType as TaskType
 
 
-def load_tasks(path: str | Path) -> dict[str, TaskDef]:
-    """Read a task file and check each task against its data format and task type.
+def load_tasks(
+    path: str | Path, use: Iterable[str] = (), *, where: str | None = None
+) -> dict[str, TaskDef]:
+    """Read tasks of a file and check each one against its data format and task type.
 
-    Create TaskDef objects only with this function.
+    Create TaskDef objects only with this function. Entries that are not named are not checked, so an
+    error in one of them does not concern the tasks that are.
 
     Args:
         path: the task file.
+        use: names of the tasks to read. By default all tasks of the file, and all of them are checked.
+        where: the setting with the names, and the file, for the message about an unknown name.
 
     Returns:
-        Task name -> definition, in the order of the file.
+        Task name -> definition, in the order of ``use``, or of the file.
 
     Raises:
-        UserError: an entry is invalid; the message has file, line, task and the valid choices.
+        UserError: there is no task of a name, or its entry is invalid; the message has file, line,
+            task and the valid choices.
 
     Example:
         >>> from mt_dnn import load_tasks
@@ -30,7 +37,7 @@ def load_tasks(path: str | Path) -> dict[str, TaskDef]:
         >>> tasks["rte"].labels
         ('entailment', 'not_entailment')
     """
-    return read_task_file(path, checked)
+    return read_task_file(path, checked, use=use, where=where)
 
 
 def checked(task: TaskDef) -> TaskDef:

@@ -138,7 +138,7 @@ class SpanYN(Span):
     """
 
     options: ClassVar[dict[str, Any]] = {**Span.options, "null_threshold": 0.0}
-    losses: ClassVar[tuple[str, ...]] = ("SpanYNCeCriterion",)
+    losses: ClassVar[tuple[str, ...]] = ("SpanYNCeCriterion", "SpanCeCriterion")
 
     def choose(self, found: Found, null: float) -> str:
         is_null = not found or null - found[0][1] > self.task.options["null_threshold"]

@@ -65,8 +65,10 @@ def test_a_wrong_number_of_columns_names_the_line(tmp_path, line):
 
 @pytest.mark.parametrize("suffix", [".tsv", ".jsonl"])
 def test_a_file_that_is_not_utf8(tmp_path, suffix):
-    with pytest.raises(UserError, match=rf"x\{suffix}: not UTF-8"):
-        rows_of(tmp_path / f"x{suffix}", "1\tyes\té\tb\n".encode("latin-1"))
+    row = '{"premise": "a"}\n' if suffix == ".jsonl" else "1\tyes\ta\tb\n"
+    content = (row * 5000).encode() + "1\tyes\té\tb\n".encode("latin-1")
+    with pytest.raises(UserError, match=rf"x\{suffix}:5001: not UTF-8: byte 0xe9 after '1.tyes"):
+        rows_of(tmp_path / f"x{suffix}", content)
 
 
 def test_json_lines(tmp_path):

@@ -100,7 +100,7 @@ def test_a_window_without_document():
 
 
 def test_names_of_mt_dnn():
-    names = {"SpanClassification": "Span", "CLUE_SPAN": "Span", "SpanClassificationYN": "SpanYN"}
+    names = {"SpanClassification": "Span", "SpanClassificationYN": "SpanYN"}
     for alias, name in names.items():
         assert make_span(alias, n_class=2).task.task_type == name
     assert make_span("Span", loss="SpanCeCriterion").task.options == {

@@ -115,9 +115,18 @@ def test_a_wrong_value_names_file_line_task_and_choices(load, mistake):
     refused(load, PAIR.replace(old, new), "task '", *words)
 
 
-def test_a_key_that_stands_twice_names_its_line(load):
-    refused(load, PAIR + "  labels: [a, b]\n", "'labels' occurs twice", line=6)
-    refused(load, PAIR + PAIR, "'rte' occurs twice", line=6)
+def test_a_key_with_two_values_names_both_lines(load):
+    refused(
+        load, PAIR + "  labels: [a, b]\n", "'labels' occurs twice", "first is in line 4", line=6
+    )
+    refused(load, PAIR + PAIR.replace("ACC", "F1"), "'rte' occurs twice", line=6)
+    refused(load, PAIR + "  n_class: 1\n  n_class: true\n", "'n_class' occurs twice", line=7)
+
+
+@pytest.mark.parametrize("again", [PAIR, "  labels: [not_entailment, entailment]\n"])
+def test_a_key_given_twice_with_the_same_value_is_a_warning(load, again):
+    with pytest.warns(UserWarning, match=r"tasks\.yml:6: key '\w+' occurs twice; .* same value"):
+        assert load(PAIR + again) == load(PAIR)
 
 
 def test_the_line_is_that_of_the_task(load):
@@ -145,7 +154,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match="directory"):
         load_tasks(tmp_path)
     (tmp_path / "latin.yml").write_bytes("é:".encode("latin-1"))
-    with pytest.raises(UserError, match=r"latin\.yml: not UTF-8"):
+    with pytest.raises(UserError, match=r"latin\.yml:1: not UTF-8: byte 0xe9"):
         load_tasks(tmp_path / "latin.yml")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -19,7 +18,7 @@ from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import Output
 from mt_dnn.heads.pooled import PooledHead
 from mt_dnn.registries import DIVERGENCES, TASK_TYPES
-from mt_dnn.task_types import TaskType, checked
+from mt_dnn.task_types import TaskType
 from tests.support.batches import make_batch
 from tests.support.encoders import tiny_encoder
 from tests.support.tasks import make_kind, make_task
@@ -227,11 +226,6 @@ def test_classification_decodes_the_likeliest_class():
     assert (first.uid, first.value, first.gold) == ("u0", 1, 1)
     assert first.scores == pytest.approx([0.25, 0.5, 0.25])
     assert (second.value, second.gold) == (0, 2)
-
-
-def test_clue_spelling_is_classification():
-    task = dataclasses.replace(make_task("Classification"), task_type="CLUE_CLASSIFICATION")
-    assert checked(task).task_type == "Classification"
 
 
 # Regression.
