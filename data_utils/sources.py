@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -136,7 +138,13 @@ class HubSource:
             if (folder / "dataset_dict.json").exists() or (folder / "state.json").exists():
                 loaded = datasets.load_from_disk(self.hub)
             else:
-                loaded = datasets.load_dataset(self.hub, self.config, revision=self.revision)
+                load = partial(datasets.load_dataset, self.hub, self.config, revision=self.revision)
+                builder = datasets.load_dataset_builder(
+                    self.hub, self.config, revision=self.revision
+                )
+                # In CSV files only an empty cell is missing: NA, null and nan are texts.
+                csv = hasattr(builder.config, "keep_default_na")
+                loaded = load(keep_default_na=False, na_values=[""]) if csv else load()
         except Exception as error:  # the library raises many types of exception
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise UserError(f"dataset {self.hub!r} cannot be loaded: {reason}") from None
@@ -153,23 +161,67 @@ class HubSource:
         return loaded[self.split]
 
     def rows(self) -> Iterator[Row]:
-        from datasets import ClassLabel
-
         dataset = self._dataset()
-        label = dataset.features.get(self.renames.get("label", "label"))
+        column = self.renames.get("label", "label")
+        feature = dataset.features.get(column)
+        hidden = _all_hidden(dataset, column)
+        if hidden:
+            warnings.warn(
+                f"{self.name}: column {column!r} is -1 in all rows, which marks hidden labels; the "
+                f"rows count as unlabelled",
+                stacklevel=2,
+            )
         for index, values in enumerate(dataset):
             where = f"{self.name}, row {index}"
             values = _rename(values, self.renames, index, where)
-            if isinstance(label, ClassLabel):
-                if values["label"] == -1:  # the library's value for a missing label
-                    values["label"] = ""
-                elif self.label_words and values["label"] != "":
-                    values["label"] = label.int2str(values["label"])
+            if hidden:
+                values["label"] = ""
+            elif (classes := _classes(feature)) is not None:
+                values["label"] = _class_names(
+                    values["label"], classes if self.label_words else None
+                )
             yield Row(values, where)
 
     def fingerprint(self) -> str:
         # The library's fingerprint covers the files and all steps applied to them.
         return _hash(self._dataset()._fingerprint, self.renames, self.label_words)
+
+
+def _classes(feature: Any) -> Any:
+    """Return the ClassLabel of a feature, also inside of lists of any depth; None if there is none."""
+    from datasets import ClassLabel
+
+    while not isinstance(feature, ClassLabel):
+        # A list is a feature with the attribute `feature`, or a Python list of one feature.
+        is_list = isinstance(feature, list) and len(feature) == 1
+        feature = feature[0] if is_list else getattr(feature, "feature", None)
+        if feature is None:
+            return None
+    return feature
+
+
+def _class_names(value: Any, classes: Any) -> Any:
+    """Replace class ids by their names; -1, the library's value for a missing label, becomes "".
+
+    A list in which all labels are missing becomes "" as a whole.
+
+    Args:
+        value: an id or lists of ids, or "" for a missing label.
+        classes: a ClassLabel; None leaves the ids.
+    """
+    if isinstance(value, (list, tuple)):
+        names = [_class_names(one, classes) for one in value]
+        return "" if names and all(name == "" for name in names) else names
+    if value in (-1, None, ""):
+        return ""
+    return value if classes is None else classes.int2str(value)
+
+
+def _all_hidden(dataset: Any, column: str) -> bool:
+    """Whether a column of numbers is -1 in all rows, as in test splits of GLUE on the hub."""
+    kind = str(getattr(dataset.features.get(column), "dtype", ""))
+    is_number = kind.startswith(("int", "float")) and _classes(dataset.features[column]) is None
+    return is_number and set(dataset.unique(column)) == {-1}
 
 
 def _hash(*parts: Any) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from data_utils.canonical import write_rows
 from data_utils.errors import UserError
+from data_utils.registries import FORMATS
 from data_utils.sources import FileSource, HubSource, find_source
 from data_utils.task_def import SourceDef, TaskDef
 from tests.support.tasks import make_task
@@ -202,6 +203,85 @@ def test_minus_one_is_no_label(saved):
     task = task_of(SourceDef(hub=str(saved), columns=RENAMES))
     rows = find_source(task, "test", "data").rows()
     assert [row.values["label"] for row in rows] == ["", ""]
+
+
+def saved_dataset(folder: Path, label, labels: list, **columns: list) -> Path:
+    from datasets import Dataset, DatasetDict, Features, Value
+
+    columns = {name: (kind, values) for name, (kind, values) in columns.items()}
+    columns = columns or {"premise": (Value("string"), [f"p{i}" for i in range(len(labels))])}
+    features = Features({name: kind for name, (kind, _) in columns.items()} | {"label": label})
+    values = {name: values for name, (_, values) in columns.items()} | {"label": labels}
+    DatasetDict({"test": Dataset.from_dict(values, features=features)}).save_to_disk(folder)
+    return folder
+
+
+def labels_of(folder: Path, **fields) -> list:
+    task = task_of(SourceDef(hub=str(folder)), data_format="PremiseOnly", **fields)
+    return [row.values["label"] for row in find_source(task, "test", "data").rows()]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_lists_of_class_ids_become_the_names_of_the_feature(tmp_path, depth):
+    from datasets import ClassLabel, Sequence
+
+    feature = ClassLabel(names=["1", "2", "0"])
+    labels, words, hidden = [1, 2, 0], ["2", "0", "1"], [-1, -1]
+    for _ in range(depth):
+        feature = Sequence(feature)
+    if depth == 2:
+        labels, words, hidden = [labels, [0]], [words, ["1"]], [hidden, [-1]]
+    folder = saved_dataset(tmp_path / "lists", feature, [labels, [], hidden])
+    assert labels_of(folder) == [words, [], ""]
+    assert labels_of(folder, labels=()) == [labels, [], ""]
+
+
+def test_words_with_class_ids_are_read_with_the_task_s_labels(tmp_path):
+    from datasets import ClassLabel, Sequence, Value
+
+    tokens = (Sequence(Value("string")), [["a", "b", "c"]])
+    feature = Sequence(ClassLabel(names=["1", "2", "0"]))
+    folder = saved_dataset(tmp_path / "words", feature, [[1, 2, 0]], tokens=tokens)
+    task = make_task(
+        "SequenceLabeling",
+        labels=("0", "1", "2"),
+        source=SourceDef(hub=str(folder)),
+        metrics=("ACC",),
+    )
+    (row,) = find_source(task, "test", "data").rows()
+    assert FORMATS.get(task.data_format).parse(row, task).label == [2, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "int64"])
+def test_numbers_that_are_all_minus_one_are_hidden_labels(tmp_path, kind):
+    from datasets import Value
+
+    folder = saved_dataset(tmp_path / "hidden", Value(kind), [-1, -1])
+    with pytest.warns(UserWarning, match=r"hidden:test: column 'label' is -1 in all rows"):
+        assert labels_of(folder) == ["", ""]
+
+
+def test_a_number_that_is_minus_one_is_a_label_beside_others(tmp_path):
+    from datasets import Value
+
+    folder = saved_dataset(tmp_path / "numbers", Value("float32"), [-1, 2.5])
+    assert labels_of(folder) == [-1, 2.5]
+
+
+@pytest.mark.parametrize("text", ["NA", "null", "nan", "None", "n/a"])
+def test_a_csv_cell_that_looks_missing_is_a_text(tmp_path, text, monkeypatch):
+    import datasets.config
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "validation.csv").write_text(
+        f"sentence1,sentence2,label\n{text},{text},{text}\na,b,\n"
+    )
+    first, second = hub(folder).rows()
+    for column in ("premise", "hypothesis", "label"):
+        assert first.values[column] == text
+    assert second.values["label"] == ""
 
 
 def test_a_missing_split_names_those_there_are(saved):
