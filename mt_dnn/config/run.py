@@ -32,7 +32,7 @@ class DataConfig:
     max_seq_len: int = 512
     """Maximum sequence length in tokens. Longer sequences are truncated, in training and in evaluation."""
     train_limit: int | None = None
-    """Train on at most this many examples of each task (a random subset that depends on the seed). null: all examples."""
+    """Train on at most this many rows of each task (a random subset that depends on the seed). A row of a span task has several windows, and all of them are used. null: all rows."""
     train_limits: dict[str, int] = field(default_factory=dict)
     """Limits for individual tasks, {task: limit}. They replace train_limit, for example to use more examples of an auxiliary task."""
     folds: int | None = None

@@ -205,8 +205,7 @@ def fold_stores(
     held_out: dict[str, TaskStore | StoreSubset] = {}
     for name, store in stores["train"].items():
         task = tasks[store.manifest.task]
-        windows = np.zeros(len(store)) if store.windows is None else store.windows
-        row = np.cumsum(windows == 0) - 1  # the row of each example
+        row = row_of_examples(store)
         stratified = task.label == CLASS_PER_EXAMPLE
         try:
             fold = fold_of_rows(
@@ -223,10 +222,21 @@ def fold_stores(
     return rest, held_out
 
 
+def row_of_examples(store: TaskStore | StoreSubset) -> np.ndarray:
+    """Return the number of the row that each example belongs to, from 0.
+
+    A row of a span task has an example for each of its windows; any other row has one example.
+    """
+    windows = np.zeros(len(store)) if store.windows is None else store.windows
+    return np.cumsum(windows == 0) - 1
+
+
 def training_stores(
     tasks: dict[str, TaskDef], stores: Mapping[str, TaskStore | StoreSubset], config: RunConfig
 ) -> dict[str, TaskStore | StoreSubset]:
-    """Training examples by task, sampled with the run's seed down to the task's limit.
+    """Training examples by task, sampled with the run's seed down to the task's limit of rows.
+
+    All windows of a sampled row are trained on.
 
     The sample of a task does not depend on the other tasks, so single-task and multi-task runs train
     on the same examples. A task without a train split is not trained and must share another task's head.
@@ -248,10 +258,12 @@ def training_stores(
                 )
             store = by_task[name]
             chosen[name] = store
-            if limit is not None and limit < len(store):
+            row = row_of_examples(store)
+            count = int(row[-1]) + 1 if len(row) else 0
+            if limit is not None and limit < count:
                 rng = np.random.default_rng([config.seed, 0])
-                picked = rng.choice(len(store), limit, replace=False)
-                chosen[name] = StoreSubset(store, np.sort(picked))
+                picked = rng.choice(count, limit, replace=False)
+                chosen[name] = StoreSubset(store, np.flatnonzero(np.isin(row, picked)))
     trained = {tasks[name].head_name for name in chosen}
     for task in tasks.values():
         if task.head_name not in trained:
