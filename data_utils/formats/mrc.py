@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections import defaultdict
 from typing import Any, ClassVar, NamedTuple
 
@@ -205,11 +206,12 @@ def _parse_label(row: Row) -> SpanLabel | None:
 
 def _parse_cell(cell: str, where: str) -> SpanLabel:
     """Parse ``start:::end:::impossible:::answer[:::answer...]``."""
-    numbers, answers = cell.split(SEPARATOR)[:3], cell.split(SEPARATOR)[3:]
+    *numbers, text = [*cell.split(SEPARATOR, 3), ""][:4]
     try:
         start, end, impossible = map(int, numbers)
     except ValueError:
         start, end, impossible = -1, -1, -1
+    answers = _split_answers(text, end - start)
     if impossible == 1:
         return UNANSWERABLE
     if impossible != 0 or not any(answers):
@@ -218,6 +220,18 @@ def _parse_cell(cell: str, where: str) -> SpanLabel:
             f"3:::6:::0:::dog, or -1:::-1:::1::: if there is no answer"
         )
     return SpanLabel(start, end, tuple(dict.fromkeys(filter(None, answers))))
+
+
+def _split_answers(text: str, length: int) -> list[str]:
+    """Split ``answer[:::answer...]``, where answers may begin or end with a colon.
+
+    The first answer has ``length`` characters. In a longer run of colons after it, the last three are
+    the separator, because an answer more often ends with a colon than it begins with one.
+    """
+    first, rest = text[:length], text[length:]
+    if length > 0 and (not rest or rest.startswith(SEPARATOR)):
+        return [first, *re.split(f"{SEPARATOR}(?!:)", rest.removeprefix(SEPARATOR))]
+    return re.split(f"{SEPARATOR}(?!:)", text)
 
 
 def _parse_answers(answers: Any, where: str) -> SpanLabel:

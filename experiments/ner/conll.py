@@ -27,7 +27,8 @@ class Sentence(NamedTuple):
 def read_sentences(path: Path, *, column: int = -1) -> Iterator[Sentence]:
     """Read the sentences of a file. A blank line or the end of the file ends a sentence.
 
-    Columns are separated by tabs if the line contains one, else by spaces. The token is the first column.
+    Columns are separated by tabs if the line contains one, else by spaces. The token is the first column;
+    it may be any other blank character, such as a no-break space.
 
     Args:
         column: index of the tag column, from 0; defaults to the last column.
@@ -37,8 +38,9 @@ def read_sentences(path: Path, *, column: int = -1) -> Iterator[Sentence]:
     """
     sentence = Sentence([], [], [])
     for where, line in numbered_lines(path):
-        cells = re.split("\t+" if "\t" in line.strip() else " +", line.strip())
-        if cells[0] in ("", DOCUMENT):
+        line = line.strip(" \t\r")
+        cells = re.split("\t+" if "\t" in line else " +", line)
+        if not line.strip() or cells[0] == DOCUMENT:
             if sentence.tokens:
                 yield sentence
                 sentence = Sentence([], [], [])
@@ -49,7 +51,7 @@ def read_sentences(path: Path, *, column: int = -1) -> Iterator[Sentence]:
                 f"{where}: {len(cells)} column{'s' * (len(cells) > 1)} in {line!r}; expected a token "
                 f"and {wanted}, separated by a tab or spaces"
             )
-        sentence.tokens.append(cells[0].strip())
+        sentence.tokens.append(cells[0].strip(" "))
         sentence.tags.append(cells[column].strip())
         sentence.places.append(where)
     if sentence.tokens:

@@ -36,6 +36,21 @@ def test_several_answers_none_and_no_label():
     assert parse("") is None
 
 
+@pytest.mark.parametrize(
+    ("label", "answers"),
+    [
+        ("0:::4:::0:::See:", ("See:",)),
+        ("0:::4:::0:::See::::the note", ("See:", "the note")),
+        ("0:::4:::0:::See::::See", ("See:", "See")),
+        ("0:::3:::0:::See::::the", ("See", ":the")),
+        ("0:::3:::0:::See:::the note::::See:", ("See", "the note:", "See:")),
+        ("3:::4:::0::::", (":",)),
+    ],
+)
+def test_colons_at_the_ends_of_answers(label, answers):
+    assert parse(label, document="See: the note").answers == answers
+
+
 BAD_LABELS = {
     "dog": "is not start:::end:::impossible:::answer",
     "4:::7": "is not start:::end:::impossible:::answer",

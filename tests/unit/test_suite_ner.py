@@ -81,6 +81,13 @@ def test_blank_lines_may_hold_white_space_and_stand_in_rows(tmp_path):
     assert [tokens for tokens, _ in found] == [["a"], ["b"], ["c"]]
 
 
+@pytest.mark.parametrize("word", ["\xa0", "\u2003", "\x85"])
+def test_a_word_may_be_another_blank_character(tmp_path, word):
+    for line in (f"{word}\tO", f"{word} O"):
+        found = sentences(tmp_path / "x.conll", f"a\tB-x\n{line}\nb\tO\n")
+        assert found == [(["a", word, "b"], ["B-x", "O", "O"])]
+
+
 def test_document_lines_are_no_tokens_and_end_a_sentence(tmp_path):
     found = sentences(tmp_path / "x.txt", "a O\n-DOCSTART- -X- O O\nb O\n-DOCSTART-\n")
     assert found == [(["a"], ["O"]), (["b"], ["O"])]
