@@ -331,6 +331,16 @@ def check_shared_heads(tasks: dict[str, TaskDef]) -> None:
     owners: dict[str, TaskDef] = {}
     for task in tasks.values():
         owner = owners.setdefault(task.head_name, tasks.get(task.head_name, task))
+        # These options change the head, and not the rows or the loss.
+        san, other = (
+            {name: value for name, value in one.options.items() if name.startswith("san_")}
+            for one in (task, owner)
+        )
+        if san != other:
+            raise UserError(
+                f"{task.where}: shares head {task.head_name!r} but differs from task {owner.name!r} "
+                f"in its options: {san} and {other}"
+            )
         for key in shape:
             if getattr(task, key) != getattr(owner, key):
                 raise UserError(

@@ -143,6 +143,8 @@ class MTDNN(nn.Module):
             config.encoder,
             attention=config.attention,
             gradient_checkpointing=config.gradient_checkpointing,
+            dropout=config.encoder_dropout,
+            num_layers=config.num_layers,
         )
         return cls(loaded, dict(tasks), config, load_tokenizer(config.encoder)).eval()
 

@@ -78,7 +78,10 @@ OPTIMIZERS: Registry[BuildOptimizer] = Registry(
 
 SCHEDULES: Registry[Schedule] = Registry(
     "schedule",
-    {name: f"mt_dnn.training.schedule:{name}" for name in ("linear", "cosine", "constant")},
+    {
+        name: f"mt_dnn.training.schedule:{name}"
+        for name in ("linear", "cosine", "polynomial", "constant")
+    },
 )
 
 COMBINATIONS: Registry[Combination] = Registry(

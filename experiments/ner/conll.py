@@ -38,9 +38,9 @@ def read_sentences(path: Path, *, column: int = -1) -> Iterator[Sentence]:
     """
     sentence = Sentence([], [], [])
     for where, line in numbered_lines(path):
-        line = line.strip(" \t\r")
-        cells = re.split("\t+" if "\t" in line else " +", line)
-        if not line.strip() or cells[0] == DOCUMENT:
+        text = line.strip(" \t\r")
+        cells = re.split("\t+" if "\t" in text else " +", text)
+        if not text.strip() or cells[0] == DOCUMENT:
             if sentence.tokens:
                 yield sentence
                 sentence = Sentence([], [], [])

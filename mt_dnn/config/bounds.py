@@ -28,6 +28,8 @@ RANGES = (
     ("data", "train_limit", 1, math.inf),
     ("data", "folds", 2, math.inf),
     ("data", "fold", 1, math.inf),
+    ("model", "encoder_dropout", 0, 1),
+    ("model", "num_layers", 1, math.inf),
     ("optim", "head_lr", 0, math.inf),
     ("optim", "weight_decay", 0, math.inf),
     ("optim", "layer_decay", 0, 1),

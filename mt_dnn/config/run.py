@@ -53,6 +53,10 @@ class ModelConfig:
     """Activation of the dense layer between pooling and output. none removes the layer."""
     dropout: float = 0.1
     """Dropout rate before the output layer of each head."""
+    encoder_dropout: float | None = None
+    """Dropout rate inside the encoder, of hidden states and of attention weights. null: the rates in the encoder's configuration."""
+    num_layers: int | None = None
+    """Keep only the first layers of the encoder, this many. null: all."""
     init_from: str | None = field(default=None, metadata=PATH)
     """Folder of a finished run to start from. Its encoder is loaded, and every head with the same name and shape."""
     attention: Literal["sdpa", "eager", "flash_attention_2"] = field(default="sdpa", metadata=FREE)
@@ -120,9 +124,9 @@ class OptimConfig:
     freeze: tuple[str, ...] = ()
     """Parameters to freeze, as shell-style patterns on parameter names, such as encoder.*embeddings*."""
     schedule: str = "linear"
-    """Learning rate after warmup: linear and cosine fall from the peak to zero at the end of the run; constant stays at the peak. `mt-dnn list schedule` prints all."""
+    """Learning rate after warmup: linear, cosine and polynomial fall from the peak to zero at the end of the run; constant stays at the peak. `mt-dnn list schedule` prints all."""
     schedule_options: dict[str, Any] = field(default_factory=dict)
-    """Options of the chosen schedule."""
+    """Options of the chosen schedule, such as --optim.schedule_options.power 2 for polynomial: the rate is the peak times (1 - progress)^power."""
     warmup: float = 0.1
     """Fraction of all updates during which the learning rate rises from zero to the peak."""
     clip_norm: float = 1.0

@@ -29,6 +29,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
+from mt_dnn.encoders.architecture import keep_layers, set_dropout
 from mt_dnn.encoders.attention import NAME, decide_mask_on_host
 from mt_dnn.encoders.embedding_block import block_output, shifted
 from mt_dnn.encoders.pretrained import load_errors, quiet, resolve_encoder
@@ -288,7 +289,12 @@ class Encoder(nn.Module):
 
 
 def load_encoder(
-    name: str, *, attention: str = "sdpa", gradient_checkpointing: bool = False
+    name: str,
+    *,
+    attention: str = "sdpa",
+    gradient_checkpointing: bool = False,
+    dropout: float | None = None,
+    num_layers: int | None = None,
 ) -> Encoder:
     """Load a pretrained encoder in float32 and eval mode.
 
@@ -298,6 +304,8 @@ def load_encoder(
         attention: sdpa, eager or flash_attention_2. sdpa falls back to eager for architectures that
             do not support it.
         gradient_checkpointing: see :meth:`Encoder.enable_gradient_checkpointing`.
+        dropout: rate of all dropouts inside the encoder; None keeps those of its configuration.
+        num_layers: number of layers to keep, from the first; None keeps all.
 
     Returns:
         The encoder, with every weight from the checkpoint.
@@ -305,7 +313,7 @@ def load_encoder(
     Raises:
         UserError: nothing is found under the name, the hub does not answer, weights are missing in
             the checkpoint or have another shape (except those of a pooler), or the attention
-            implementation is not available.
+            implementation is not available, or the encoder has no dropout or fewer layers.
 
     Example::
 
@@ -315,6 +323,10 @@ def load_encoder(
     implementation = _implementation(attention)
     with quiet(), load_errors(name, "encoder"):
         config = AutoConfig.from_pretrained(source)
+        if dropout is not None:
+            set_dropout(config, dropout)
+        if num_layers is not None:
+            keep_layers(config, num_layers)
         model, info = _model_class(config).from_pretrained(
             source,
             config=config,

@@ -11,7 +11,7 @@ from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.heads.san import SANHead
+from mt_dnn.heads.san import SAN_OPTIONS, SANHead
 
 POOLINGS = ("cls", "mean", "max", "attention", "pair")
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
@@ -188,7 +188,14 @@ def sequence_head(
     It is a :class:`mt_dnn.heads.san.SANHead` if the task enables SAN, else a :class:`PooledHead`.
     """
     if task.enable_san:
-        return SANHead(encoder.hidden_size, n_out, dropout=task_dropout(task, config))
+        options = SAN_OPTIONS | task.options
+        return SANHead(
+            encoder.hidden_size,
+            n_out,
+            steps=int(options["san_steps"]),
+            dropout=task_dropout(task, config),
+            prediction_dropout=options["san_prediction_dropout"],
+        )
     return PooledHead.for_task(encoder, n_out, task=task, config=config)
 
 

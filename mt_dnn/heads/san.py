@@ -6,6 +6,26 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.errors import UserError
+from data_utils.task_def import TaskDef
+
+SAN_OPTIONS: dict[str, int | float] = {"san_steps": 5, "san_prediction_dropout": 0.1}
+"""Options of tasks with ``enable_san``, with their defaults: K, and the rate of prediction dropout."""
+
+
+def check_san_options(task: TaskDef) -> None:
+    """Check the values of :data:`SAN_OPTIONS`.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+    steps, rate = (task.options[name] for name in SAN_OPTIONS)
+    if steps < 1:
+        raise UserError(f"{task.where}: options: san_steps: {steps}; it must be at least 1")
+    if not 0 <= rate <= 1:
+        raise UserError(
+            f"{task.where}: options: san_prediction_dropout: {rate}; it must be between 0 and 1"
+        )
 
 
 def sentence_masks(batch: Batch) -> tuple[Tensor, Tensor]:

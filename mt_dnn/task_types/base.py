@@ -24,6 +24,7 @@ from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import Output, form_of, outputs_of
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import ACTIVATIONS, POOLINGS
+from mt_dnn.heads.san import SAN_OPTIONS, check_san_options
 from mt_dnn.registries import DIVERGENCES, TASK_TYPES
 
 KD_LOSSES = {"mse": "mean_squared_error", "MseCriterion": "mean_squared_error"}
@@ -121,10 +122,14 @@ class TaskType(ABC):
         _check_choice(task, "loss", task.loss, cls.losses)
         _check_choice(task, "actf", task.activation, (*ACTIVATIONS, "none"))
         _check_choice(task, "pooling", task.pooling, POOLINGS)
+        defaults = FORMATS.get(task.data_format).options | cls.options
+        options = _options(task, defaults | (SAN_OPTIONS if task.enable_san else {}))
+        if task.enable_san:
+            check_san_options(dataclasses.replace(task, options=options))
         task = dataclasses.replace(
             task,
             label=cls.label,
-            options=_options(task, FORMATS.get(task.data_format).options | cls.options),
+            options=options,
             kd_loss=cls._divergence(task, "kd_loss", task.kd_loss),
             adv_loss=cls._divergence(task, "adv_loss", task.adv_loss),
         )

@@ -46,7 +46,10 @@ def build_model(
     if start:
         _check_tokenizer(start, config)
     encoder = load_encoder(
-        str(start) if start else config.model.encoder, attention=config.model.attention
+        str(start) if start else config.model.encoder,
+        attention=config.model.attention,
+        dropout=config.model.encoder_dropout,
+        num_layers=config.model.num_layers,
     )
     model = MTDNN(encoder, tasks, config.model, tokenizer)
     if start:

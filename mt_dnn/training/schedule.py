@@ -88,6 +88,11 @@ def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def polynomial(progress: float, *, power: float = 1.0) -> float:
+    """Fall from the peak to 0 as (1 - progress)^power."""
+    return (1.0 - progress) ** power
+
+
 def constant(progress: float) -> float:
     """Stay at the peak."""
     return 1.0

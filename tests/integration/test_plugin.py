@@ -44,7 +44,7 @@ CONFIG: dict[str, Any] = {
         "name": "muon",
         "lr": 1e-3,
         "options": {"momentum": 0.9},
-        "schedule": "polynomial",
+        "schedule": "power_decay",
         "schedule_options": {"power": 1.5},
         "combine": "pcgrad",
     },

@@ -7,6 +7,6 @@ from importlib import import_module
 
 for _name in (
     *("dialogue", "ordinal", "error", "renyi", "distance"),
-    *("muon", "polynomial", "rotation", "pcgrad", "spreadsheet"),
+    *("muon", "power_decay", "rotation", "pcgrad", "spreadsheet"),
 ):
     import_module(f"graded.{_name}")
