@@ -16,7 +16,7 @@ from data_utils.inputs import Rows, parse_rows
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from data_utils.task_file import MIN_LENGTH, check_shared_heads
-from mt_dnn.config.run import ModelConfig
+from mt_dnn.config.run import MAX_SEQ_LEN, ModelConfig
 from mt_dnn.encoders.encoder import Encoder, load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.registries import TASK_TYPES
@@ -57,10 +57,6 @@ class Heads(nn.ModuleDict):
 
 def _key(name: str) -> str:
     return f"{name}:" if name in _ATTRIBUTES else name
-
-
-MAX_SEQ_LEN = 512
-"""Greatest length of :meth:`MTDNN.batch` in tokens, where the tokenizer does not set a smaller one."""
 
 
 class MTDNN(nn.Module):
@@ -157,7 +153,7 @@ class MTDNN(nn.Module):
                 :meth:`mt_dnn.inference.predictor.Predictor.predict` takes them. A label goes into a
                 dict, under ``label``. Either all rows have one or none has.
             max_seq_len: greatest length in tokens, if the task does not set its own. None takes the
-                tokenizer's limit, at most 512.
+                limit of tokenizer and encoder, at most 512.
 
         Returns:
             A batch with one example per row, in their order; a row of a span task that is cut into

@@ -13,6 +13,8 @@ PATH = {"resume": "path"}
 """Metadata of a path that a resumed run may change if its last part stays."""
 LONGER = {"resume": "longer"}
 """Metadata of a length that a resumed run may increase."""
+MAX_SEQ_LEN = 512
+"""Greatest length in tokens, if none is set."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class DataConfig:
     """Folder of the prepared (tokenized) data. null: {data_dir}/store/{encoder}-{max_seq_len}."""
     on_stale: Literal["refuse", "rebuild"] = field(default="refuse", metadata=FREE)
     """What to do when prepared data was made from different rows, with a different tokenizer or with different settings: refuse stops with an error; rebuild prepares the data again."""
-    max_seq_len: int = 512
-    """Maximum sequence length in tokens. Longer sequences are truncated, in training and in evaluation."""
+    max_seq_len: int | None = None
+    """Maximum sequence length in tokens. Longer sequences are truncated, in training and in evaluation. null: 512, or as many as the encoder has positions if it has fewer."""
     train_limit: int | None = None
     """Train on at most this many rows of each task (a random subset that depends on the seed). A row of a span task has several windows, and all of them are used. null: all rows."""
     train_limits: dict[str, int] = field(default_factory=dict)
@@ -39,6 +41,11 @@ class DataConfig:
     """Cross-validation: divide each train split into this many folds (a random partition that depends on the seed, stratified by label where an example has one class). Dev splits are not used. null: no cross-validation."""
     fold: int | None = None
     """With folds: evaluate on this fold, counted from 1, and train on all others."""
+
+    @property
+    def token_limit(self) -> int:
+        """``max_seq_len``, or its default for encoders with enough positions."""
+        return MAX_SEQ_LEN if self.max_seq_len is None else self.max_seq_len
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
-from mt_dnn.encoders.architecture import keep_layers, set_dropout
+from mt_dnn.encoders.architecture import keep_layers, max_positions, set_dropout
 from mt_dnn.encoders.attention import NAME, decide_mask_on_host
 from mt_dnn.encoders.embedding_block import block_output, shifted
 from mt_dnn.encoders.pretrained import load_errors, quiet, resolve_encoder
@@ -123,14 +123,8 @@ class Encoder(nn.Module):
 
     @property
     def positions(self) -> int | None:
-        """Greatest number of tokens of a sequence; None without a limit.
-
-        The position tables of RoBERTa, XLM-R and MPNet have rows that no token uses: those up to the
-        padding row.
-        """
-        rows = getattr(self.config, "max_position_embeddings", None)
-        unused = 0 if self._position_padding is None else self._position_padding + 1
-        return None if rows is None else rows - unused
+        """Greatest length in tokens; None if it is not limited."""
+        return max_positions(self.config, self._position_padding)
 
     @property
     def attention(self) -> str:
@@ -363,6 +357,24 @@ def check_finite(weights: Mapping[str, Tensor], where: str) -> None:
             raise UserError(
                 f"{where}: weight {name} contains NaN or infinity; restore the file, or use another model"
             )
+
+
+def encoder_positions(name: str) -> int | None:
+    """Return :attr:`Encoder.positions` of a pretrained encoder without reading its weights.
+
+    Args:
+        name: hub name, local folder, or ``package:NAME``.
+
+    Raises:
+        UserError: there is no encoder of this name.
+    """
+    with quiet(), load_errors(name, "encoder"):
+        config = AutoConfig.from_pretrained(resolve_encoder(name))
+        if max_positions(config, None) is None:
+            return None
+        keep_layers(config, 1)
+        with torch.device("meta"):  # tensors without data
+            return Encoder(_model_class(config).from_config(config)).positions
 
 
 def _model_class(config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:

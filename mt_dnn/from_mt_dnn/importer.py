@@ -44,7 +44,7 @@ def import_checkpoint(
     encoder: str,
     out: str,
     use: str | None = None,
-    max_seq_len: int = 512,
+    max_seq_len: int | None = None,
     pooler_activation: Activation | None = None,
 ) -> ImportReport:
     """Write a model folder for mt_dnn.load and --model.init_from, and report on every key.
@@ -57,7 +57,8 @@ def import_checkpoint(
         out: Folder to write. Its import_report.json lists every key.
         use: Names of the tasks in the order of scoring_list, separated by commas. Default: the training
             order stored in the checkpoint, else the order of the task file.
-        max_seq_len: Maximal sequence length in tokens.
+        max_seq_len: Maximal sequence length in tokens. Default: 512, or the positions of the encoder if it
+            has fewer.
         pooler_activation: Activation after MT-DNN's own dense layer (the encoder's pooler has tanh).
             Default: the activation in the checkpoint's settings, else tanh. Some releases ignored the
             setting and applied none; use identity for them.
@@ -75,10 +76,11 @@ def import_checkpoint(
     # Imported after the arguments are parsed, so that --help does not load torch.
     import torch
 
-    from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
+    from mt_dnn.config.run import MAX_SEQ_LEN, DataConfig, ModelConfig, RunConfig
     from mt_dnn.encoders.pretrained import load_tokenizer
     from mt_dnn.from_mt_dnn.checkpoint_file import read_checkpoint
     from mt_dnn.model import MTDNN
+    from mt_dnn.runs.length import check_length
     from mt_dnn.runs.run_dir import save_model_folder
 
     report = ImportReport()
@@ -95,7 +97,10 @@ def import_checkpoint(
             "setting; if the scores are too low, try --pooler_activation identity"
         )
     tokenizer = load_tokenizer(encoder)
-    bert = read_encoder(state, encoder, max_seq_len, report)
+    bert = read_encoder(state, encoder, report)
+    if max_seq_len is None:
+        max_seq_len = min(MAX_SEQ_LEN, bert.positions or MAX_SEQ_LEN)
+    check_length("--max_seq_len", max_seq_len, bert.positions, encoder)
     config = RunConfig(
         name=target.name,
         data=DataConfig(tasks=tasks, max_seq_len=max_seq_len),
@@ -145,14 +150,11 @@ def choose_tasks(
     return chosen
 
 
-def read_encoder(
-    state: dict[str, Tensor], name: str, max_seq_len: int, report: ImportReport
-) -> Encoder:
+def read_encoder(state: dict[str, Tensor], name: str, report: ImportReport) -> Encoder:
     """Load the encoder of the checkpoint, with the configuration of the encoder ``name``.
 
     Raises:
-        UserError: the configuration is not found, the checkpoint lacks weights or has other shapes, or
-            the encoder has fewer positions than ``max_seq_len``.
+        UserError: the configuration is not found, or the checkpoint lacks weights or has other shapes.
     """
     import torch
     from safetensors.torch import save_file
@@ -183,12 +185,6 @@ def read_encoder(
     if odd:
         raise UserError(
             f"the shapes in the checkpoint are not those of encoder {name!r}: {shortened(odd)}"
-        )
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and max_seq_len > positions:
-        raise UserError(
-            f"--max_seq_len: {max_seq_len} exceeds the {positions} positions of {name}; use at most "
-            f"{positions}"
         )
     taken = {key: old for key, old in keys.items() if key in own or key.startswith("pooler.")}
     with TemporaryDirectory() as folder:
@@ -229,7 +225,11 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn import") -> N
         help="Names of the tasks in the order of scoring_list, separated by commas. Default: the order "
         "of training stored in the checkpoint, else that of the task file.",
     )
-    add("--max_seq_len", type=int, default=512, help="Longest sequence in tokens. Default: 512.")
+    add(
+        "--max_seq_len",
+        type=int,
+        help="Longest sequence in tokens. Default: 512, or the positions of the encoder if it has fewer.",
+    )
     add(
         "--pooler_activation",
         choices=get_args(Activation),

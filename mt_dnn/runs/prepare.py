@@ -17,6 +17,7 @@ from data_utils.task_def import ROLES, TaskDef
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.encoders.pretrained import load_tokenizer
+from mt_dnn.runs.length import resolve_length
 from mt_dnn.runs.stores import (
     fold_stores,
     prepare_stores,
@@ -104,6 +105,7 @@ def prepare(config: RunConfig, log: Callable[[str], None] = print) -> RunData:
     tasks = select_tasks(config.data)
     soft_labels = soft_label_files(tasks, config.distill)
     tokenizer = load_tokenizer(config.model.encoder)
+    config = resolve_length(config, tasks, log)
     roles = ROLES if config.data.folds is None else ("train", "test")
     stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, roles=roles, log=log)
     known, dev = fold_stores(tasks, stores, config)

@@ -225,7 +225,7 @@ def save_model_folder(
     """
     facts = {
         "model": dataclasses.asdict(config.model),
-        "max_seq_len": config.data.max_seq_len,
+        "max_seq_len": config.data.token_limit,
         "step": step,
         "scores": scores,
     }

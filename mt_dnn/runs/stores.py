@@ -20,6 +20,7 @@ from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DataConfig, DistillConfig, RunConfig
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.registries import TASK_TYPES
+from mt_dnn.runs.length import resolve_length
 from mt_dnn.task_types import load_tasks
 
 
@@ -71,7 +72,7 @@ def store_dir(config: RunConfig) -> Path:
         return Path(config.data.store_dir)
     encoder = config.model.encoder.removeprefix("package:").rstrip("/").replace("/", "--")
     return (
-        Path(config.data.data_dir) / "store" / f"{encoder.lstrip('.-')}-{config.data.max_seq_len}"
+        Path(config.data.data_dir) / "store" / f"{encoder.lstrip('.-')}-{config.data.token_limit}"
     )
 
 
@@ -113,7 +114,7 @@ def prepare_stores(
                 split,
                 source=source,
                 tokenizer=tokenizer,
-                max_seq_len=config.data.max_seq_len,
+                max_seq_len=config.data.token_limit,
                 store_dir=folder,
                 soft_labels=soft,
                 on_stale=config.data.on_stale,
@@ -161,6 +162,7 @@ def prepare_all(
     tasks = select_tasks(config.data)
     soft_labels = soft_label_files(tasks, config.distill)
     tokenizer = load_tokenizer(config.model.encoder)
+    config = resolve_length(config, tasks, log)
     prepared: list[TaskStore] = []
     for name, task in tasks.items():
         found = prepare_stores({name: task}, config, tokenizer, soft_labels=soft_labels)

@@ -58,7 +58,7 @@ def build_model(
             f"initialized from {start}; heads loaded: {', '.join(taken) or 'none'}; "
             f"new heads: {', '.join(fresh) or 'none'}"
         )
-    check_lengths(encoder, tasks, config.data.max_seq_len)
+    check_lengths(encoder, tasks, config.data.token_limit)
     if config.model.gradient_checkpointing:
         encoder.enable_gradient_checkpointing()
     if config.system.compile:

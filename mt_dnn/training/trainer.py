@@ -99,6 +99,7 @@ class Trainer:
         with self.accelerator.main_process_first():  # the others find the prepared stores
             log = print if self.is_main else lambda line: None
             self.data = prepare(config, log)
+            self.config = config = self.data.config  # max_seq_len is that of the encoder
             model = build_model(config, self.data.tasks, self.data.tokenizer, log)
 
         self.model = model.to(self.device).train()
