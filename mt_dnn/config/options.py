@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
@@ -11,6 +10,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
+from mt_dnn.config.messages import reason, reworded
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ def parse_section(cls: type[T], given: Mapping[str, Any], where: str) -> T:
     try:
         return cls(**vars(parser.instantiate(parser.parse_object(dict(given)))))
     except (ArgumentError, TypeError) as error:
-        raise UserError(f"{where}: {_reason(error)}") from None
+        raise UserError(f"{where}: {reworded(str(error)).splitlines()[0]}") from None
 
 
 def _types(target: Callable[..., Any]) -> dict[str, Any]:
@@ -87,10 +87,4 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
     try:
         return parser.instantiate(parser.parse_object({"value": value})).value
     except ArgumentError as error:
-        raise UserError(f"{where}: {_reason(error, key=False)}") from None
-
-
-def _reason(error: Exception, *, key: bool = True) -> str:
-    """Return the first line of an error of jsonargparse, with or without the name of the setting."""
-    reason = re.sub(r'^Parser key "(.*?)":\s*', r"\1: " if key else "", str(error)).splitlines()[0]
-    return re.sub(r"<class '(\w+)'>", r"\1", reason)
+        raise UserError(f"{where}: {reason(str(error))}") from None

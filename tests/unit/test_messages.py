@@ -1,0 +1,131 @@
+"""Messages about settings: jsonargparse's wording is recognised, unknown names get a suggestion."""
+
+from __future__ import annotations
+
+import pytest
+from jsonargparse import ArgumentParser
+
+from data_utils.errors import UserError
+from mt_dnn.config.options import parse_options
+from mt_dnn.config.parser import parse_config, run_parser, settings
+from mt_dnn.config.suggestions import SYNONYMS
+
+KNOWN = [name for name, _ in settings()]
+
+
+def refused(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        parse_config(arguments)
+    assert stopped.value.code == 2
+    return capsys.readouterr().err.splitlines()[0]
+
+
+def of_the_library(*arguments: str) -> str:
+    """What jsonargparse itself says, before it is reworded."""
+    messages: list[str] = []
+
+    class Parser(ArgumentParser):
+        def error(self, message, ex=None):
+            messages.append(message)
+            raise SystemExit(2)
+
+    parser = run_parser("x", "")
+    parser.__class__ = Parser
+    with pytest.raises(SystemExit):
+        parser.parse_args(list(arguments))
+    return messages[0]
+
+
+# If one of these fails after an update of jsonargparse, adapt mt_dnn/config/messages.py.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (["--system.device", "gpu"], 'Parser key "system.device":'),
+        (["--train.epochs", "many"], 'Parser key "train.epochs":'),
+        (["--nothing", "1"], "unrecognized arguments: --nothing"),
+    ],
+)
+def test_how_the_library_words_its_messages(arguments, begins):
+    assert of_the_library(*arguments).startswith(begins)
+
+
+def test_the_library_names_types_as_python_does():
+    assert "a typing.Literal['auto', 'cuda', 'mps', 'cpu']" in of_the_library(
+        "--system.device", "gpu"
+    )
+    assert "a <class 'int'>" in of_the_library("--train.epochs", "many")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--system.device", "gpu"],
+            "error: system.device: Expected one of 'auto', 'cuda', 'mps', 'cpu'. Got value: gpu",
+        ),
+        (["--train.epochs", "many"], "error: train.epochs: Expected a int. Got value: many"),
+        (
+            ["--optim.learning_rate", "1"],
+            "error: unrecognized arguments: --optim.learning_rate 1. Did you mean optim.lr?",
+        ),
+    ],
+)
+def test_a_message_in_the_words_of_the_settings(capsys, arguments, message):
+    assert refused(capsys, *arguments) == message
+
+
+def test_the_reason_for_an_option():
+    def build(*, power: float) -> None: ...
+
+    with pytest.raises(
+        UserError, match=r"^optim\.options: power: Expected a float\. Got value: high$"
+    ):
+        parse_options(build, {"power": "high"}, name="build", where="optim.options")
+
+
+@pytest.mark.parametrize("theirs", SYNONYMS)
+def test_every_synonym_leads_to_a_setting(theirs):
+    assert SYNONYMS[theirs] in KNOWN
+    assert theirs not in KNOWN
+
+
+@pytest.mark.parametrize(
+    ("flag", "ours"),
+    [
+        ("--optim.learning_rate", "optim.lr"),
+        ("--learning_rate", "optim.lr"),
+        ("--batch_size", "batch.size"),
+        ("--train.batch_size", "batch.size"),
+        ("--train.num_epochs", "train.epochs"),
+        ("--epochs", "train.epochs"),
+        ("--optim.warmup_ratio", "optim.warmup"),
+        ("--max_length", "data.max_seq_len"),
+        ("--data.max_len", "data.max_seq_len"),
+        ("--adv_epsilon", "smoothness.epsilon"),
+    ],
+)
+def test_an_unknown_flag_suggests_the_setting_that_was_meant(capsys, flag, ours):
+    assert refused(capsys, flag, "1").endswith(f" Did you mean {ours}?")
+
+
+def test_in_a_file_too(capsys, tmp_path):
+    path = tmp_path / "run.yml"
+    path.write_text("name: x\noptim:\n  learning_rate: 1\n")
+    message = refused(capsys, "--config", str(path))
+    assert (
+        message == f"error: {path}:3: unknown setting optim.learning_rate. Did you mean optim.lr?"
+    )
+
+
+def test_a_typing_error_gets_the_nearest_setting(capsys):
+    assert "Did you mean 'optim.schedule'? Choices: " in refused(capsys, "--optim.shedule", "1")
+
+
+def test_a_file_that_is_not_utf8_names_its_line(capsys, tmp_path):
+    path = tmp_path / "run.yml"
+    path.write_bytes("name: x\nseed: 1 # é\n".encode("latin-1"))
+    assert refused(capsys, "--config", str(path)).startswith(
+        f"error: {path}:2: not UTF-8: byte 0xe9"
+    )
