@@ -87,6 +87,8 @@ class Encoder(nn.Module):
         self.has_token_types = (
             "token_type_ids" in accepted and getattr(self.config, "type_vocab_size", 2) > 1
         )
+        # Longformer: without a global token, the first one would see half a window of the text.
+        self._has_global_attention = "global_attention_mask" in accepted
         # The position table of RoBERTa, XLM-R and MPNet has a padding row, and positions count real
         # tokens, beginning with the row after it. The model derives them from input_ids; given only
         # inputs_embeds it would also number the padding, so encode() computes the positions.
@@ -155,7 +157,8 @@ class Encoder(nn.Module):
                 :mod:`mt_dnn.encoders.embedding_block`. A shift of 0 changes nothing.
 
         Returns:
-            The last hidden states, (N, T, H).
+            The last hidden states, (N, T, H). In Longformer the first token attends to all tokens, and
+            all tokens to it, as for classification in arXiv 2004.05150, section 3.1.
 
         Raises:
             UserError: ``shift`` is given, and the architecture has no known embedding block.
@@ -189,6 +192,10 @@ class Encoder(nn.Module):
             inputs["attention_mask"] = attention_mask
         if self.has_token_types and token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
+        if self._has_global_attention:
+            first = torch.zeros(embeds.shape[:2], dtype=torch.long, device=embeds.device)
+            first[:, 0] = 1
+            inputs["global_attention_mask"] = first  # (N, T)
         if self._position_padding is not None:
             if attention_mask is None:
                 attention_mask = torch.ones(embeds.shape[:2], device=embeds.device)

@@ -8,6 +8,8 @@ from transformers import (
     AlbertConfig,
     BertConfig,
     DistilBertConfig,
+    LongformerConfig,
+    LongformerModel,
     ModernBertConfig,
     PreTrainedConfig,
     T5Config,
@@ -87,6 +89,33 @@ def test_an_architecture_without_dropout():
     config = Plain()
     with pytest.raises(UserError, match=r"^model\.encoder_dropout: plain has no dropout"):
         set_dropout(config, 0.1)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_the_first_token_of_longformer_sees_the_whole_text(padded):
+    torch.manual_seed(1)
+    config = LongformerConfig(
+        **SMALL,
+        attention_window=4,
+        max_position_embeddings=40,
+        pad_token_id=1,
+        initializer_range=0.5,
+    )
+    encoder = Encoder.from_config(config).eval()
+    ids = torch.randint(5, 30, (1, 24))
+    mask = torch.ones_like(ids)
+    if padded:
+        ids[0, 20:], mask[0, 20:] = 1, 0
+    other = ids.clone()
+    other[0, 18] = (other[0, 18] + 1) % 25 + 5
+    first, second = (encoder.encode(encoder.embed(x), mask)[0, 0] for x in (ids, other))
+    assert not torch.allclose(first, second)
+    model = encoder.model
+    assert isinstance(model, LongformerModel)
+    wide = torch.zeros_like(ids)
+    wide[:, 0] = 1
+    expected = model(ids, attention_mask=mask, global_attention_mask=wide).last_hidden_state
+    assert torch.equal(encoder.encode(encoder.embed(ids), mask)[0, :20], expected[0, :20])
 
 
 def san(options: dict | None = None, **fields):
