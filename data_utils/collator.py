@@ -38,6 +38,9 @@ class Batch:
     is_padded: bool = True
     """False if ``attention_mask`` is 1 everywhere. Stored on the host, because reading it from the mask
     would wait for the device."""
+    is_filler: bool = False
+    """Whether another process has these examples too. A process without examples of its own in an update
+    gets such a batch; it counts in no loss."""
     extras: dict[str, list[Any]] = field(default_factory=dict)
     """All other columns of the store, one entry per example. They stay on the host."""
 

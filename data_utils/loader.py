@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Generic, TypeVar
 
@@ -27,7 +28,8 @@ class _Collated(Dataset, Generic[Store]):
         self.collate = collate
 
     def __getitem__(self, batch: TaskBatch) -> Batch:
-        return self.collate(self.datasets[batch.task], batch.indices)
+        made = self.collate(self.datasets[batch.task], batch.indices)
+        return dataclasses.replace(made, is_filler=True) if batch.is_filler else made
 
 
 class TrainLoader(Generic[Store]):

@@ -24,6 +24,8 @@ class TaskBatch:
     task: str
     indices: list[int]
     """Indices into the task's training set."""
+    is_filler: bool = False
+    """Whether another process has these examples, because there are fewer than processes."""
 
 
 class MultiTaskSampler:
@@ -45,9 +47,9 @@ class MultiTaskSampler:
         group_by_length: sort random pools of examples by length before cutting them into batches.
         pool: number of batches in a pool. A task has at least MIN_POOLS pools if it has that many
             batches, so a pool has at most about a third of them.
-        world_size: number of processes. In each step, all processes have the same task and the
-            same number of examples of one global batch. If the global batch is not divisible,
-            examples from its start are repeated.
+        world_size: number of processes. In each step, all processes have the same task and share the
+            examples of one global batch; their numbers differ by at most 1. A process that gets none
+            has one example of another process, marked as filler.
         rank: index of this process.
 
     Raises:
@@ -132,7 +134,7 @@ class MultiTaskSampler:
         ordered = []
         for tasks in stages:
             formed = [
-                TaskBatch(task, self._rank_share(indices).tolist())
+                self._rank_share(task, indices)
                 for task in tasks
                 for indices in self._form(task, counts[task], epoch)
             ]
@@ -166,14 +168,15 @@ class MultiTaskSampler:
         cut = np.split(order, stops[:-1])
         return [cut[i] for i in rng.permutation(len(cut))]
 
-    def _rank_share(self, indices: np.ndarray) -> np.ndarray:
+    def _rank_share(self, task: str, indices: np.ndarray) -> TaskBatch:
         """Return this rank's examples of a global batch: every ``world_size``-th one.
 
-        All ranks get the same number, and similar lengths because neighbours have similar lengths.
+        All ranks get similar lengths, because neighbours have similar lengths.
         """
-        each = -(-len(indices) // self.world_size)
-        filled = np.resize(indices, each * self.world_size)  # repeats examples from the start
-        return filled[self.rank :: self.world_size]
+        own = indices[self.rank :: self.world_size].tolist()
+        return (
+            TaskBatch(task, own) if own else TaskBatch(task, indices[:1].tolist(), is_filler=True)
+        )
 
     def _rng(self, epoch: int, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, epoch, stream])

@@ -29,6 +29,9 @@ COMMANDS = {
         "mt_dnn.runs.command", "tokenize the rows of every task (train also does this)"
     ),
     "train": Command("mt_dnn.training.command", "train one encoder on the tasks of a file"),
+    "launch": Command(
+        "mt_dnn.launch", "run train in several processes: launch --nproc_per_node 2 train"
+    ),
     "predict": Command("mt_dnn.inference.command", "predict rows of text with finished runs"),
     "table": Command("mt_dnn.tables.command", "run and render a table of settings and seeds"),
     "list": Command(

@@ -13,6 +13,16 @@ from mt_dnn.config.run import SystemConfig
 
 OLDEST_TORCH = (2, 6)
 
+UNSUPPORTED = {
+    "ACCELERATE_USE_FSDP": "sharded parameters (FSDP)",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "tensor, context or sequence parallelism",
+    "ACCELERATE_USE_SAGEMAKER": "SageMaker's own distribution",
+}
+"""Environment variables that make accelerate distribute a model in a way that runs do not support."""
+OFF = ("", "0", "false", "no", "off", "n", "f")
+
 
 def device_name(accelerator: Accelerator) -> str:
     """Describe the devices: ``cpu, 2 threads``, ``2 x NVIDIA H200``."""
@@ -72,8 +82,10 @@ def build_accelerator(config: SystemConfig) -> Accelerator:
         config: settings of the system.
 
     Raises:
-        UserError: the device or the precision is not available on this machine.
+        UserError: the device or the precision is not available on this machine, or an environment
+            variable of accelerate asks for something else than the configuration.
     """
+    _check_environment(config)
     device = choose_device(config.device, setting="system.device")
     if config.precision == "fp16" and device != "cuda":
         raise UserError(f"system.precision: fp16 needs CUDA, not {device}. Choices: fp32, bf16.")
@@ -90,3 +102,34 @@ def build_accelerator(config: SystemConfig) -> Accelerator:
         # A step trains one task, so the heads of the other tasks get no gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+
+
+def _check_environment(config: SystemConfig) -> None:
+    """Refuse variables of accelerate that would change a run without a trace in its configuration.
+
+    ``accelerate launch`` and accelerate's own configuration file set them.
+
+    Raises:
+        UserError: a variable is set to a value that the configuration does not have.
+    """
+    for name, what in UNSUPPORTED.items():
+        if os.environ.get(name, "").lower() not in OFF:
+            raise UserError(
+                f"environment variable {name}: {what} is not supported. Unset it; torchrun copies the "
+                f"model to every process (docs/devices.md)."
+            )
+    precision = "no" if config.precision == "fp32" else config.precision
+    settings = {
+        "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("batch.accumulate", ("1",)),
+        "ACCELERATE_DYNAMO_BACKEND": ("system.compile", OFF),
+        "ACCELERATE_MIXED_PRECISION": ("system.precision", (precision,)),
+        "ACCELERATE_TORCH_DEVICE": ("system.device", ()),
+        "ACCELERATE_USE_CPU": (
+            "system.device",
+            OFF if config.device != "cpu" else (*OFF, "true", "1"),
+        ),
+    }
+    for name, (setting, same) in settings.items():
+        value = os.environ.get(name)
+        if value is not None and value.lower() not in same:
+            raise UserError(f"environment variable {name}={value}: unset it, and use {setting}.")

@@ -34,8 +34,8 @@ def map_logits(
 ) -> list[list[T]]:
     """Compute the logits of the rows' task and return what ``read`` makes of them.
 
-    The seed of :meth:`TaskType.prepare` is the number of the batch within its process. The same
-    rows, batch size and number of processes therefore always give the same masked tokens.
+    The seed of :meth:`TaskType.prepare` is the number of the batch. The same rows and batch size
+    therefore always give the same masked tokens, on any number of processes.
 
     Args:
         read: for example :meth:`TaskType.decode`. Its batch is the prepared one, with the labels that
@@ -76,7 +76,7 @@ def map_batches(
         read: reduces a batch's output, which is converted to float32, to one result per example. Only
             these results are kept.
         prepare: changes a batch on its device before the forward pass; its second argument is the
-            number of the batch, counted from 0 in this process.
+            number of the batch, counted from 0 over all processes.
         accelerator: sets the device and the autocast precision. Its processes share the batches.
             None: the model's device, without autocast.
 
@@ -84,14 +84,14 @@ def map_batches(
         For each row, in the order of the rows, the results of its examples: several where the row was
         cut into windows, otherwise one. All processes return the results of all rows.
     """
-    chunks = ordered_batches(rows.table.lengths, batch_size)
+    chunks = list(enumerate(ordered_batches(rows.table.lengths, batch_size)))
     device = next(model.parameters()).device
     if accelerator is not None:
         chunks = chunks[accelerator.process_index :: accelerator.num_processes]
         device = accelerator.device
     found: list[tuple[int, T]] = []
     with dropout_off(model):
-        for number, chunk in enumerate(chunks):
+        for number, chunk in chunks:
             batch = rows.batch(chunk).to(device)
             if prepare is not None:
                 batch = prepare(batch, number)

@@ -172,13 +172,21 @@ class TaskType(ABC):
         """
 
     def units(self, batch: Batch) -> int | Tensor:
-        """Return the number of units that :meth:`divergence` averages over, at least 1.
+        """Return the number of units that :meth:`divergence` averages over.
 
         The units are examples, labelled words or windows: ``divergence * units`` is the sum of l_s over
         them. By default they are the examples of the batch; a type with another mean overrides this.
         A scalar tensor stays on the device.
         """
         return len(batch)
+
+    def loss_units(self, batch: Batch) -> int | Tensor:
+        """Return the denominator of the mean in :meth:`loss`, by default :meth:`units`.
+
+        Parts of a batch, on several processes or in several micro-batches, weigh by it in the loss of
+        an update. A type that overrides :meth:`loss` with another mean overrides this.
+        """
+        return self.units(batch)
 
     @abstractmethod
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:

@@ -46,6 +46,11 @@ class CandidateTaskType(TaskType):
         loss = -(relevance * log_p).sum(-1) / total.clamp(min=torch.finfo(total.dtype).tiny)
         return loss.sum() / (total > 0).sum().clamp(min=1)
 
+    def loss_units(self, batch: Batch) -> Tensor:
+        """Return the number of examples with a relevant candidate."""
+        assert batch.labels is not None
+        return ((batch.labels > 0) & self.present(batch)).any(-1).sum()
+
     def divergence(
         self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
     ) -> Tensor:

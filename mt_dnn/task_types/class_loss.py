@@ -69,8 +69,12 @@ class ClassLoss:
             ignore_index=IGNORE,
             reduction="sum",
         )
-        gold = weights[labels.clamp(min=0)].masked_fill(labels == IGNORE, 0.0)  # (N,)
-        return total / gold.sum().clamp(min=torch.finfo(gold.dtype).tiny)
+        return total / self.units(labels).clamp(min=torch.finfo(weights.dtype).tiny)
+
+    def units(self, labels: Tensor) -> Tensor:
+        """Compute the denominator of the mean: the sum of w_{y_n} over the labelled units."""
+        weights = self._on(labels.device)
+        return weights[labels.clamp(min=0)].masked_fill(labels == IGNORE, 0.0).sum()
 
     def _on(self, device: torch.device) -> Tensor:
         """Return the weights (C,). They are copied to each device once, because a copy waits."""

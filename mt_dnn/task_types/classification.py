@@ -52,6 +52,12 @@ class Classification(ExampleTaskType):
             return self.class_loss(logits, batch.labels)
         return F.cross_entropy(logits.float(), batch.labels)
 
+    def loss_units(self, batch: Batch) -> int | Tensor:
+        assert batch.labels is not None
+        return (
+            self.units(batch) if self.class_loss.is_plain else self.class_loss.units(batch.labels)
+        )
+
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         probabilities = logits.float().softmax(-1)  # (B, C)
         gold = [None] * len(batch) if batch.labels is None else batch.labels.tolist()

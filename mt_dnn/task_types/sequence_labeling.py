@@ -65,6 +65,12 @@ class SequenceLabeling(TokenTaskType):
             return super().loss(logits, batch)
         return self.class_loss(logits.flatten(0, 1), self.labels(logits, batch).flatten())
 
+    def loss_units(self, batch: Batch) -> int | Tensor:
+        assert batch.labels is not None
+        return (
+            self.units(batch) if self.class_loss.is_plain else self.class_loss.units(batch.labels)
+        )
+
     def build_head(self, encoder: Encoder, config: ModelConfig) -> nn.Module:
         return TokenHead.for_task(encoder, self.task.n_class, task=self.task, config=config)
 

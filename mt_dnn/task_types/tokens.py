@@ -36,8 +36,8 @@ class TokenTaskType(TaskType):
     def units(self, batch: Batch) -> Tensor:
         """Return the number of labelled positions; of real tokens in an unlabelled batch."""
         if batch.labels is None:
-            return batch.attention_mask.bool().sum().clamp(min=1)
-        return (batch.labels != IGNORE).sum().clamp(min=1)
+            return batch.attention_mask.bool().sum()
+        return (batch.labels != IGNORE).sum()
 
     def labels(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the labels (B, T), padded to the T of ``logits``.

@@ -43,6 +43,7 @@ from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
 from mt_dnn.training.optim import BuildOptimizer, build_optimizer, freeze, set_learning_rate
 from mt_dnn.training.schedule import Timeline
+from mt_dnn.training.shares import batch_shares
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
 
 BuildObjective = Callable[[MTDNN, RunConfig], Objective]
@@ -205,11 +206,16 @@ class Trainer:
                     return
 
     def update(self, batches: list[Batch]) -> None:
-        """Do one optimizer step on the mean loss of the batches, without waiting for the device."""
+        """Do one optimizer step on the mean loss of the batches, without waiting for the device.
+
+        Within a task, all labelled units weigh the same (:func:`mt_dnn.training.shares.batch_shares`).
+        """
         set_learning_rate(self.optimizer, self.timeline.rate(self.step))
         progress = self.step / self.total_steps
-        for index, batch in enumerate(batches):
-            seed = step_seed(self.config.seed, self.step, index, self.accelerator.process_index)
+        rank = self.accelerator.process_index
+        seeds = [step_seed(self.config.seed, self.step, i, rank) for i in range(len(batches))]
+        shares = batch_shares(batches, self.model.task_types, seeds, self.accelerator)
+        for index, (batch, seed, share) in enumerate(zip(batches, seeds, shares, strict=True)):
             # Measure once per task and log interval only, because it costs a forward pass.
             measure = self.meters.batches[batch.task] == 0
             self.meters.count(batch)
@@ -223,12 +229,12 @@ class Trainer:
                     measure=measure,
                     measure_rho=self.rho_schedule.due(self.step, batch.task),
                 )
-                self.accelerator.backward(terms.total / len(batches))
+                self.accelerator.backward(terms.total * share / len(batches))
             if self.task_gradients is not None:
                 self.task_gradients.take(batch.task)
             self.nonfinite.note(self.step, batch, terms.total)
             for tag, value in terms.named(batch.task).items():
-                self.meters.add(tag, value)
+                self.meters.add(tag, value, share)
         if self.task_gradients is not None:
             self.task_gradients.put(step_seed(self.config.seed, self.step, len(batches)))
         clip = self.config.optim.clip_norm or float("inf")
@@ -249,10 +255,10 @@ class Trainer:
         self.nonfinite.check()
         meters, now = self.meters, time.perf_counter()
         seconds, self.clock = now - self.clock, now
-        world = self.accelerator.num_processes
+        examples, tokens, _ = meters.counted()
         speed = {
-            "speed/examples_per_second": meters.examples * world / seconds,
-            "speed/tokens_per_second": meters.tokens * world / seconds,
+            "speed/examples_per_second": examples / seconds,
+            "speed/tokens_per_second": tokens / seconds,
         }
         for tag, value in self.objective.figures().items():
             meters.add(tag, value)
@@ -366,6 +372,7 @@ class Trainer:
         if self.saved_step == self.step:
             return
         self.saved_step, self.saved_best = self.step, self.selection.step
+        window = self.meters.state_dict()  # of all processes
         if not self.is_main:
             return
         scaler = self.accelerator.scaler
@@ -380,7 +387,7 @@ class Trainer:
                 "fingerprint": self.fingerprint,
                 "total": self.total_steps,
                 "loader": self.loader.state_dict(),
-                "window": self.meters.state_dict(),
+                "window": window,
                 "health": self.smart_health.state_dict(),
                 "rho": self.rho_schedule.state_dict(),
                 "skipped": self.skipped,

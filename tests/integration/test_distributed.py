@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mt_dnn.config.run import RunConfig
+import mt_dnn.objective.smoothness as smoothness
+from mt_dnn.config.run import RunConfig, TermConfig
 from mt_dnn.runs.run_dir import config_yaml
-from mt_dnn.training.trainer import Trainer
+from tests.support.runs import copy_workspace, run
+from tests.support.words import WORDS
+from tests.support.workspace import TASKS
 
 ROOT = Path(__file__).parents[2]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 needs_gloo = pytest.mark.skipif(
     not (torch.distributed.is_available() and torch.distributed.is_gloo_available()),
     reason="torch without gloo",
@@ -39,25 +44,94 @@ def checkpoint(run_dir: Path, step: int, name: str) -> dict[str, torch.Tensor]:
     return load_file(run_dir / "checkpoints" / f"step-{step:08d}" / f"{name}.safetensors")
 
 
+WORDS_TASK = """\
+words:
+  data_format: Sequence
+  task_type: SequenceLabeling
+  labels: [O, B-x]
+  metric_meta: [ACC]
+"""
+NOISE = """\
+import mt_dnn.objective.smoothness as smoothness
+from tests.integration.test_distributed import noise_of_examples
+
+smoothness._noise = noise_of_examples
+"""
+BAD_RANK = """\
+import os
+
+from data_utils.errors import UserError
+from mt_dnn.objective.terms import LossTerm
+from mt_dnn.registries import LOSS_TERMS
+
+
+@LOSS_TERMS.register("bad_rank")
+class BadRank(LossTerm):
+    tag = "bad"
+
+    def __init__(self, model):
+        super().__init__()
+
+    def compute(self, step):
+        if os.environ["RANK"] == "1" and step.progress > 0:
+            raise UserError("rank 1 has no disk")
+        return None
+"""
+
+
+def noise_of_examples(embeds, mask, config, generator) -> torch.Tensor:
+    """Noise that is a function of each example, so that parts of a batch get that of the whole."""
+    noise = config.sigma * (1000 * embeds.detach()).sin()
+    return noise.masked_fill(~mask.bool().unsqueeze(-1), 0.0)
+
+
+def losses(run_dir: Path) -> list[tuple[int, str, float]]:
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    groups = ("train/", "dev/")
+    return sorted(
+        (line["step"], tag, value)
+        for line in lines
+        for tag, value in line.items()
+        if tag.startswith(groups) and tag != "train/padding" and isinstance(value, float)
+    )
+
+
+def assert_same_numbers(mine: Path, theirs: Path) -> None:
+    ours, others = losses(mine), losses(theirs)
+    assert [entry[:2] for entry in ours] == [entry[:2] for entry in others]
+    for (step, tag, value), (*_, other) in zip(ours, others, strict=True):
+        assert value == pytest.approx(other, rel=1e-5, abs=1e-6), (step, tag)
+
+
 @needs_gloo
-def test_two_processes_do_what_one_does(tiny_config, still_encoder_folder, tmp_path):
-    """Without dropout, and noise aside: the same batches in two halves, gradients averaged."""
+@pytest.mark.parametrize("smart", ["off", "smart"])
+def test_two_processes_compute_what_one_does(
+    tiny_config, still_encoder_folder, workspace, tmp_path, monkeypatch, smart
+):
+    """Batches of 5, 2 and 1 examples in two parts, two of them an update; words weigh by sentence."""
+    data = copy_workspace(workspace, tmp_path / "rows", tasks=TASKS + WORDS_TASK)
+    for split in ("train", "dev"):
+        rows = [
+            {"uid": f"w{i}", "tokens": WORDS[: 1 + i], "label": ["O"] * i + ["B-x"]}
+            for i in range(11)
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "rows" / f"words_{split}.jsonl").write_text(text)
     options = {
-        "smart": "smart",
+        "smart": smart,
+        "data": data,
         "model": {"encoder": str(still_encoder_folder), "dropout": 0.0},
-        "batch": {"size": 4, "accumulate": 2},
+        "batch": {"size": 5, "accumulate": 2},
         # A ranking head's bias has no gradient but rounding, which a small eps would blow up.
         "optim": {"eps": 1e-4},
-        "train": {"max_steps": 5, "log_every": 1},
+        "train": {"epochs": 1, "log_every": 2, "save_every": 3, "keep": 9},
         "system": {"device": "cpu", "threads": 1},
     }
-    one = Trainer(tiny_config(name="one", **options))
-    one.fit()
-    two = tiny_config(name="two", **options)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    (tmp_path / "noise_plugin.py").write_text(NOISE)
+    two = tiny_config(name="two", plugins=["noise_plugin"], **options)
     done = subprocess.run(
-        command(two, tmp_path, *launcher),
-        env=environment(),
+        command(two, tmp_path, *TORCHRUN),
+        env=environment() | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -66,22 +140,44 @@ def test_two_processes_do_what_one_does(tiny_config, still_encoder_folder, tmp_p
     run_dir = Path(two.output_dir) / "two"
     assert done.stdout.count("Dev scores") == 1  # one process speaks
     assert json.loads((run_dir / "environment.json").read_text())["device"].startswith("2 x cpu")
-    for name in ("model", "terms"):
-        mine, theirs = checkpoint(run_dir, 5, name), checkpoint(one.run_dir, 5, name)
+    assert not list(run_dir.glob("**/*.partial"))
+
+    monkeypatch.setattr(smoothness, "_noise", noise_of_examples)
+    one = run(tiny_config(name="one", **options))
+    assert_same_numbers(run_dir, one.run_dir)
+    last = one.step
+    names = ("model", "terms") if smart == "smart" else ("model",)
+    for name in names:
+        mine, theirs = checkpoint(run_dir, last, name), checkpoint(one.run_dir, last, name)
         assert mine.keys() == theirs.keys()
         for key, tensor in mine.items():
-            torch.testing.assert_close(tensor, theirs[key], rtol=0, atol=2e-4)
+            torch.testing.assert_close(tensor, theirs[key], rtol=0, atol=1e-4)
 
-    def losses(folder: Path) -> list[tuple[int, str, float]]:
-        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        wanted = [(line["step"], k, v) for line in lines for k, v in line.items() if "loss" in k]
-        return sorted(wanted)
+    # One process resumes in the middle of a log interval of what two began.
+    again = Path(two.output_dir) / "again"
+    shutil.copytree(run_dir, again)
+    for later in sorted((again / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(later)
+    assert run(tiny_config(name="again", resume=True, **options)).step == last
+    assert_same_numbers(again, one.run_dir)
 
-    mine, theirs = losses(run_dir), losses(one.run_dir)
-    assert [entry[:2] for entry in mine] == [entry[:2] for entry in theirs]
-    # The mean over both processes: one's own half alone would be off by far more.
-    assert [e[2] for e in mine] == pytest.approx([e[2] for e in theirs], rel=1e-2)
-    assert not list(run_dir.glob("**/*.partial"))
+
+@needs_gloo
+def test_an_error_of_one_process_is_one_message_and_exit_code_2(tiny_config, tmp_path):
+    (tmp_path / "bad_plugin.py").write_text(BAD_RANK)
+    config = tiny_config(
+        name="bad", plugins=["bad_plugin"], terms=[TermConfig(name="bad_rank")], trackers=[]
+    )
+    launcher = ["-m", "mt_dnn.cli", "launch", "--nproc_per_node", "2", "train"]
+    done = subprocess.run(
+        [sys.executable, *launcher, *command(config, tmp_path)[2:]],
+        env=environment() | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == "error: rank 1 has no disk\n"
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

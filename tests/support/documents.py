@@ -100,6 +100,8 @@ def parse_command(line: str, monkeypatch: pytest.MonkeyPatch) -> Parsed | None:
             "python",
             *words[next(i for i, w in enumerate(words) if w in ("-m", "train.py")) :],
         ]
+    if words[:2] == ["mt-dnn", "launch"]:
+        words[1:] = words[words.index("train") :]
     if words[0] == "mt-dnn":
         assert words[1] in COMMANDS, f"mt-dnn has no command {words[1]!r}"
         return _stopped(COMMANDS[words[1]], words[2:], monkeypatch)

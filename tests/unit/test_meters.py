@@ -71,3 +71,18 @@ def test_a_window_goes_on_where_it_was_saved_to_the_last_bit():
     fill(whole)
     fill(resumed)
     assert resumed.read() == whole.read()
+
+
+def test_values_weigh_by_their_share():
+    meters = Meters(CPU)
+    meters.add("loss", torch.tensor(1.0), 0.2)
+    meters.add("loss", torch.tensor(2.0), torch.tensor(1.8))
+    # Measured on one of the two batches: its mean is its value.
+    meters.add("gain", torch.tensor(7.0), 0.2)
+    assert meters.read() == pytest.approx({"loss": 1.9, "gain": 7.0})
+
+
+def test_filler_counts_no_examples():
+    meters = Meters(CPU)
+    meters.count(make_batch([4, 1], task="a", is_filler=True))
+    assert (meters.batches["a"], meters.examples, meters.tokens, meters.cells) == (1, 0, 0, 0)
