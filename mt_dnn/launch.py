@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
+
+HELP = """\
+usage: {prog} [OPTIONS] COMMAND [...]
+
+Run a command of mt-dnn, such as train, in several processes:
+
+  {prog} --nproc_per_node 2 train --config run.yml
+
+OPTIONS are those of torchrun; torchrun --help lists them.
+"""
 
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn launch") -> int:
@@ -18,6 +29,10 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn launch") -> i
     Returns:
         0, or the exit code of the first process that failed by itself.
     """
+    args = list(sys.argv[1:] if args is None else args)
+    if not args or args[0] in ("-h", "--help"):
+        print(HELP.format(prog=prog), end="", file=sys.stdout if args else sys.stderr)
+        return 0 if args else 2
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import get_args_parser, run

@@ -11,6 +11,7 @@ from data_utils.collator import Batch
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.heads.output import Output
 from mt_dnn.heads.san import SAN_OPTIONS, SANHead
 
 POOLINGS = ("cls", "mean", "max", "attention", "pair")
@@ -128,7 +129,7 @@ class PooledHead(nn.Module):
             width = hidden_size
             self.pooler.append(ACTIVATIONS[activation]())
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(width, n_out)
+        self.output = Output(width, n_out)
         initialize(self)
         if pooling == "attention":
             self.attention = AttentionPooling(hidden_size)
@@ -228,7 +229,7 @@ class TokenHead(nn.Module):
     def __init__(self, hidden_size: int, n_out: int, *, dropout: float = 0.1) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden_size, n_out)
+        self.output = Output(hidden_size, n_out)
         initialize(self)
 
     @classmethod

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
+from mt_dnn.heads.output import Output
 
 SAN_OPTIONS: dict[str, int | float] = {"san_steps": 5, "san_prediction_dropout": 0.1}
 """Options of tasks with ``enable_san``, with their defaults: K, and the rate of prediction dropout."""
@@ -126,7 +127,7 @@ class SANHead(nn.Module):
         self.query = nn.Linear(hidden_size, hidden_size, bias=False)  # W_2
         self.update = nn.GRUCell(hidden_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(4 * hidden_size, n_out)  # W_3
+        self.output = Output(4 * hidden_size, n_out)  # W_3
         for layer in (self.summary, self.query, self.output):
             nn.init.normal_(layer.weight, std=0.02)
         nn.init.zeros_(self.output.bias)

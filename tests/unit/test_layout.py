@@ -40,6 +40,7 @@ ORDER = [
     ["mt_dnn.encoders.nezha"],
     ["mt_dnn.encoders.pretrained"],
     ["mt_dnn.encoders"],
+    ["mt_dnn.heads.output"],
     ["mt_dnn.heads.san"],
     ["mt_dnn.heads"],
     ["mt_dnn.task_types"],
@@ -50,7 +51,7 @@ ORDER = [
     ["mt_dnn.tracking"],
     ["mt_dnn.training"],
     ["mt_dnn.publish", "mt_dnn.from_mt_dnn", "mt_dnn.tables"],
-    ["mt_dnn.cli", "mt_dnn.listing"],
+    ["mt_dnn.cli", "mt_dnn.listing", "mt_dnn.launch"],
     ["mt_dnn.__main__"],
 ]
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -219,3 +219,25 @@ def test_pair_pooling_without_a_second_sentence(hidden):
 def test_a_pair_head_fits_its_features(hidden, activation):
     head = PooledHead(H, 3, pooling="pair", activation=activation)
     assert head(hidden, make_batch(LENGTHS)).shape == (N, 3)
+
+
+@pytest.mark.parametrize("name", ["pooled", "san", "candidates", "tokens"])
+def test_outputs_are_float32_under_autocast(name):
+    """500 predictions near 3.5 stay distinct; in bfloat16 they would be multiples of 1/64."""
+    torch.manual_seed(0)
+    count = 500
+    head: nn.Module = {
+        "pooled": lambda: PooledHead(32, 1),
+        "san": lambda: SANHead(32, 1),
+        "candidates": lambda: CandidateHead(PooledHead(32, 1)),
+        "tokens": lambda: TokenHead(32, 1),
+    }[name]()
+    for layer in head.modules():
+        if isinstance(layer, nn.Linear) and layer.out_features == 1 and layer.bias is not None:
+            nn.init.constant_(layer.bias, 3.5)
+    batch = make_batch([2] * count, candidates=[1] * count if name == "candidates" else None)
+    hidden = torch.randn(count, 2, 32).bfloat16()  # the encoder's output under autocast
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = head.eval()(hidden, batch)
+    assert outputs.dtype == torch.float32
+    assert len(outputs.unique()) > 0.98 * outputs.numel()
