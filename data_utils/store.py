@@ -392,6 +392,8 @@ class StoreSubset:
         self.lengths: np.ndarray = store.lengths[indices]
         windows = store.windows
         self.windows: np.ndarray | None = None if windows is None else windows[indices]
+        labels = store.labels
+        self.labels: np.ndarray | None = None if labels is None else labels[indices]
 
     def __len__(self) -> int:
         return len(self.indices)

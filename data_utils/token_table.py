@@ -48,13 +48,16 @@ class TokenTable:
 
     ``lengths`` (examples,) are the numbers of tokens, special tokens included. For an example with
     candidates, it is the length of the longest one. ``windows`` (examples,) are the numbers of the
-    windows, from 0 in every row that was cut into windows; None if no row was.
+    windows, from 0 in every row that was cut into windows; None if no row was. ``labels`` (examples,) are
+    the labels where each example has one number or class id, else None.
     """
 
     def __init__(self, table: pa.Table) -> None:
         self.columns = {name: numpy_view(table[name]) for name in table.column_names}
         self.lengths: np.ndarray = self.columns["input_ids"].widths()
         self.windows: np.ndarray | None = self.columns.get("window")
+        labels = self.columns.get("labels")
+        self.labels: np.ndarray | None = labels if isinstance(labels, np.ndarray) else None
 
     def __len__(self) -> int:
         return len(self.lengths)

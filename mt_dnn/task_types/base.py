@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -149,6 +150,16 @@ class TaskType(ABC):
         """Build the head, a module with ``head(hidden (N, T, H), batch) -> logits``.
 
         The docstring of the type's module gives the shape of the logits.
+        """
+
+    def start_head(self, head: nn.Module, labels: np.ndarray) -> None:  # noqa: B027
+        """Fit a new head to the training labels, in place; by default nothing is done.
+
+        It must leave a trained head as it is: the caller does not know which heads are new.
+
+        Args:
+            head: a module from :meth:`build_head`.
+            labels: (N,), the labels of all tasks that share the head.
         """
 
     @abstractmethod

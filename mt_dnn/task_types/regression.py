@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
@@ -20,7 +22,7 @@ class Regression(ExampleTaskType):
     """Regression.
 
     The loss is the mean squared error, the divergence is the squared difference, and the prediction is
-    the output.
+    the output. A new head starts at the mean and the standard deviation of the training labels.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.NUMBER, LabelUnit.EXAMPLE)
@@ -41,6 +43,18 @@ class Regression(ExampleTaskType):
     @classmethod
     def outcome(cls, task: TaskDef) -> Outcome | None:
         return Outcome.NUMBER
+
+    @torch.no_grad()
+    def start_head(self, head: nn.Module, labels: np.ndarray) -> None:
+        """Start the output of a new head at the mean of the labels, and scale it by their deviation.
+
+        An output layer that starts at 0 would spend the first updates on reaching the mean of the labels,
+        and short runs would not get further. A head whose output bias is not 0 is not new.
+        """
+        output = getattr(head, "output", None)
+        if isinstance(output, nn.Linear) and output.bias is not None and not output.bias.any():
+            output.bias.fill_(float(labels.mean()))
+            output.weight.mul_(float(labels.std()) or 1.0)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         assert batch.labels is not None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
 from data_utils.manifest import tokenizer_hash
+from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import RunConfig
 from mt_dnn.encoders.encoder import load_encoder
@@ -22,6 +24,7 @@ from mt_dnn.runs.run_dir import (
     model_folder,
     write_setup,
 )
+from mt_dnn.task_types import TaskType
 
 BuildModel = Callable[
     [RunConfig, dict[str, TaskDef], PreTrainedTokenizerBase, Callable[[str], None]], MTDNN
@@ -64,6 +67,26 @@ def build_model(
     if config.system.compile:
         encoder.compile()
     return model
+
+
+def start_heads(model: MTDNN, stores: Mapping[str, TaskStore | StoreSubset]) -> None:
+    """Fit new heads to the training labels (:meth:`mt_dnn.task_types.TaskType.start_head`).
+
+    Heads that ``init_from`` has loaded keep their weights.
+
+    Args:
+        model: the model to train.
+        stores: the training examples by task.
+    """
+    labels: dict[str, list[np.ndarray]] = {}
+    kinds: dict[str, TaskType] = {}
+    for name, store in stores.items():
+        if store.labels is not None:
+            head = model.tasks[name].head_name
+            labels.setdefault(head, []).append(store.labels)
+            kinds.setdefault(head, model.task_types[name])
+    for head, kind in kinds.items():
+        kind.start_head(model.heads[head], np.concatenate(labels[head]))
 
 
 def _check_tokenizer(start: Path, config: RunConfig) -> None:

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 
 from data_utils.registries import METRICS
@@ -33,6 +34,9 @@ WEAK_RHO = 1e-3
 """Below this rho a term cannot act."""
 GOOD_RHO = 0.1
 """The rho that messages advise; 0.01 to 0.5 is where a regularizer can help."""
+
+CONSTANT = 0.05
+"""Predicted numbers that vary by less than this share of the labels' deviation count as equal."""
 
 
 def show_setup(
@@ -210,6 +214,31 @@ def score_line(evaluations: dict[str, Evaluation], average: float) -> str:
         for dataset, e in evaluations.items()
     ]
     return "  ".join([*scores, f"average {average:.2f}"])
+
+
+def constant_predictions(evaluations: dict[str, Evaluation]) -> list[str]:
+    """One line for each data set whose predictions are all equal although its labels are not.
+
+    Numbers are taken as equal if their standard deviation is below CONSTANT times that of the labels.
+    """
+    lines = []
+    for dataset, evaluation in evaluations.items():
+        values = [prediction.value for prediction in evaluation.predictions]
+        gold = [prediction.gold for prediction in evaluation.predictions]
+        if not values or not all(isinstance(value, (int, float, str)) for value in values):
+            continue
+        if all(isinstance(value, float) for value in values):
+            spread = float(np.std(gold)) if evaluation.metrics else 0.0
+            shown = f"{np.mean(values):.4g}" if np.std(values) < CONSTANT * spread else None
+        else:
+            differ = any(label != gold[0] for label in gold)
+            shown = repr(values[0]) if differ and len(set(values)) == 1 else None
+        if shown is not None:
+            lines.append(
+                f"note: all predictions of {dataset} are equal ({shown}): the model has not learnt the "
+                f"task yet. If this stays so, raise optim.lr or train.epochs"
+            )
+    return lines
 
 
 def log_evaluation(

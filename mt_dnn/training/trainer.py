@@ -36,7 +36,7 @@ from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers
 from mt_dnn.training import checkpoint, report
-from mt_dnn.training.assemble import BuildModel, build_model, write_run_dir
+from mt_dnn.training.assemble import BuildModel, build_model, start_heads, write_run_dir
 from mt_dnn.training.best import BestModel
 from mt_dnn.training.gradients import combine_gradients
 from mt_dnn.training.meters import Meters
@@ -102,6 +102,7 @@ class Trainer:
             self.data = prepare(config, log)
             self.config = config = self.data.config  # max_seq_len is that of the encoder
             model = build_model(config, self.data.tasks, self.data.tokenizer, log)
+        start_heads(model, self.data.train)
 
         self.model = model.to(self.device).train()
         freeze(self.model, config.optim.freeze)
@@ -305,6 +306,8 @@ class Trainer:
             report.log_evaluation(self.tracker, self.step, evaluations, mean, kinds)
             report.log_best(self.tracker, self.step, best, self.data)
             self.progress.print(f"step {self.step}: {report.score_line(evaluations, mean)}")
+            for line in report.constant_predictions(evaluations):
+                self.progress.print(line)
 
     def _finish(self) -> dict[str, Any]:
         """Predict the test sets with the best model, and report the results."""

@@ -14,7 +14,7 @@ from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.prepare import prepare
-from mt_dnn.training.assemble import build_model
+from mt_dnn.training.assemble import build_model, start_heads
 from mt_dnn.training.trainer import Trainer
 from tests.support.runs import assert_same_weights, logged, run
 
@@ -26,6 +26,7 @@ def plain_loop(config: RunConfig) -> tuple[dict[str, Tensor], list[float]]:
     data = prepare(config)
     config = data.config
     model = build_model(config, data.tasks, data.tokenizer, print).train()
+    start_heads(model, data.train)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW(
