@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from itertools import islice
@@ -15,28 +14,24 @@ from torch import Tensor
 
 from data_utils import strict_json
 from data_utils.collator import Batch
-from data_utils.errors import UserError
 from data_utils.files import remove, write_text
 from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
-from mt_dnn.config.run_format import is_clearing
-from mt_dnn.devices import build_accelerator, device_name
+from mt_dnn.devices import build_accelerator
 from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write_predictions
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.balance import RhoSchedule
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
-from mt_dnn.runs.fingerprint import differences, fingerprint, listed
 from mt_dnn.runs.prepare import prepare
-from mt_dnn.runs.run_dir import holds_run, load_best, lock_run_dir, save_model_folder
+from mt_dnn.runs.run_dir import load_best, save_model_folder
 from mt_dnn.tracking.console import Progress, command
-from mt_dnn.tracking.jsonl import cut_back_logs, sync_logs
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers
-from mt_dnn.training import checkpoint, report
-from mt_dnn.training.assemble import BuildModel, build_model, start_heads, write_run_dir
+from mt_dnn.training import checkpoint, report, saving
+from mt_dnn.training.assemble import BuildModel, build_model, start_heads
 from mt_dnn.training.best import BestModel
 from mt_dnn.training.gradients import combine_gradients
 from mt_dnn.training.meters import Meters
@@ -139,7 +134,11 @@ class Trainer:
         """Whether the evaluation after the last update is still to be done."""
         self.owes_predictions = False
         """Whether the files of predictions may be those of another model than ``best/``."""
-        self._open_run_dir()
+        self.unlock: Callable[[], Any] = lambda: None
+        """Release the lock of the run directory."""
+        self.fingerprint: dict[str, Any] = {}
+        """What a resumed run is compared with."""
+        saving.open_run(self)
         self.progress = Progress(
             self.total_steps, config.train.epochs, step=self.step, enabled=self.is_main
         )
@@ -167,7 +166,7 @@ class Trainer:
                     self._train()
                 return self._finish()
             except StopRequested:
-                self._save()
+                saving.save(self)
                 raise KeyboardInterrupt(self._how_to_resume()) from None
 
     def _train(self) -> None:
@@ -188,7 +187,7 @@ class Trainer:
             if self._agree(self.shutdown.signal_number is not None):
                 raise StopRequested
             if config.save_every != 0 and self._due(config.save_every):
-                self._save()
+                saving.save(self)
             if self.selection.out_of_patience:
                 break
 
@@ -352,7 +351,7 @@ class Trainer:
             # Python's lock, it could deadlock with a gloo thread that waits for that lock.
             (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
         self.accelerator.end_training()
-        self._unlock()
+        self.unlock()
 
     def _predict(self, stores: Mapping[str, TaskStore | StoreSubset]) -> dict[str, Evaluation]:
         size, accelerator = self.config.batch.eval_size, self.accelerator
@@ -368,128 +367,6 @@ class Trainer:
             for name, evaluation in evaluations.items():
                 kind = self.model.task_types[evaluation.task.name]
                 write_predictions(self.run_dir / "predictions" / f"{name}.jsonl", kind, evaluation)
-
-    def _save(self) -> None:
-        """Save a checkpoint of the last update, if there is none yet."""
-        self.nonfinite.check()
-        if self.saved_step == self.step:
-            return
-        self.saved_step, self.saved_best = self.step, self.selection.step
-        window = self.meters.state_dict()  # of all processes
-        if not self.is_main:
-            return
-        scaler = self.accelerator.scaler
-        checkpoint.save_checkpoint(
-            self.run_dir,
-            step=self.step,
-            model=self.model,
-            optimizer=self.optimizer,
-            terms=self.objective.terms_state(),
-            keep=self.config.train.keep,
-            state={
-                "fingerprint": self.fingerprint,
-                "total": self.total_steps,
-                "loader": self.loader.state_dict(),
-                "window": window,
-                "health": self.smart_health.state_dict(),
-                "rho": self.rho_schedule.state_dict(),
-                "skipped": self.skipped,
-                "best": self.best,
-                "evaluations_since_best": self.selection.evaluations_since,
-                "owes_evaluation": self.owes_evaluation,
-                "logs": sync_logs(self.run_dir),
-                "scaler": scaler.state_dict() if scaler is not None else None,
-            },
-        )
-        remove(self.run_dir / "checkpoints" / "best")  # the checkpoint names best/ itself
-
-    def _open_run_dir(self) -> None:
-        """Lock the run directory, resume, and write the setup, in this order.
-
-        Raises:
-            UserError: the folder is in use, has another run, or cannot be resumed with these settings.
-                Nothing has been written then.
-        """
-        config = self.config
-        self._unlock: Callable[[], Any] = lambda: None
-        if self.is_main:
-            lock = lock_run_dir(config)
-            self._unlock = weakref.finalize(self, lock.release)
-        self.fingerprint = fingerprint(
-            config,
-            self.data.tasks,
-            [store.manifest for store in (*self.data.train.values(), *self.data.dev.values())],
-            model=self.objective,
-            optimizer=self.optimizer,
-        )
-        resume = config.resume and holds_run(self.run_dir) and not is_clearing(self.run_dir)
-        logs = self._resume() if resume else {}
-        if not self.is_main:
-            return
-        write_run_dir(config, self.data, device=device_name(self.accelerator), clear=not resume)
-        if resume:
-            checkpoint.delete_old(self.run_dir, newest=self.step, keep=config.train.keep)
-            self.tracker.truncate_after(self.step)
-            cut_back_logs(self.run_dir, logs)
-            if self.step < self.total_steps or self.owes_evaluation:
-                remove(self.run_dir / "scores.json")  # which says that the run has finished
-
-    def _resume(self) -> dict[str, int]:
-        """Restore the newest intact checkpoint, if there is one; return the sizes of its logs.
-
-        Raises:
-            UserError: the checkpoints are damaged, or the run differs from the one that saved them.
-        """
-        log = print if self.is_main else lambda line: None
-        folder = checkpoint.intact_checkpoint(self.run_dir, log)
-        if folder is None:
-            log(f"{self.run_dir} has no checkpoint: the run starts again")
-            return {}
-        saved = checkpoint.read_state(folder)
-        # Checkpoints of older versions have no fingerprint.
-        before = saved.get("fingerprint", self.fingerprint)
-        if lines := differences(before, self.fingerprint):
-            raise UserError(
-                f"{folder} cannot be continued with these settings:\n  {listed(lines)}\n"
-                f"Resume with the settings in {self.run_dir / 'config.yml'}, or start another run (--name ...)"
-            )
-        state, terms = checkpoint.load_checkpoint(
-            folder, model=self.model, optimizer=self.optimizer
-        )
-        self.step = self.saved_step = state["step"]
-        self.objective.load_terms_state(terms)
-        self.loader.load_state_dict(state["loader"])
-        self.meters.load_state_dict(state["window"])
-        self.smart_health.load_state_dict(state["health"])
-        self.rho_schedule.load_state_dict(state.get("rho", {}))  # older checkpoints have neither
-        self.skipped = state.get("skipped", 0)
-        self.selection.record = state["best"]
-        self.selection.evaluations_since = state["evaluations_since_best"]
-        self.owes_evaluation = state.get("owes_evaluation", False)
-        self.owes_predictions = True
-        if self.accelerator.scaler is not None and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-        self._resume_best()
-        if self.is_main:
-            print(f"resumed from {folder}", flush=True)
-            report.show_new_length(state.get("total"), self.timeline, self.step)
-        return state.get("logs", {})
-
-    def _resume_best(self) -> None:
-        """Make ``best/`` the model that the checkpoint names; without it, forget that model."""
-        self.saved_best = step = self.selection.step
-        found = checkpoint.has_best(self.run_dir, step)
-        self.accelerator.wait_for_everyone()
-        if self.is_main:
-            checkpoint.restore_best(self.run_dir, step)
-        if step is not None and not found:
-            self.selection.record, self.saved_best = None, None
-            if self.is_main:
-                print(
-                    f"{self.run_dir / 'best'} is not the model of update {step}, which the checkpoint "
-                    f"names: the next evaluation replaces it",
-                    flush=True,
-                )
 
     def _how_to_resume(self) -> str:
         return (
