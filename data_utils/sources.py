@@ -139,12 +139,10 @@ class HubSource:
                 loaded = datasets.load_from_disk(self.hub)
             else:
                 load = partial(datasets.load_dataset, self.hub, self.config, revision=self.revision)
-                builder = datasets.load_dataset_builder(
-                    self.hub, self.config, revision=self.revision
-                )
-                # In CSV files only an empty cell is missing: NA, null and nan are texts.
-                csv = hasattr(builder.config, "keep_default_na")
-                loaded = load(keep_default_na=False, na_values=[""]) if csv else load()
+                loaded = load()
+                if any(_is_csv(split) for split in loaded.values()):
+                    # Only an empty cell is missing: NA, null and nan are texts.
+                    loaded = load(keep_default_na=False, na_values=[""])
         except Exception as error:  # the library raises many types of exception
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise UserError(f"dataset {self.hub!r} cannot be loaded: {reason}") from None
@@ -185,6 +183,11 @@ class HubSource:
     def fingerprint(self) -> str:
         # The library's fingerprint covers the files and all steps applied to them.
         return _hash(self._dataset()._fingerprint, self.renames, self.label_words)
+
+
+def _is_csv(dataset: Any) -> bool:
+    """Whether a dataset was read from CSV files."""
+    return getattr(getattr(dataset, "info", None), "builder_name", None) == "csv"
 
 
 def _classes(feature: Any) -> Any:
