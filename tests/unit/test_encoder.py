@@ -223,7 +223,9 @@ def test_gradient_checkpointing_keeps_the_gradients_or_is_refused(architecture):
         return
     plain = gradients()
     encoder.enable_gradient_checkpointing()
-    assert encoder.model.is_activation_checkpointing
+    name = "is_activation_checkpointing"  # not in transformers 5.17
+    name = name if hasattr(encoder.model, name) else "is_gradient_checkpointing"
+    assert getattr(encoder.model, name)
     torch.testing.assert_close(gradients(), plain)
     encoder.requires_grad_(False)
     assert not encoder.embed(inputs["input_ids"]).requires_grad
