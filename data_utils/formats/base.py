@@ -35,10 +35,9 @@ class Row:
         """
         value = self.values.get(column)
         if value is None:
+            what = "null" if column in self.values else "missing"
             there = ", ".join(sorted(map(str, self.values)))
-            raise UserError(
-                f"{self.where}: column {column!r} is missing or null; the row has {there}"
-            )
+            raise UserError(f"{self.where}: column {column!r} is {what}; the row has {there}")
         return self.checked(value, column)
 
     def checked(self, value: Any, column: str) -> str:

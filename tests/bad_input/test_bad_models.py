@@ -31,7 +31,7 @@ INPUT = [
     ("half a pair", b'{"premise": "\\ud83d", "hypothesis": "x"}\n', "FOLDER/rows:1: column 'premise' contains half of a surrogate pair, which is not a character; remove it"),
     ("a key twice", b'{"premise": "x", "premise": "y", "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: key 'premise' occurs twice"),
     ("NaN", b'{"premise": NaN, "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: NaN is not a JSON value; use null, or leave the key out"),
-    ("no hypothesis", b'{"premise": "x"}\n', "FOLDER/rows:1: column 'hypothesis' is missing or null; the row has label, premise, uid"),
+    ("no hypothesis", b'{"premise": "x"}\n', "FOLDER/rows:1: column 'hypothesis' is missing; the row has label, premise, uid"),
     ("a list later", b'{"premise": "x", "hypothesis": "y"}\n[1]\n', "FOLDER/rows:2: expected a JSON object, found list"),
     ("a broken object", b'{"premise": "x"\n', "FOLDER/rows:1: not JSON: Expecting ',' delimiter: line 1 column 16 (char 15)"),
     ("5000 digits", b'{"premise": ' + b"1" * 5000 + b', "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: a number has more than 4300 digits"),

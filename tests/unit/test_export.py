@@ -188,7 +188,12 @@ ONE = "one: {{data_format: PremiseOnly, task_type: Classification, n_class: 2, m
     [
         *(
             ("bert", ONE.format(f"pooling: {how}"), f"pooling {how} .*the first token, cls")
-            for how in ("mean", "max", "attention", "pair")
+            for how in ("mean", "max", "attention")
+        ),
+        (
+            "bert",
+            SAN.replace("enable_san: true", "pooling: pair"),
+            "pooling pair .*the first token",
         ),
         ("bert", ONE.format("actf: gelu"), "actf gelu .*Classification of bert has tanh"),
         ("bert", ONE.format("actf: none"), "actf none .*Classification of bert has tanh"),

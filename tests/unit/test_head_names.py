@@ -65,9 +65,9 @@ def test_roberta_has_fewer_positions_than_rows(roberta: Encoder) -> None:
     assert tiny_encoder().positions == 64
     ids = torch.full((1, 64), 5)
     assert roberta.encode(roberta.embed(ids), None).shape == (1, 64, 8)
-    ids = torch.full((1, 65), 5)
+    longer = roberta.embed(torch.full((1, 65), 5))
     with pytest.raises((IndexError, RuntimeError)):
-        roberta.encode(roberta.embed(ids), None)
+        roberta.encode(longer, None)
 
 
 def test_lengths_beyond_the_positions_are_refused(tmp_path: Path, roberta: Encoder) -> None:
