@@ -16,7 +16,7 @@ words: {data_format: Sequence, task_type: SequenceLabeling, labels: [O, B-x], me
 span: {data_format: MRC, task_type: Span, metric_meta: [EmF1]}
 cloze: {data_format: ClozeChoice, task_type: ClozeChoice, metric_meta: [EmF1]}
 text: {data_format: MLM, task_type: MaskLM, metric_meta: [ACC]}
-write: {data_format: PremiseOnly, task_type: SequenceGeneration, metric_meta: [ACC]}
+write: {data_format: PremiseOnly, task_type: SequenceGeneration, metric_meta: [EM]}
 """
 ROWS = {
     "cls": ("a\tno\tgood day", "b\tyes\tbad night"),
