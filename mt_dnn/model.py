@@ -228,7 +228,8 @@ class MTDNN(nn.Module):
         ``shift``, (N, T, H), is added to what enters the first layer.
         """
         mask = batch.attention_mask if batch.is_padded else None
-        return self.encoder.encode(embeds, mask, batch.token_type_ids, shift=shift)
+        shifted = {} if shift is None else {"shift": shift}  # most overrides do not know it
+        return self.encoder.encode(embeds, mask, batch.token_type_ids, **shifted)
 
     def embedding_output(self, embeds: Tensor, batch: Batch) -> Tensor:
         """Compute what enters the first layer, (N, T, H), from word embeddings (N, T, E)."""
@@ -240,7 +241,8 @@ class MTDNN(nn.Module):
 
         The type of the task determines their shape. ``shift`` as in :meth:`encode`.
         """
-        return self.head(batch)(self.encode(embeds, batch, shift=shift), batch)
+        shifted = {} if shift is None else {"shift": shift}
+        return self.head(batch)(self.encode(embeds, batch, **shifted), batch)
 
     def head(self, batch: Batch) -> nn.Module:
         """Return the head of the batch's task."""
