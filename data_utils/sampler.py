@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from data_utils.errors import UserError
 from data_utils.mixing import MixingSettings, Supply, check_settings, mix
+from data_utils.strata import label_strata, length_keys
 
 MIN_POOLS = 3
 """Minimum number of pools per task. Each pool is sorted by length. With a single pool, the same
@@ -31,7 +33,9 @@ class TaskBatch:
 class MultiTaskSampler:
     """Forms the batches of every epoch as a pure function of (seed, epoch).
 
-    A batch has examples of one task, by default of similar length.
+    A batch has examples of one task, by default of similar length. Where labels and lengths correlate,
+    batches of one length would have similar labels, and their gradients would vary more than those of
+    random batches: lengths are then compared mainly within strata of labels (data_utils/strata.py).
 
     Args:
         lengths: task -> token length of each of its training examples, (N,). The first task is
@@ -47,6 +51,8 @@ class MultiTaskSampler:
         group_by_length: sort random pools of examples by length before cutting them into batches.
         pool: number of batches in a pool. A task has at least MIN_POOLS pools if it has that many
             batches, so a pool has at most about a third of them.
+        labels: task -> one label per training example, (N,), a number or a class id; a task without such
+            labels is missing.
         world_size: number of processes. In each step, all processes have the same task and share the
             examples of one global batch; their numbers differ by at most 1. A process that gets none
             has one example of another process, marked as filler.
@@ -68,6 +74,7 @@ class MultiTaskSampler:
         accumulate: int = 1,
         group_by_length: bool = True,
         pool: int = 50,
+        labels: Mapping[str, np.ndarray] | None = None,
         world_size: int = 1,
         rank: int = 0,
     ) -> None:
@@ -90,6 +97,10 @@ class MultiTaskSampler:
         self.seed = seed
         self.group_by_length = group_by_length
         self.pool = pool
+        self.strata = {
+            task: label_strata(own, (labels or {}).get(task), batch_size=batch_size)
+            for task, own in lengths.items()
+        }
         self.world_size = world_size
         self.rank = rank
         if max_updates is not None:
@@ -146,12 +157,12 @@ class MultiTaskSampler:
         rng = self._rng(epoch, FIRST_TASK + list(self.lengths).index(task))
         formed: list[np.ndarray] = []
         while len(formed) < count:
-            formed += self._one_pass(self.lengths[task], rng)[: count - len(formed)]
+            formed += self._one_pass(task, rng)[: count - len(formed)]
         return formed
 
-    def _one_pass(self, lengths: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    def _one_pass(self, task: str, rng: np.random.Generator) -> list[np.ndarray]:
         """Form batches that contain every example once, in random order."""
-        n = len(lengths)
+        n = len(self.lengths[task])
         order = rng.permutation(n)  # (N,) of example indices
         sizes = np.full(-(-n // self.batch_size), self.batch_size)
         sizes[-1] -= sizes.sum() - n
@@ -160,13 +171,19 @@ class MultiTaskSampler:
         rng.shuffle(sizes)
         stops = sizes.cumsum()
         if self.group_by_length:
+            keys = self._sort_keys(task, rng)
             pools = min(len(sizes), max(MIN_POOLS, -(-len(sizes) // self.pool)))
             for members in np.array_split(np.arange(len(sizes)), pools):
                 chunk = order[stops[members[0]] - sizes[members[0]] : stops[members[-1]]]
                 # A stable sort keeps examples of equal length in shuffled order.
-                chunk[:] = chunk[np.argsort(lengths[chunk], kind="stable")]
+                chunk[:] = chunk[np.argsort(keys[chunk], kind="stable")]
         cut = np.split(order, stops[:-1])
         return [cut[i] for i in rng.permutation(len(cut))]
+
+    def _sort_keys(self, task: str, rng: np.random.Generator) -> np.ndarray:
+        """Return what the examples of a pool are sorted by, (N,)."""
+        lengths, strata = self.lengths[task], self.strata[task]
+        return length_keys(lengths, strata, rng) if strata.any() else lengths
 
     def _rank_share(self, task: str, indices: np.ndarray) -> TaskBatch:
         """Return this rank's examples of a global batch: every ``world_size``-th one.

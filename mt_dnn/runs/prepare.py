@@ -67,6 +67,7 @@ class RunData:
             seed=config.seed,
             group_by_length=config.batch.group_by_length,
             pool=config.batch.pool,
+            labels={n: s.labels for n, s in self.train.items() if s.labels is not None},
             world_size=world_size,
             rank=rank,
         )

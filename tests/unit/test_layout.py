@@ -29,7 +29,7 @@ ORDER = [
     ["data_utils.sources", "data_utils.task_file"],
     ["data_utils.soft_labels"],
     ["data_utils.store"],
-    ["data_utils.mixing", "data_utils.collator"],
+    ["data_utils.mixing", "data_utils.collator", "data_utils.strata"],
     ["data_utils.sampler"],
     ["data_utils.loader"],
     ["mt_dnn.registries"],
