@@ -6,7 +6,7 @@ import hashlib
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,21 +86,22 @@ class DataReport:
         if any(isinstance(text, str) and not text.strip() for text in texts):
             self.problem("empty text", where)
         if label is not None:
-            self._add_label(label, where)
+            _COUNT.get(self.task.label.kind, _nothing)(self, label, where)
 
-    def _add_label(self, label: Any, where: str) -> None:
-        kind = self.task.label.kind
-        if kind is LabelKind.NUMBER:
-            self._numbers.extend(label if isinstance(label, list) else [label])
-        elif kind is LabelKind.CLASS:
-            self.labels.update(label if isinstance(label, list) else [label])
-        elif kind is LabelKind.SET:
-            self.labels.update(i for i, held in enumerate(label) if held)
-        elif isinstance(label, list):  # of candidates
-            if len(label) == 1:
-                self.problem("one candidate", where)
-            if not any(label):
-                self.problem("no relevant candidate", where)
+    def add_numbers(self, label: Any, where: str) -> None:
+        self._numbers.extend(label if isinstance(label, list) else [label])
+
+    def add_classes(self, label: Any, where: str) -> None:
+        self.labels.update(label if isinstance(label, list) else [label])
+
+    def add_set(self, label: Any, where: str) -> None:
+        self.labels.update(i for i, held in enumerate(label) if held)
+
+    def add_candidates(self, label: Any, where: str) -> None:
+        if isinstance(label, list) and len(label) == 1:
+            self.problem("one candidate", where)
+        if isinstance(label, list) and not any(label):
+            self.problem("no relevant candidate", where)
 
     def finish(self, tokens: int, unknown: int) -> dict[str, Any]:
         """Return the counts as values of JSON.
@@ -113,7 +114,7 @@ class DataReport:
             for index in _repeated(np.frombuffer(hashes, np.uint64)):
                 self.problem(name, f"{self._file}:{self._lines[index]}")
         labels = {str(self.task.decode_label(k)): n for k, n in self.labels.most_common()}
-        if self.task.label.kind is LabelKind.CLASS and len(labels) == 1:
+        if len(labels) == 1 and _EXCLUSIVE.get(self.task.label.kind):
             self.problem(f"all labels are {next(iter(labels))}", self._file)
         return {
             "labels": labels,
@@ -126,6 +127,22 @@ class DataReport:
         """Write the hashes of the texts, with which splits are compared."""
         pairs = [np.frombuffer(column, np.uint64) for column in (self._texts, self._lines)]
         (folder / TEXTS).write_bytes(np.stack(pairs, axis=1).astype("<u8").tobytes())
+
+
+def _nothing(report: DataReport, label: Any, where: str) -> None:
+    """Count nothing of labels that are texts or tokens."""
+
+
+_COUNT: dict[LabelKind, Callable[[DataReport, Any, str], None]] = {
+    LabelKind.NUMBER: DataReport.add_numbers,
+    LabelKind.CLASS: DataReport.add_classes,
+    LabelKind.SET: DataReport.add_set,
+    LabelKind.RELEVANCE: DataReport.add_candidates,
+    LabelKind.ANSWER: DataReport.add_candidates,
+}
+"""Kind of label -> what is counted of a label."""
+_EXCLUSIVE = {LabelKind.CLASS: True}
+"""Kinds of which each unit has one of several labels."""
 
 
 def _hash(text: str) -> int:

@@ -188,11 +188,8 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         check_name(values["head"], f"{where}: head")
     if values.get("dropout") is not None and not 0 <= values["dropout"] < 1:
         raise UserError(f"{where}: dropout_p: {values['dropout']} is outside [0, 1)")
-    if not 0 < values.get("weight", 1) < math.inf:
-        raise UserError(
-            f"{where}: weight: {values['weight']} is not a positive number; to leave a task out, use "
-            f"data.use"
-        )
+    if not 0 <= values.get("weight", 1) < math.inf:
+        raise UserError(f"{where}: weight: {values['weight']}; it must be a number of at least 0")
     if values.get("max_seq_len", MIN_LENGTH) < MIN_LENGTH:
         raise UserError(
             f"{where}: max_seq_len: {values['max_seq_len']}; it must be at least {MIN_LENGTH}"

@@ -104,6 +104,9 @@ def prepare(config: RunConfig, log: Callable[[str], None] = print) -> RunData:
     """
     config = resolve_config(config)
     tasks = select_tasks(config.data)
+    for task in tasks.values():
+        if task.weight == 0:
+            log(f"task {task.name!r} has weight 0: it is evaluated, but not trained")
     soft_labels = soft_label_files(tasks, config.distill)
     tokenizer = load_tokenizer(config.model.encoder)
     config = resolve_length(config, tasks, log)

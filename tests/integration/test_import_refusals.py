@@ -53,7 +53,7 @@ MISTAKES: dict[str, tuple[Callable[[State], State], dict[str, Any]]] = {
         lambda state: state,
         {"use": "pear,score,pick"},
     ),
-    "head 'pair' belongs to several tasks": (lambda state: state, {"use": "pair,pair,pick"}),
+    "task 'pair' is named twice": (lambda state: state, {"use": "pair,pair,pick"}),
     r"lacks 2 of the 37 weights of encoder .*: bert\.embeddings\.LayerNorm\.bias, "
     r"bert\.encoder\.layer\.1\.output\.dense\.weight$": (lambda state: without(state, *LOST), {}),
     "are not those of encoder .*: "
