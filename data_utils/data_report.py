@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from data_utils.files import write_bytes
 from data_utils.labels import LabelKind
 from data_utils.task_def import TaskDef, dataset_name, split_role
 
@@ -126,7 +127,7 @@ class DataReport:
     def save_texts(self, folder: Path) -> None:
         """Write the hashes of the texts, with which splits are compared."""
         pairs = [np.frombuffer(column, np.uint64) for column in (self._texts, self._lines)]
-        (folder / TEXTS).write_bytes(np.stack(pairs, axis=1).astype("<u8").tobytes())
+        write_bytes(folder / TEXTS, np.stack(pairs, axis=1).astype("<u8").tobytes())
 
 
 def _nothing(report: DataReport, label: Any, where: str) -> None:

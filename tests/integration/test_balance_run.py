@@ -110,7 +110,7 @@ def test_an_update_that_fp16_skips_moves_neither_teacher_nor_gradient_norm(
         all(torch.equal(one[name], other[name]) for name in one) for one, other in pairwise(states)
     ]
     assert same == [False, True, False]
-    assert trainer.meters.counts["train/grad_norm"] == 3
+    assert trainer.meters.weights["train/grad_norm"] == 3
 
 
 def test_annealed_mixing_follows_the_run_that_max_steps_leaves(tiny_config):
