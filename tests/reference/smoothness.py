@@ -30,8 +30,8 @@ class Settings:
     """p of the ball: linf, l2 or l1."""
     scope: str
     """The vector whose norm is meant: that of a token, or that of the whole sentence."""
-    detach_clean: bool
-    """Whether f(x) is a constant in the final l_s."""
+    detach: str
+    """What is a constant in the final l_s: none; clean, f(x); or own_target, as in the release."""
 
 
 def p_norm(vector: Tensor, norm: str) -> Tensor:
@@ -127,6 +127,7 @@ def r_s(
     mask: Tensor,
     nu: Tensor,
     s: Settings,
+    half: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """R_s and the last delta.
 
@@ -138,6 +139,7 @@ def r_s(
         mask: (N, T), 1 on real tokens.
         nu: the starting noise, (N, T, E).
         s: settings.
+        half: d, (target, logits) -> (M,), for own_target: l_s(P, Q) = d(P, Q) + d(Q, P).
 
     Returns:
         R_s, a scalar with its graph, and delta.
@@ -145,16 +147,15 @@ def r_s(
     delta = by_vector(nu, mask, "token", lambda v: v)  # line 6: x~ <- x + nu
 
     if s.ascent == "none":  # R3F (arXiv 2008.03156, eq. 4); with nu = 0, R-Drop (arXiv 2106.14448)
-        return l_s(f(x + delta), kept(clean, s)).mean(), delta
+        return final(l_s, half, f(x + delta), clean, s).mean(), delta
 
-    if (
-        s.ascent == "accumulated"
-    ):  # FreeLB (arXiv 1909.11764, Algorithm 1): the mean over all points
+    if s.ascent == "accumulated":
+        # FreeLB (arXiv 1909.11764, Algorithm 1): the mean over all points.
         delta = constrain(delta, mask, s)
         total = torch.zeros((), dtype=x.dtype)
         for point in range(s.steps):
             moving = delta.clone().requires_grad_()
-            values = l_s(f(x + moving), kept(clean, s))
+            values = final(l_s, half, f(x + moving), clean, s)
             total = total + values.mean()
             if point < s.steps - 1:
                 gradients = both_gradients(values, moving)
@@ -167,12 +168,20 @@ def r_s(
         moving = delta.clone().requires_grad_()
         values = l_s(f(x.detach() + moving), clean.detach())
         delta = ascent_step(delta, both_gradients(values, moving), mask, s)
-    return l_s(f(x + delta), kept(clean, s)).mean(), delta
+    return final(l_s, half, f(x + delta), clean, s).mean(), delta
 
 
-def kept(clean: Tensor, s: Settings) -> Tensor:
-    """f(x), as a constant where the settings say so."""
-    return clean.detach() if s.detach_clean else clean
+def final(
+    l_s: Callable[[Tensor, Tensor], Tensor],
+    half: Callable[[Tensor, Tensor], Tensor],
+    perturbed: Tensor,
+    clean: Tensor,
+    s: Settings,
+) -> Tensor:
+    """l_s of the loss, with its constants; in the release each of two KLs holds its own target."""
+    if s.detach == "own_target":
+        return half(clean.detach(), perturbed) + half(perturbed.detach(), clean)
+    return l_s(perturbed, clean.detach() if s.detach == "clean" else clean)
 
 
 def both_gradients(values: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
