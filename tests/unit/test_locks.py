@@ -15,22 +15,22 @@ from data_utils.locks import hold, waiting_for
 fork = multiprocessing.get_context("fork")
 
 
-def hold_and_wait(path: Path, ready, end) -> None:
+def hold_and_wait(path: Path, ready) -> None:
     lock = hold(path, busy="")
     ready.set()
-    end.wait()
+    signal.pause()
     lock.release()
 
 
 @pytest.fixture
 def holder(tmp_path):
     """Another process that has the lock."""
-    ready, end = fork.Event(), fork.Event()
-    process = fork.Process(target=hold_and_wait, args=(tmp_path / ".lock", ready, end))
+    ready = fork.Event()
+    process = fork.Process(target=hold_and_wait, args=(tmp_path / ".lock", ready))
     process.start()
     ready.wait()
     yield process
-    end.set()
+    process.kill()  # not by an Event: its set() waits for a process that was killed while waiting
     process.join()
 
 
