@@ -1,0 +1,139 @@
+"""The analysis of study2.yml, as its plan states it.
+
+    python -m experiments.smart.study2_analysis experiments/smart/results2
+
+For every contrast with the baseline: the endpoint, the p value of a sign-flip permutation test over seeds with
+Holm's correction, and a bootstrap interval. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from data_utils.cli import run_cli
+from data_utils.errors import UserError
+from mt_dnn.tables.results import read_results
+
+TASKS = {"sst2": "ACC", "stsb": "Pearson"}
+SECONDARY = (("sst2_typos", "ACC"), ("stsb_typos", "Pearson"), ("sst2", "ECE"))
+BASELINE, CONTROL = "baseline", "r_s_1e-5"
+MARGIN = 0.5
+"""Equivalence of the negative control: points on each task."""
+RESAMPLES = 10_000
+
+Scores = dict[str, dict[int, dict[str, float]]]
+"""Row -> seed -> ``dataset.metric`` -> score."""
+
+
+def sign_flip_p(differences: np.ndarray) -> float:
+    """Two-sided p value of the mean of ``differences`` (n,) under exact sign flips.
+
+    It is the share of all 2^n assignments of signs whose mean is at least as far from 0.
+    """
+    signs = np.array(list(product((1, -1), repeat=len(differences))))  # (2^n, n)
+    means = np.abs((signs * differences).mean(1))
+    return float((means >= abs(differences.mean()) - 1e-12).mean())
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's correction: adjusted p values, in the order of ``p``."""
+    order = np.argsort(p)
+    adjusted = np.empty(len(p))
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, (len(p) - rank) * p[index])
+        adjusted[index] = min(largest, 1.0)
+    return [float(value) for value in adjusted]
+
+
+def bootstrap_interval(differences: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95% percentile interval of the mean of ``differences`` (n,), resampled over seeds."""
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(len(differences), size=(RESAMPLES, len(differences)))
+    low, high = np.quantile(differences[picks].mean(1), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def read_scores(folder: Path) -> Scores:
+    """Read the scores of all runs in a folder of results; single runs of a seed are merged."""
+    scores: Scores = {}
+    for result in read_results(folder).values():
+        own = scores.setdefault(result["row"], {}).setdefault(result["seed"], {})
+        for dataset, metrics in result["scores"].items():
+            own |= {f"{dataset}.{metric}": value for metric, value in metrics.items()}
+    return scores
+
+
+def paired(scores: Scores, row: str, columns: Sequence[str]) -> tuple[list[int], np.ndarray]:
+    """Differences of a row to the baseline: seeds that have all columns, and an array (n, columns)."""
+    first, other = scores.get(BASELINE, {}), scores.get(row, {})
+    seeds = [
+        seed
+        for seed in sorted(first.keys() & other.keys())
+        if all(column in first[seed] and column in other[seed] for column in columns)
+    ]
+    rows = [[other[seed][column] - first[seed][column] for column in columns] for seed in seeds]
+    return seeds, np.array(rows).reshape(len(seeds), len(columns))
+
+
+def analyse(scores: Scores) -> list[str]:
+    """Return the lines of the report."""
+    columns = [f"{task}.{metric}" for task, metric in TASKS.items()]
+    spread = [
+        np.std([values[c] for values in scores[BASELINE].values() if c in values], ddof=1)
+        for c in columns
+    ]
+    rows = [row for row in scores if row != BASELINE and len(paired(scores, row, columns)[0]) > 1]
+    found = {row: paired(scores, row, columns) for row in rows}
+    endpoints = {row: differences.mean(1) for row, (_, differences) in found.items()}  # (n,)
+    corrected = holm([sign_flip_p(endpoints[row]) for row in rows]) if rows else []
+    lines = [
+        f"| row | n | {' | '.join(columns)} | endpoint [95%] | in sd | p | p (Holm) |",
+        f"|---|---|{'---|' * len(columns)}---|---|---|---|",
+    ]
+    for row, adjusted in zip(rows, corrected, strict=True):
+        seeds, differences = found[row]
+        low, high = bootstrap_interval(endpoints[row])
+        single = " | ".join(f"{value:+.2f}" for value in differences.mean(0))
+        units = (differences / spread).mean()
+        lines.append(
+            f"| {row} | {len(seeds)} | {single} | {endpoints[row].mean():+.2f} [{low:+.2f}, {high:+.2f}] | "
+            f"{units:+.2f} | {sign_flip_p(endpoints[row]):.3f} | {adjusted:.3f} |"
+        )
+    if CONTROL in found:
+        lines.append("")
+        for column, differences in zip(columns, found[CONTROL][1].T, strict=True):
+            low, high = bootstrap_interval(differences)
+            verdict = "within" if low > -MARGIN and high < MARGIN else "not shown to be within"
+            lines.append(
+                f"Negative control {CONTROL}, {column}: [{low:+.2f}, {high:+.2f}], {verdict} ±{MARGIN}."
+            )
+    lines += ["", "Secondary, mean difference to the baseline (n seeds):", ""]
+    for row in rows:
+        parts = []
+        for dataset, metric in SECONDARY:
+            seeds, differences = paired(scores, row, [f"{dataset}.{metric}"])
+            if seeds:
+                parts.append(f"{dataset}.{metric} {differences.mean():+.2f} ({len(seeds)})")
+        lines.append(f"* {row}: {', '.join(parts) or 'none'}")
+    return lines
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the script; ``args`` defaults to those of the process."""
+    parser = ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("results", help="folder with results.jsonl")
+    options = parser.parse_args(args)
+    scores = read_scores(Path(options.results))
+    if len(scores.get(BASELINE, {})) < 2:
+        raise UserError(f"{options.results}: fewer than two seeds of {BASELINE} have finished")
+    print("\n".join(analyse(scores)))
+
+
+if __name__ == "__main__":
+    run_cli(main)
