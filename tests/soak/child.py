@@ -59,8 +59,10 @@ def run(task: str, config: RunConfig, watched: Path, log: Path, fate: Fate = WHO
     """Run ``task`` to its end and return its exit code; negative for a signal."""
     process = start(task, config, watched, log, fate)
     process.join()
-    if process.exitcode == 255:  # the fork server has missed the signal that ended the process
-        return -signal.SIGKILL
+    if process.exitcode == 255:  # the fork server has missed how the process ended
+        last = log.read_text(errors="replace").splitlines()[-2:]
+        ended = [line.removeprefix("exit code: ") for line in last if line.startswith("exit code: ")]
+        return int(ended[0]) if ended else -signal.SIGKILL
     return int(process.exitcode)
 
 
@@ -86,8 +88,9 @@ def _main(task: str, config: RunConfig, watched: Path, log: Path, fate: Fate) ->
         timer.start()
     try:
         run_cli(lambda: _work(task, config))
-    finally:
-        print(f"operations: {counted()}", flush=True)
+    except SystemExit as end:
+        print(f"exit code: {end.code}\noperations: {counted()}", flush=True)
+        raise
 
 
 def _work(task: str, config: RunConfig) -> None:
