@@ -61,7 +61,9 @@ def run(task: str, config: RunConfig, watched: Path, log: Path, fate: Fate = WHO
     process.join()
     if process.exitcode == 255:  # the fork server has missed how the process ended
         last = log.read_text(errors="replace").splitlines()[-2:]
-        ended = [line.removeprefix("exit code: ") for line in last if line.startswith("exit code: ")]
+        ended = [
+            line.removeprefix("exit code: ") for line in last if line.startswith("exit code: ")
+        ]
         return int(ended[0]) if ended else -signal.SIGKILL
     return int(process.exitcode)
 
