@@ -48,9 +48,7 @@ def test_the_name_of_a_run_may_contain_dots(name):
     assert resolve_config(RunConfig(name=name)).name == name
 
 
-@pytest.mark.parametrize(
-    "name", [".", "..", ".hidden", "-x", "a/b", "", "x" * 201, "é" * 101, None]
-)
+@pytest.mark.parametrize("name", [".", "..", ".hidden", "-x", "a/b", "", "x" * 201, "é" * 101])
 def test_a_run_is_one_folder(name):
     with pytest.raises(UserError, match=r"^name: .*is not a name"):
         resolve_config(RunConfig(name=name))

@@ -14,7 +14,7 @@ from tests.support.three_tasks import make_model, task_batch
 
 SIZES = {"c": 1.215e-3, "r": 4.39e-3, "k": 6.74e-2}
 """Distance of each parameter from the teacher's at which D_Breg of the task is 2e-7 to 4e-7."""
-CLOSE = 2e-4
+CLOSE = 5e-5
 """A distance at which D_Breg of every task is below 1e-7."""
 
 
