@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils import strict_json
 from data_utils.errors import UserError
-from data_utils.formats import MAX_TARGET_LEN, TARGET_OPTION
+from data_utils.formats.rows import label_options
 from data_utils.labels import LabelKind
 from data_utils.registries import FORMATS
 from data_utils.task_def import TaskDef
@@ -91,9 +91,7 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def tokenizing_options(task: TaskDef) -> dict[str, Any]:
     """Options that change the store of a task: those of its format, and the length of text labels."""
-    own = dict(FORMATS.get(task.data_format).options)
-    if task.label.kind is LabelKind.TEXT:
-        own[TARGET_OPTION] = MAX_TARGET_LEN
+    own = FORMATS.get(task.data_format).options | label_options(task)
     return {name: task.options.get(name, default) for name, default in own.items()}
 
 

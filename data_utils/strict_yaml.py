@@ -46,7 +46,7 @@ def _content(loader: _Loader, node: yaml.Node) -> Any:
     if isinstance(node, yaml.MappingNode):
         pairs = [(_content(loader, key), _content(loader, value)) for key, value in node.value]
         return node.tag, sorted(pairs, key=repr)
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node.value, list):
         return node.tag, [_content(loader, item) for item in node.value]
     return node.tag, loader.construct_object(node)
 

@@ -96,6 +96,11 @@ def _encoded(row: Row, encode: Callable[[str], Any], text: str) -> Any:
         raise UserError(f"{row.where}: {error}") from None
 
 
+def label_options(task: TaskDef) -> dict[str, int]:
+    """Return the options that change how labels are encoded, with their defaults."""
+    return {TARGET_OPTION: MAX_TARGET_LEN} if task.label.kind is LabelKind.TEXT else {}
+
+
 def label_columns(
     examples: list[Example], tokenizer: PreTrainedTokenizerBase, task: TaskDef
 ) -> dict[str, list]:

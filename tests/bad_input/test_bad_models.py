@@ -24,9 +24,9 @@ INPUT = [
     ("one text", b"good\n", "FOLDER/rows:1: 1 columns; task 'pair' takes, tab-separated: uid, label, premise, hypothesis; or premise, hypothesis. Or give JSON lines with premise, hypothesis."),
     ("five texts", b"a\tb\tc\td\te\n", "FOLDER/rows:1: 5 columns; task 'pair' takes, tab-separated: uid, label, premise, hypothesis; or premise, hypothesis. Or give JSON lines with premise, hypothesis."),
     ("a column less later", b"a\tb\nc\n", "FOLDER/rows:2: 1 columns; expected 2, tab-separated: premise, hypothesis"),
-    ("not UTF-8", "caf\xe9\tx\n".encode("latin-1"), "FOLDER/rows:1: not UTF-8: byte 0xe9; convert the file to UTF-8"),
-    ("not UTF-8 later", b"a\tb\n" * 3 + b"\xff\n", "FOLDER/rows:4: not UTF-8: byte 0xff; convert the file to UTF-8"),
-    ("UTF-16", "a\tb\n".encode("utf-16"), "FOLDER/rows:1: not UTF-8: byte 0xff; convert the file to UTF-8"),
+    ("not UTF-8", "caf\xe9\tx\n".encode("latin-1"), "FOLDER/rows:1: not UTF-8: byte 0xe9 after ..."),
+    ("not UTF-8 later", b"a\tb\n" * 3 + b"\xff\n", "FOLDER/rows:4: not UTF-8: byte 0xff after ..."),
+    ("UTF-16", "a\tb\n".encode("utf-16"), "FOLDER/rows:1: not UTF-8: byte 0xff after ..."),
     ("NUL", b"a\0\tb\n", "FOLDER/rows:1: column 'premise' contains the character NUL; remove it, or write the file in UTF-8"),
     ("half a pair", b'{"premise": "\\ud83d", "hypothesis": "x"}\n', "FOLDER/rows:1: column 'premise' contains half of a surrogate pair, which is not a character; remove it"),
     ("a key twice", b'{"premise": "x", "premise": "y", "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: key 'premise' occurs twice"),
@@ -61,11 +61,11 @@ FILES = [
     ("empty tasks", "tasks.yml", b"", "FOLDER/best/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
     ("other tasks", "tasks.yml", TASKS.replace("pair:", "other:").encode(), "FOLDER/best: heads.safetensors does not fit tasks.yml: head other is missing or has another shape"),
     ("other labels", "tasks.yml", TASKS.replace('"yes"]', '"yes", "maybe"]').encode(), "FOLDER/best: heads.safetensors does not fit tasks.yml: head pair is missing or has another shape"),
-    ("no heads", "heads.safetensors", None, "FOLDER/best/heads.safetensors cannot be read (No such file or directory: FOLDER/best/heads.safetensors); restore it, or train a new run"),
-    ("empty heads", "heads.safetensors", b"", "FOLDER/best/heads.safetensors cannot be read (..."),
-    ("half of the heads", "heads.safetensors", "half", "FOLDER/best/heads.safetensors cannot be read (..."),
-    ("heads are text", "heads.safetensors", b"not safetensors at all", "FOLDER/best/heads.safetensors cannot be read (..."),
-    ("heads with a huge header", "heads.safetensors", b"\xff" * 8 + b"{}", "FOLDER/best/heads.safetensors cannot be read (..."),
+    ("no heads", "heads.safetensors", None, "FOLDER/best/heads.safetensors is missing or damaged (No such file or directory: FOLDER/best/heads.safetensors); restore the file or train a new run"),
+    ("empty heads", "heads.safetensors", b"", "FOLDER/best/heads.safetensors is missing or damaged (..."),
+    ("half of the heads", "heads.safetensors", "half", "FOLDER/best/heads.safetensors is missing or damaged (..."),
+    ("heads are text", "heads.safetensors", b"not safetensors at all", "FOLDER/best/heads.safetensors is missing or damaged (..."),
+    ("heads with a huge header", "heads.safetensors", b"\xff" * 8 + b"{}", "FOLDER/best/heads.safetensors is missing or damaged (..."),
     ("no config", "config.json", None, "encoder 'FOLDER/best': the folder has no config.json. Choices: ..."),
     ("empty config", "config.json", b"", "tokenizer 'FOLDER/best' cannot be loaded: ..."),
     ("config is a list", "config.json", b"[]", "tokenizer 'FOLDER/best' cannot be loaded: ..."),
@@ -118,7 +118,7 @@ def test_standard_input_that_is_not_utf8(
         monkeypatch.setattr("sys.stdin", stream)
         assert predict(saved, "-") == (
             2,
-            filled("<stdin>:2: not UTF-8: byte 0xff; convert the file to UTF-8", tmp_path),
+            filled("<stdin>:2: not UTF-8: byte 0xff after ...", tmp_path),
         )
 
 

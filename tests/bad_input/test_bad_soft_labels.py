@@ -41,7 +41,7 @@ CASES = [
     ("400 digits", b'{"uid": "b", "logits": [' + b"1" * 400 + b", 0.2]}", "FOLDER/soft.jsonl:2: uid 'b': logits must be 2 numbers, not [11111111111111111111111111111111111111111111111111111111111"),
     ("10000 deep", b'{"uid": "b", "logits": ' + DEEP.encode() + b"}", "FOLDER/soft.jsonl:2: not JSON: nested too deep"),
     ("50 deep", b'{"uid": "b", "logits": ' + b"[" * 50 + b"]" * 50 + b"}", "FOLDER/soft.jsonl:2: uid 'b': logits must be 2 numbers, not [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]"),
-    ("not UTF-8", b'{"uid": "\xe9", "logits": [0.1, 0.2]}', "FOLDER/soft.jsonl:2: not UTF-8: byte 0xe9; convert the file to UTF-8"),
+    ("not UTF-8", b'{"uid": "\xe9", "logits": [0.1, 0.2]}', "FOLDER/soft.jsonl:2: not UTF-8: byte 0xe9 after ..."),
     ("another uid", b'{"uid": "c", "logits": [0.1, 0.2]}', "FOLDER/soft.jsonl: no logits for 1 of the 2 examples of rows.tsv: uid 'b'"),
 ]
 # fmt: on

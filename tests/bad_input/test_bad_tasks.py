@@ -30,15 +30,15 @@ CASES = [
     ("nested 10000 deep", "t: " + "[" * 10_000 + "]" * 10_000 + "\n", "FOLDER/tasks.yml: not valid YAML: ..."),
     ("a list as key", "? [a, b]\n: x\n", "FOLDER/tasks.yml:1: a key must be a word"),
     ("a merge with a word", "t: {<<: x}\n", "FOLDER/tasks.yml: not valid YAML: ..."),
-    ("a task twice", f"t: {{{CLS}}}\nt: {{{CLS}}}\n", "FOLDER/tasks.yml:2: key 't' occurs twice"),
-    ("a key twice", f"t: {{{CLS}, n_class: 3}}\n", "FOLDER/tasks.yml:1: key 'n_class' occurs twice"),
+    ("a task twice", f"t: {{{CLS}}}\nt: {{{CLS}, weight: 2}}\n", "FOLDER/tasks.yml:2: key 't' occurs twice; ..."),
+    ("a key twice", f"t: {{{CLS}, n_class: 3}}\n", "FOLDER/tasks.yml:1: key 'n_class' occurs twice; ..."),
     ("an entry that is a word", "t: x\n", "FOLDER/tasks.yml:1: task 't': expected keys such as data_format, found 'x'"),
     ("an entry that is null", "t:\n", "FOLDER/tasks.yml:1: task 't': expected keys such as data_format, found None"),
-    ("a number as name", f"7: {{{CLS}}}\n", "FOLDER/tasks.yml:1: task 7: a task name may contain only letters, digits, - and _"),
-    ("true as name", f"yes: {{{CLS}}}\n", "FOLDER/tasks.yml:1: task True: a task name may contain only letters, digits, - and _"),
-    ("a path as name", f"../t: {{{CLS}}}\n", "FOLDER/tasks.yml:1: task '../t': a task name may contain only letters, digits, - and _"),
-    ("a blank in a name", f"my task: {{{CLS}}}\n", "FOLDER/tasks.yml:1: task 'my task': a task name may contain only letters, digits, - and _"),
-    ("an empty name", f"'': {{{CLS}}}\n", "FOLDER/tasks.yml:1: task '': a task name may contain only letters, digits, - and _"),
+    ("a number as name", f"7: {{{CLS}}}\n", "FOLDER/tasks.yml:1: task 7: 7 is not a name; use at most 100 letters, digits, - and _"),
+    ("true as name", f"yes: {{{CLS}}}\n", "FOLDER/tasks.yml:1: task True: True is not a name; use at most 100 letters, digits, - and _"),
+    ("a path as name", f"../t: {{{CLS}}}\n", "FOLDER/tasks.yml:1: task '../t': '../t' is not a name; use at most 100 letters, digits, - and _"),
+    ("a blank in a name", f"my task: {{{CLS}}}\n", "FOLDER/tasks.yml:1: task 'my task': 'my task' is not a name; use at most 100 letters, digits, - and _"),
+    ("an empty name", f"'': {{{CLS}}}\n", "FOLDER/tasks.yml:1: task '': '' is not a name; use at most 100 letters, digits, - and _"),
     ("a name in other digits", f"t\u0661: {{{CLS}}}\n", "no task of FOLDER/tasks.yml has rows in FOLDER"),
     ("no data_format", "t: {task_type: Classification, n_class: 2, metric_meta: [ACC]}\n", "FOLDER/tasks.yml:1: task 't': key 'data_format' is missing"),
     ("unknown data_format", f"t: {{{CLS.replace('PremiseOnly', 'Premise')}}}\n", "FOLDER/tasks.yml:1: task 't': unknown data_format 'Premise'. Did you mean 'PremiseOnly'? Choices: ..."),
@@ -90,7 +90,7 @@ CASES = [
     ("unknown adv_loss", f"t: {{{CLS}, adv_loss: kll}}\n", "FOLDER/tasks.yml:1: task 't': adv_loss: unknown divergence 'kll'. Did you mean 'kl'? Choices: ..."),
     ("split without a role", f"t: {{{CLS}, split_names: [train, valid]}}\n", "FOLDER/tasks.yml:1: task 't': split_names: 'valid' must end in train, dev or test, such as matched_dev"),
     ("a split twice", f"t: {{{CLS}, split_names: [train, train]}}\n", "FOLDER/tasks.yml:1: task 't': split_names: ['train', 'train'] is empty or contains a name twice"),
-    ("two train splits", f"t: {{{CLS}, split_names: [a_train, b_train]}}\n", "FOLDER/tasks.yml:1: task 't': split_names: ['a_train', 'b_train'] has more than one train split"),
+    ("two train splits", f"t: {{{CLS}, split_names: [a_train, b_train]}}\n", "FOLDER/tasks.yml:1: task 't': split_names: ['a_train', 'b_train'] has more than one train split; make a task of each, with `extends` and the same `head`"),
     ("no splits", f"t: {{{CLS}, split_names: []}}\n", "FOLDER/tasks.yml:1: task 't': split_names: [] is empty or contains a name twice"),
     ("splits are a mapping", f"t: {{{CLS}, split_names: {{train: x}}}}\n", "FOLDER/tasks.yml:1: task 't': split_names: {'train': 'x'} is not a list of strings"),
     ("extends nothing", "t: {extends: u}\n", "FOLDER/tasks.yml:1: task 't': extends: FOLDER/tasks.yml has no task 'u'. Choices: t."),
@@ -108,7 +108,7 @@ CASES = [
     ("hub is a number", f"t: {{{CLS}, source: {{hub: 7}}}}\n", "FOLDER/tasks.yml:1: task 't': source: hub: 7 is not a string"),
     ("hub is nowhere", f"t: {{{CLS}, source: {{hub: ./nowhere}}}}\n", "dataset './nowhere' cannot be loaded: ..."),
     ("heads that differ", f"t: {{{CLS}, head: h}}\nu: {{{CLS.replace('2', '3')}, head: h}}\n", "FOLDER/tasks.yml:2: task 'u': shares head 'h' but differs from task 't' in n_class: 3 and 2"),
-    ("stores of one name", f"a: {{{CLS}, split_names: [b_train]}}\na_b: {{{CLS}, split_names: [train]}}\n", "FOLDER/tasks.yml:2: task 'a_b': the file name of its split 'train', a_b_train, is also that of a split of task 'a'; rename one of the tasks"),
+    ("stores of one name", f"a: {{{CLS}, split_names: [b_train]}}\na_b: {{{CLS}, split_names: [train]}}\n", "FOLDER/tasks.yml:2: task 'a_b': the file name of its split 'train', a_b_train, is also that of split 'b_train' of task 'a'; rename one of the tasks"),
 ]
 # fmt: on
 
@@ -126,7 +126,7 @@ def test_a_task_file_that_is_not_utf8(folder: Path, prepare: Callable) -> None:
     assert prepare() == (
         2,
         filled(
-            "FOLDER/tasks.yml: not UTF-8: invalid continuation byte; convert the file to UTF-8",
+            "FOLDER/tasks.yml:1: not UTF-8: byte 0xe9 after ...",
             folder,
         ),
     )

@@ -258,7 +258,7 @@ def test_a_fault_in_the_file_is_named(prepare, tmp_path, text, message):
         prepare(soft=text or "\n")
     assert str(error.value).startswith(str(tmp_path / "soft" / "t_train.jsonl"))
     assert message in str(error.value)
-    assert list(tmp_path.glob("store/*")) == []  # nor part of a store
+    assert list(tmp_path.glob("store/[!.]*")) == []  # nor part of a store
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ LABELS = np.random.default_rng(0).normal(3.5, 1.5, 200).astype(np.float32)
 
 def make_model(*tasks: dict) -> MTDNN:
     torch.manual_seed(1)
-    made = [make_task("Regression", **fields) for fields in tasks]
+    made = [
+        make_task("Regression", **{"data_format": "PremiseAndOneHypothesis"} | fields)
+        for fields in tasks
+    ]
     return MTDNN(tiny_encoder(), {task.name: task for task in made}, ModelConfig()).eval()
 
 

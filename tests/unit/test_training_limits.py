@@ -19,6 +19,7 @@ class Store:
     """What training reads of a store: lengths, windows and the task."""
 
     manifest = SimpleNamespace(task="t")
+    labels = None
 
     def __init__(self, windows: np.ndarray | None, count: int) -> None:
         self.windows = windows
