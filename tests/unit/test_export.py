@@ -322,9 +322,11 @@ def test_what_is_there_stays_unless_it_may_go(best, tmp_path):
     (out / "mark").write_text("mine")
     with pytest.raises(UserError, match="is not empty; add --overwrite"):
         export(str(run), str(out), task="words")
-    assert (out / "mark").exists()
+    with pytest.raises(UserError, match="contains mark, which is no part of a model"):
+        export(str(run), str(out), task="words", overwrite=True)
+    assert (out / "mark").read_text() == "mine"
+    (out / "mark").unlink()
     assert export(str(run), str(out), task="words", overwrite=True) == auto_model.TOKEN
-    assert not (out / "mark").exists()
     other = tmp_path / "documents"
     other.mkdir()
     (other / "letter").write_text("dear")
