@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from data_utils.errors import UserError
 from data_utils.files import remove
-from mt_dnn.config.run_format import is_clearing
+from mt_dnn.config.run_format import NUMERICS, is_clearing, run_numerics
 from mt_dnn.devices import device_name
 from mt_dnn.runs.fingerprint import differences, fingerprint, listed
 from mt_dnn.runs.run_dir import holds_run, lock_run_dir
@@ -107,6 +107,11 @@ def _resume(trainer: Trainer) -> dict[str, int]:
     state, terms = checkpoint.load_checkpoint(
         folder, model=trainer.model, optimizer=trainer.optimizer
     )
+    if (numerics := run_numerics(trainer.run_dir)) != NUMERICS:
+        log(
+            f"note: {trainer.run_dir} was started by a version that computes other numbers (numerics "
+            f"{numerics}, now {NUMERICS}); the resumed run mixes both, and keeps {numerics} in run.json"
+        )
     trainer.step = trainer.saved_step = state["step"]
     trainer.objective.load_terms_state(terms)
     trainer.loader.load_state_dict(state["loader"])

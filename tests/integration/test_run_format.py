@@ -102,7 +102,7 @@ def test_an_old_run_predicts_the_same(copy):
     assert mt_dnn.load(copy / "best").predict("pair", [PAIR]) == answers
 
 
-def test_an_old_run_resumes_to_the_same_end(copy, tiny_config, whole):
+def test_an_old_run_resumes_to_the_same_end(copy, tiny_config, whole, capsys):
     make_old(copy)
     shutil.rmtree(copy / "checkpoints" / "step-00000004")
     resumed = Trainer(tiny_config(name="copy", smart="smart", train=STEPS, resume=True))
@@ -111,7 +111,9 @@ def test_an_old_run_resumes_to_the_same_end(copy, tiny_config, whole):
     assert_same_weights(resumed.model.state_dict(), whole.model.state_dict())
     metrics = [trainer.run_dir / "metrics.jsonl" for trainer in (resumed, whole)]
     assert metrics[0].read_bytes() == metrics[1].read_bytes()
-    assert json.loads((copy / MARKER).read_text())["format"] == FORMAT
+    marker = json.loads((copy / MARKER).read_text())
+    assert (marker["format"], marker["numerics"], "id" in marker) == (FORMAT, 1, False)
+    assert "computes other numbers (numerics 1, now" in capsys.readouterr().out
 
 
 def test_an_old_run_is_averaged_exported_and_started_from(copy, tiny_config, tmp_path):
