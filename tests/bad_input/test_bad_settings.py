@@ -44,7 +44,7 @@ FLAGS = [
     ("--model.init_from FOLDER/none", "FOLDER/none is not a finished run: it has no best/mt_dnn.json. Name a run directory, or its best/ folder"),
     ("--model.encoder ''", "encoder '': the folder has no config.json. Choices: ..."),
     ("--model.encoder FOLDER", "encoder 'FOLDER': the folder has no config.json. Choices: ..."),
-    ("--model.encoder package:nothing-of-this-name", "encoder 'package:nothing-of-this-name': no package of this name is installed. Check the name, or install the package. Choices: ..."),
+    ("--model.encoder package:nothing-of-this-name", "encoder 'package:nothing-of-this-name': no package of this name is installed. Check the name, or install the package. ..."),
     ("--data.use cls,cls", "data.use: FOLDER/tasks.yml: task 'cls' is named twice"),
     ("--data.use csl", "data.use: FOLDER/tasks.yml has no task 'csl'. Did you mean 'cls'? Choices: cloze, cls, ids, num, pair, pick, rank, span, tags, text, words, write."),
     ("--data.max_seq_len 4", "data.max_seq_len: 4; it must be at least 8"),
