@@ -1,8 +1,10 @@
 """Choice between float32 and autocast for the passes of the smoothness term, ``precision: auto``.
 
 bfloat16 resolves steps of 0.4% to 0.8% of a number. A perturbation that is much smaller than what it
-is added to is rounded away, and R_s then measures rounding. From 1% of the root mean square on, R_s in
-bfloat16 agrees with float32 within a few percent.
+is added to is rounded away, and R_s then measures rounding.
+
+From 1% of the root mean square on, the rounding no longer decides, but autocast is not exact: R_s and its
+gradient can differ from those in float32 about as much as those of two draws of the initial noise do.
 """
 
 from __future__ import annotations
