@@ -90,7 +90,8 @@ class PowerCut:
         aside.mkdir()
         entries_too = chance is not None and chance.random() < 0.5
         self._restore(os.stat(self.root).st_ino, aside, chance, entries_too)
-        shutil.rmtree(self.root)
+        # By renaming, because another thread may be writing a file of events.
+        self.root.rename(self.root.with_name(f"{self.root.name}.before"))
         aside.rename(self.root)
 
     def _restore(
