@@ -21,7 +21,8 @@ from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.registries import FORMATS
 from data_utils.sources import RowSource, find_source
-from data_utils.store import CHUNK, ensure_store
+from data_utils.store import ensure_store
+from data_utils.store_builder import CHUNK
 from data_utils.task_def import TaskDef
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.task_types import load_tasks

@@ -17,7 +17,9 @@ from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from data_utils.task_file import MIN_LENGTH, check_shared_heads
 from mt_dnn.config.run import MAX_SEQ_LEN, ModelConfig
-from mt_dnn.encoders.encoder import Encoder, load_encoder
+from mt_dnn.encoders.architecture import check_lengths
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.registries import TASK_TYPES
 from mt_dnn.task_types import TaskType, load_tasks
@@ -214,7 +216,9 @@ class MTDNN(nn.Module):
                 f"{choices_hint(task.head_name, self.heads)}"
             )
         check_shared_heads({**self.tasks, task.name: task})
-        check_lengths(self.encoder, {task.name: task}, MIN_LENGTH)
+        check_lengths(
+            {task.name: task}, MIN_LENGTH, self.encoder.positions, str(self.encoder.source)
+        )
         self.tasks[task.name] = task
         self.task_types[task.name] = TASK_TYPES.get(task.task_type)(task, tokenizer)
 
@@ -256,25 +260,3 @@ class MTDNN(nn.Module):
         """Compute the logits to decode, which do not depend on the labels."""
         hidden = self.encode(self.embed(batch), batch)
         return self.task_types[batch.task].infer(self.head(batch), hidden, batch)
-
-
-def check_lengths(encoder: Encoder, tasks: Mapping[str, TaskDef], max_seq_len: int) -> None:
-    """Check that the encoder has a position for every token of the longest sequences.
-
-    Args:
-        max_seq_len: ``data.max_seq_len``, for tasks that do not set their own.
-
-    Raises:
-        UserError: it has fewer positions than ``max_seq_len`` of the run or of a task.
-    """
-    positions = encoder.positions
-    if positions is None:
-        return
-    for task in tasks.values():
-        length = task.max_seq_len or max_seq_len
-        if length > positions:
-            where = f"{task.where}: max_seq_len" if task.max_seq_len else "data.max_seq_len"
-            raise UserError(
-                f"{where}: {length} exceeds the {positions} positions of {encoder.source}; use at most "
-                f"{positions}"
-            )

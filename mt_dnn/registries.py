@@ -7,8 +7,9 @@ kinds with ``@TASK_TYPES.register("name")`` and is named by the setting ``plugin
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.registry import Registry
 
 if TYPE_CHECKING:  # importing this module must stay cheap
@@ -104,3 +105,9 @@ TRACKERS: Registry[type[Tracker]] = Registry(
     },
     adapt="mt_dnn.tracking.tracker:check_tracker",
 )
+
+REGISTRIES: tuple[Registry[Any], ...] = (
+    *(FORMATS, METRICS, MIXINGS, TASK_TYPES, DIVERGENCES),
+    *(LOSS_TERMS, OPTIMIZERS, SCHEDULES, COMBINATIONS, TRACKERS),
+)
+"""All registries, also those of data_utils."""

@@ -12,6 +12,7 @@ import torch
 from accelerate.state import AcceleratorState
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from mt_dnn.registries import REGISTRIES
 from mt_dnn.tracking.tensorboard import TensorBoard
 from tests.support.encoders import tiny_encoder_folder
 from tests.support.workspace import TASKS, TinyConfig, run_config, write_rows
@@ -81,3 +82,11 @@ def tiny_config(config_in: Callable[[Path], TinyConfig], tmp_path: Path) -> Tiny
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than training such a tiny model."""
     monkeypatch.setattr(TensorBoard, "takes_images", False)
+
+
+@pytest.fixture
+def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test registers is forgotten after it."""
+    for registry in REGISTRIES:
+        for part in ("_places", "_objects", "_entries", "_aliases"):
+            monkeypatch.setattr(registry, part, dict(getattr(registry, part)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from data_utils.plugins import import_plugins
-from data_utils.registries import FORMATS, METRICS, MIXINGS
+from data_utils.registries import MIXINGS
 from data_utils.registry import Registry
 from mt_dnn.config.options import parse_options
 from mt_dnn.config.run import RunConfig
@@ -17,15 +17,11 @@ from mt_dnn.registries import (
     DIVERGENCES,
     LOSS_TERMS,
     OPTIMIZERS,
+    REGISTRIES,
     SCHEDULES,
-    TASK_TYPES,
     TRACKERS,
 )
 
-REGISTRIES: tuple[Registry[Any], ...] = (
-    *(FORMATS, METRICS, MIXINGS, TASK_TYPES, DIVERGENCES),
-    *(LOSS_TERMS, OPTIMIZERS, SCHEDULES, COMBINATIONS, TRACKERS),
-)
 CHOICES: dict[str, tuple[Registry[Any], str | None]] = {
     "mixing.name": (MIXINGS, "mixing.options"),
     "optim.name": (OPTIMIZERS, "optim.options"),

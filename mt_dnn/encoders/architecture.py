@@ -1,10 +1,18 @@
-"""Settings of an encoder's architecture: its dropout, number of layers and positions."""
+"""The architecture of an encoder: its auto class, attention, dropout, layers and positions."""
 
 from __future__ import annotations
 
-from transformers import PreTrainedConfig
+from collections.abc import Mapping
+
+from transformers import AutoModel, AutoModelForTextEncoding, PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
+from transformers.utils import is_flash_attn_2_available
 
 from data_utils.errors import UserError
+from data_utils.registry import choices_hint
+from data_utils.task_def import TaskDef
+
+ATTENTION = ("sdpa", "eager", "flash_attention_2")
 
 DROPOUTS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob"),  # BERT and its relatives
@@ -56,3 +64,57 @@ def max_positions(config: PreTrainedConfig, padding_row: int | None) -> int | No
     if not isinstance(rows, int) or rows <= 0:
         return None
     return rows if padding_row is None else rows - padding_row - 1
+
+
+def model_class(config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:
+    """Return the auto class that builds the encoder without a decoder."""
+    if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
+        return AutoModelForTextEncoding
+    if config.is_encoder_decoder:
+        raise UserError(
+            f"{config.model_type} has a decoder that transformers cannot separate from its encoder. "
+            "Choices: an encoder such as BERT, or an encoder-decoder of the T5 family."
+        )
+    return AutoModel
+
+
+def attention_implementation(attention: str) -> str | None:
+    """Return transformers' argument; None selects sdpa, or eager if sdpa is missing."""
+    if attention not in ATTENTION:
+        raise UserError(f"unknown attention {attention!r}.{choices_hint(attention, ATTENTION)}")
+    if attention == "flash_attention_2" and not is_flash_attn_2_available():
+        raise UserError(
+            "attention 'flash_attention_2' needs a GPU and the flash-attn package. "
+            "Choices here: eager, sdpa."
+        )
+    return None if attention == "sdpa" else attention
+
+
+def check_lengths(
+    tasks: Mapping[str, TaskDef],
+    max_seq_len: int,
+    positions: int | None,
+    encoder: str,
+    *,
+    setting: str = "data.max_seq_len",
+) -> None:
+    """Check that an encoder has a position for every token of the longest sequences.
+
+    Args:
+        tasks: the tasks; each may set its own ``max_seq_len``.
+        max_seq_len: greatest length of the run, for tasks that do not.
+        positions: those of the encoder; None if they are not limited.
+        encoder: its name, for the message.
+        setting: the setting of ``max_seq_len``, for the message.
+
+    Raises:
+        UserError: it has fewer positions than a task needs.
+    """
+    for task in tasks.values():
+        length = task.max_seq_len or max_seq_len
+        if positions is not None and length > positions:
+            where = f"{task.where}: max_seq_len" if task.max_seq_len else setting
+            raise UserError(
+                f"{where}: {length} exceeds the {positions} positions of {encoder}; use at most "
+                f"{positions}"
+            )

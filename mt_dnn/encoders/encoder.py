@@ -9,7 +9,6 @@ import copy
 import inspect
 import re
 import warnings
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForTextEncoding,
     PreTrainedConfig,
     PreTrainedModel,
 )
-from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING
-from transformers.utils import is_flash_attn_2_available
 
 from data_utils.errors import UserError
-from data_utils.registry import choices_hint
-from mt_dnn.encoders.architecture import keep_layers, max_positions, set_dropout
+from mt_dnn.encoders.architecture import attention_implementation, max_positions, model_class
 from mt_dnn.encoders.attention import NAME, decide_mask_on_host
 from mt_dnn.encoders.embedding_block import block_output, shifted
-from mt_dnn.encoders.pretrained import load_errors, quiet, resolve_encoder
-
-ATTENTION = ("sdpa", "eager", "flash_attention_2")
+from mt_dnn.encoders.pretrained import quiet
 
 _LAYER = re.compile(r"\.(\d+)\.")
 _ABOVE = re.compile(r"(?<!\w)(final_\w*norm|ln_f|norm)\.")
@@ -108,8 +99,8 @@ class Encoder(nn.Module):
         """
         config = copy.deepcopy(config)  # the encoder-only model of T5 changes it
         with quiet():
-            model = _model_class(config).from_config(
-                config, dtype=torch.float32, attn_implementation=_implementation(attention)
+            model = model_class(config).from_config(
+                config, dtype=torch.float32, attn_implementation=attention_implementation(attention)
             )
         return cls(model)
 
@@ -287,122 +278,3 @@ class Encoder(nn.Module):
             self.model.load_state_dict(state, strict=False)
         except RuntimeError as error:
             raise UserError(f"{folder} does not fit the encoder: {error}") from None
-
-
-def load_encoder(
-    name: str,
-    *,
-    attention: str = "sdpa",
-    gradient_checkpointing: bool = False,
-    dropout: float | None = None,
-    num_layers: int | None = None,
-) -> Encoder:
-    """Load a pretrained encoder in float32 and eval mode.
-
-    Args:
-        name: hub name, local folder, or ``package:NAME``; see
-            :func:`mt_dnn.encoders.pretrained.resolve_encoder`.
-        attention: sdpa, eager or flash_attention_2. sdpa falls back to eager for architectures that
-            do not support it.
-        gradient_checkpointing: see :meth:`Encoder.enable_gradient_checkpointing`.
-        dropout: rate of all dropouts inside the encoder; None keeps those of its configuration.
-        num_layers: number of layers to keep, from the first; None keeps all.
-
-    Returns:
-        The encoder, with every weight from the checkpoint.
-
-    Raises:
-        UserError: nothing is found under the name, the hub does not answer, weights are missing in
-            the checkpoint or have another shape (except those of a pooler), or the attention
-            implementation is not available, or the encoder has no dropout or fewer layers.
-
-    Example::
-
-        encoder = load_encoder("bert-base-uncased")
-    """
-    source = resolve_encoder(name)
-    implementation = _implementation(attention)
-    with quiet(), load_errors(name, "encoder"):
-        config = AutoConfig.from_pretrained(source)
-        if dropout is not None:
-            set_dropout(config, dropout)
-        if num_layers is not None:
-            keep_layers(config, num_layers)
-        model, info = _model_class(config).from_pretrained(
-            source,
-            config=config,
-            dtype=torch.float32,  # the default is the dtype of the checkpoint, such as bfloat16
-            attn_implementation=implementation,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # the error below lists them
-        )
-    absent = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
-    poolers = {key for key in absent if key.startswith("pooler.")}
-    if missing := sorted(absent - poolers):
-        raise UserError(
-            f"encoder {name!r}: the checkpoint lacks {len(missing)} weights of its "
-            f"{config.model_type} encoder or has them in another shape, so they would stay random: "
-            f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}. "
-            "Use a checkpoint that contains the whole encoder."
-        )
-    check_finite(dict(model.state_dict()), f"encoder {name!r}")
-    encoder = Encoder(model, pooler_in_checkpoint=not poolers)
-    encoder.source = str(source)
-    if gradient_checkpointing:
-        encoder.enable_gradient_checkpointing()
-    return encoder
-
-
-def check_finite(weights: Mapping[str, Tensor], where: str) -> None:
-    """Check that weights are finite.
-
-    Raises:
-        UserError: a weight is NaN or infinite; the message begins with ``where``.
-    """
-    for name, weight in weights.items():
-        if weight.is_floating_point() and not torch.isfinite(weight).all():
-            raise UserError(
-                f"{where}: weight {name} contains NaN or infinity; restore the file, or use another model"
-            )
-
-
-def encoder_positions(name: str) -> int | None:
-    """Return :attr:`Encoder.positions` of a pretrained encoder without reading its weights.
-
-    Args:
-        name: hub name, local folder, or ``package:NAME``.
-
-    Raises:
-        UserError: there is no encoder of this name.
-    """
-    with quiet(), load_errors(name, "encoder"):
-        config = AutoConfig.from_pretrained(resolve_encoder(name))
-        if max_positions(config, None) is None:
-            return None
-        keep_layers(config, 1)
-        with torch.device("meta"):  # tensors without data
-            return Encoder(_model_class(config).from_config(config)).positions
-
-
-def _model_class(config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:
-    """Return the auto class that builds the encoder without a decoder."""
-    if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
-        return AutoModelForTextEncoding
-    if config.is_encoder_decoder:
-        raise UserError(
-            f"{config.model_type} has a decoder that transformers cannot separate from its encoder. "
-            "Choices: an encoder such as BERT, or an encoder-decoder of the T5 family."
-        )
-    return AutoModel
-
-
-def _implementation(attention: str) -> str | None:
-    """Return transformers' argument; None selects sdpa, or eager if sdpa is missing."""
-    if attention not in ATTENTION:
-        raise UserError(f"unknown attention {attention!r}.{choices_hint(attention, ATTENTION)}")
-    if attention == "flash_attention_2" and not is_flash_attn_2_available():
-        raise UserError(
-            "attention 'flash_attention_2' needs a GPU and the flash-attn package. "
-            "Choices here: eager, sdpa."
-        )
-    return None if attention == "sdpa" else attention

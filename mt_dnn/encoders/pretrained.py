@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -154,3 +156,16 @@ def quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()
+
+
+def check_finite(weights: Mapping[str, Tensor], where: str) -> None:
+    """Check that weights are finite.
+
+    Raises:
+        UserError: a weight is NaN or infinite; the message begins with ``where``.
+    """
+    for name, weight in weights.items():
+        if weight.is_floating_point() and not torch.isfinite(weight).all():
+            raise UserError(
+                f"{where}: weight {name} contains NaN or infinity; restore the file, or use another model"
+            )

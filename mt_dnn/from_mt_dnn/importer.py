@@ -77,11 +77,11 @@ def import_checkpoint(
     import torch
 
     from mt_dnn.config.run import MAX_SEQ_LEN, DataConfig, ModelConfig, RunConfig
+    from mt_dnn.encoders.architecture import check_lengths
     from mt_dnn.encoders.pretrained import load_tokenizer
     from mt_dnn.from_mt_dnn.checkpoint_file import read_checkpoint
     from mt_dnn.model import MTDNN
-    from mt_dnn.runs.length import check_length
-    from mt_dnn.runs.run_dir import save_model_folder
+    from mt_dnn.runs.model_folder import save_model_folder
 
     report = ImportReport()
     state, settings = read_checkpoint(path, report)
@@ -100,7 +100,7 @@ def import_checkpoint(
     bert = read_encoder(state, encoder, report)
     if max_seq_len is None:
         max_seq_len = min(MAX_SEQ_LEN, bert.positions or MAX_SEQ_LEN)
-    check_length("--max_seq_len", max_seq_len, bert.positions, encoder)
+    check_lengths(chosen, max_seq_len, bert.positions, encoder, setting="--max_seq_len")
     config = RunConfig(
         name=target.name,
         data=DataConfig(tasks=tasks, max_seq_len=max_seq_len),
@@ -160,7 +160,8 @@ def read_encoder(state: dict[str, Tensor], name: str, report: ImportReport) -> E
     from safetensors.torch import save_file
     from transformers import AutoConfig
 
-    from mt_dnn.encoders.encoder import Encoder, load_encoder
+    from mt_dnn.encoders.encoder import Encoder
+    from mt_dnn.encoders.load import load_encoder
     from mt_dnn.encoders.pretrained import load_errors, quiet, resolve_encoder
 
     with quiet(), load_errors(name, "encoder"):

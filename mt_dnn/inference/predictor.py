@@ -22,13 +22,13 @@ from data_utils.plugins import import_plugins
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.devices import choose_device
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.heads.pooled import pool
 from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.inference.loop import Read, map_batches, map_logits
 from mt_dnn.model import MTDNN
-from mt_dnn.runs.run_dir import load_heads, model_folder, read_model_facts, read_plugins
+from mt_dnn.runs.model_folder import load_heads, model_folder, read_model_facts, read_plugins
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 T = TypeVar("T")

@@ -112,8 +112,9 @@ class SmoothnessTerm(LossTerm):
     def perturbation(self, step: Step) -> Tensor:
         """Compute the perturbation delta of a step, to look at it: (N, T, E), without gradient.
 
-        With ``space: embedding_output`` its shape is (N, T, H). It is the one that :meth:`compute` uses for a step made with the same seed. With ``ascent:
-        accumulated``, whose term is a mean over several, it takes all ``steps``. Call it without autocast.
+        With ``space: embedding_output`` its shape is (N, T, H). :meth:`compute` uses the same delta for
+        a step made with the same seed. With ``ascent: accumulated``, whose term is a mean over several,
+        it takes all ``steps``. Call it without autocast.
 
         Example:
             >>> from mt_dnn import MTDNN

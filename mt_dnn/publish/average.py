@@ -70,7 +70,7 @@ def average(
 
     # Imported after the arguments are checked, because these modules load torch.
     from mt_dnn.runs.model_card import model_card
-    from mt_dnn.runs.run_dir import (
+    from mt_dnn.runs.model_folder import (
         HOW_TO_LOAD,
         model_folder,
         read_model_facts,
@@ -202,7 +202,7 @@ def _load(run: Path, plugins: bool) -> tuple[MTDNN, PreTrainedTokenizerBase]:
 def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> dict[str, Any]:
     """Everything but the weights that determines a model's outputs, in order of comparison."""
     from data_utils.manifest import tokenizer_hash
-    from mt_dnn.runs.run_dir import read_model_facts
+    from mt_dnn.runs.model_folder import read_model_facts
 
     config, _ = read_model_facts(folder)
     facts: dict[str, Any] = {"tasks": sorted(model.tasks)}

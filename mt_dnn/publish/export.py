@@ -51,7 +51,7 @@ def export(
     from mt_dnn.model import MTDNN
     from mt_dnn.publish.auto_model import build_auto_model, check_encoder, check_task, encoder_class
     from mt_dnn.runs.model_card import model_card
-    from mt_dnn.runs.run_dir import model_folder, read_scores
+    from mt_dnn.runs.model_folder import model_folder, read_scores
 
     predictor = load(run, plugins=plugins)
     model = predictor.model

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import RunConfig
-from mt_dnn.encoders.encoder import encoder_positions
+from mt_dnn.encoders.architecture import check_lengths
+from mt_dnn.encoders.load import encoder_positions
 
 
 def resolve_length(
@@ -29,23 +29,5 @@ def resolve_length(
         if data.max_seq_len is None and length > positions:
             log(f"data.max_seq_len: {positions}, because {encoder} has no more positions")
             length = positions
-        check_length("data.max_seq_len", length, positions, encoder)
-        for task in tasks.values():
-            if task.max_seq_len is not None:
-                check_length(f"{task.where}: max_seq_len", task.max_seq_len, positions, encoder)
+        check_lengths(tasks, length, positions, encoder)
     return dataclasses.replace(config, data=dataclasses.replace(data, max_seq_len=length))
-
-
-def check_length(where: str, length: int, positions: int | None, encoder: str) -> None:
-    """Check that an encoder has enough positions.
-
-    Args:
-        where: the setting, which begins the message.
-
-    Raises:
-        UserError: it has fewer.
-    """
-    if positions is not None and length > positions:
-        raise UserError(
-            f"{where}: {length} exceeds the {positions} positions of {encoder}; use at most {positions}"
-        )

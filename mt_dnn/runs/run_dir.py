@@ -1,4 +1,4 @@
-"""The run directory: configuration, tasks, environment and the best model."""
+"""The run directory: its marker and lock, configuration, tasks and environment."""
 
 from __future__ import annotations
 
@@ -15,19 +15,15 @@ from typing import Any
 
 import yaml
 from filelock import BaseFileLock
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerBase
 
 from data_utils.errors import UserError
-from data_utils.files import atomic_folder, remove, write_text
+from data_utils.files import remove, write_text
 from data_utils.locks import hold
 from data_utils.names import confined
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
-from mt_dnn.config.options import parse_section
-from mt_dnn.config.run import ModelConfig, RunConfig
+from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import (
     FORMAT,
     MARKER,
@@ -36,14 +32,7 @@ from mt_dnn.config.run_format import (
     read_versioned,
     run_numerics,
 )
-from mt_dnn.encoders.encoder import check_finite
-from mt_dnn.model import MTDNN
-from mt_dnn.runs.model_card import model_card
 
-HOW_TO_LOAD = (
-    "The encoder loads with `AutoModel.from_pretrained`; encoder and heads with `mt_dnn.load`, which "
-    "predicts by task name."
-)
 SETUP = ("config.yml", "tasks.yml", "environment.json")
 OWN = (
     *(MARKER, *SETUP, "metrics.jsonl", "timing.jsonl", "trackers.json", "nonfinite_batch.json"),
@@ -206,164 +195,3 @@ def _commit() -> str | None:
         return git("describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def save_model_folder(
-    folder: Path,
-    *,
-    model: MTDNN,
-    tokenizer: PreTrainedTokenizerBase,
-    config: RunConfig,
-    step: int,
-    scores: dict[str, dict[str, Any]],
-    keep_as: Path | None = None,
-) -> None:
-    """Write the model of a run with its step, scores and model card.
-
-    Args:
-        keep_as: where the model that it replaces is moved; None deletes it.
-    """
-    facts = {
-        "model": dataclasses.asdict(config.model),
-        "max_seq_len": config.data.token_limit,
-        "step": step,
-        "scores": scores,
-    }
-    if config.plugins:
-        facts["plugins"] = list(config.plugins)
-    card = model_card(
-        config.name,
-        f"One shared encoder, started from `{config.model.encoder}`, with a head for each of: "
-        f"{', '.join(model.tasks)}. Seed {config.seed}, update {step}, preset {config.smart}.",
-        use=HOW_TO_LOAD,
-        scores=scores,
-    )
-    write_model_folder(
-        folder, model=model, tokenizer=tokenizer, facts=facts, card=card, keep_as=keep_as
-    )
-
-
-def write_model_folder(
-    folder: Path,
-    *,
-    model: MTDNN,
-    tokenizer: PreTrainedTokenizerBase,
-    facts: dict[str, Any],
-    card: str,
-    keep_as: Path | None = None,
-) -> None:
-    """Write the encoder in Hugging Face layout and the heads beside it, all or nothing.
-
-    ``AutoModel.from_pretrained(folder)`` loads the shared encoder; :func:`mt_dnn.load` loads encoder
-    and heads.
-
-    Args:
-        facts: content of mt_dnn.json; :func:`read_model_facts` needs ``model`` and ``max_seq_len``.
-        card: content of README.md.
-        keep_as: where a model that it replaces is moved; None deletes it.
-    """
-    with atomic_folder(folder, keep_as=keep_as) as aside:
-        model.encoder.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
-        heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}
-        save_file(heads, aside / "heads.safetensors")
-        write_text(aside / "tasks.yml", tasks_yaml(model.tasks))
-        text = json.dumps({"format": FORMAT} | facts, indent=2)
-        write_text(aside / "mt_dnn.json", text + "\n")
-        write_text(aside / "README.md", card)
-
-
-def model_folder(run: str | Path) -> Path:
-    """The folder of a run's best model. ``run`` may also be that folder itself.
-
-    Raises:
-        UserError: there is no such folder, or it has a newer format.
-    """
-    run = Path(run)
-    check_run(run)
-    for folder in (run / "best", run):
-        if (folder / "mt_dnn.json").exists():
-            _read_facts(folder)
-            return folder
-    raise UserError(
-        f"{run} is not a finished run: it has no best/mt_dnn.json. Name a run directory, or its best/ "
-        f"folder"
-    )
-
-
-def read_model_facts(folder: Path) -> tuple[ModelConfig, int]:
-    """A saved model's head settings and the max_seq_len of its training."""
-    facts = _read_facts(folder)
-    wrong = f"{folder}/mt_dnn.json is damaged"
-    model, length = facts.get("model"), facts.get("max_seq_len")
-    if not isinstance(model, dict) or type(length) is not int or length < 1:
-        raise UserError(f"{wrong}: expected the keys model and max_seq_len, a positive number")
-    return parse_section(ModelConfig, model, wrong), length
-
-
-def read_plugins(folder: Path) -> tuple[str, ...]:
-    """The plugins that a saved model was trained with, as module names."""
-    return tuple(_read_facts(folder).get("plugins", ()))
-
-
-def read_step(folder: Path) -> int | None:
-    """The update of a saved model; None if the folder is missing or not readable."""
-    if not (folder / "mt_dnn.json").exists():
-        return None
-    try:
-        return _read_facts(folder).get("step")
-    except UserError:
-        return None
-
-
-def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
-    """A saved model's dev scores: data set -> metric -> score; empty if it was never evaluated."""
-    return dict(_read_facts(folder).get("scores", {}))
-
-
-def _read_facts(folder: Path) -> dict[str, Any]:
-    return read_versioned(folder / "mt_dnn.json")
-
-
-def load_best(folder: Path, model: MTDNN) -> None:
-    """Load a saved model's weights into the model that was saved, in place.
-
-    Raises:
-        UserError: the weights do not fit.
-    """
-    model.encoder.load_weights(folder)
-    load_heads(folder, model, strict=True)
-
-
-def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], list[str]]:
-    """Copy saved head weights into ``model``.
-
-    Returns:
-        The names of the heads that were loaded, and of those that keep their own weights.
-
-    Raises:
-        UserError: ``strict`` is set and a head is missing or has another shape.
-    """
-    path = folder / "heads.safetensors"
-    try:
-        saved = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path} is missing or damaged ({error}); restore the file or train a new run"
-        ) from None
-    check_finite(saved, str(path))
-    taken, fresh = [], []
-    for name, head in model.heads.items():
-        own = head.state_dict()
-        weights = {key: saved.get(f"{model.heads.prefix(name)}{key}") for key in own}
-        if all(w is not None and w.shape == own[key].shape for key, w in weights.items()):
-            head.load_state_dict(weights)
-            taken.append(name)
-        else:
-            fresh.append(name)
-    if strict and fresh:
-        raise UserError(
-            f"{folder}: heads.safetensors does not fit tasks.yml: head {', '.join(fresh)} is missing or "
-            f"has another shape"
-        )
-    return taken, fresh

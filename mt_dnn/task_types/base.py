@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +14,6 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from data_utils.formats import DataFormat
 from data_utils.labels import LabelSpec
 from data_utils.metrics.outcome import Outcome, check_metrics
 from data_utils.registries import FORMATS
@@ -26,7 +24,13 @@ from mt_dnn.divergences import Output, form_of, outputs_of
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import ACTIVATIONS, POOLINGS
 from mt_dnn.heads.san import SAN_OPTIONS, check_san_options
-from mt_dnn.registries import DIVERGENCES, TASK_TYPES
+from mt_dnn.registries import DIVERGENCES
+from mt_dnn.task_types.checks import (
+    check_choice,
+    check_format,
+    check_pair_settings,
+    complete_options,
+)
 
 KD_LOSSES = {"mse": "mean_squared_error", "MseCriterion": "mean_squared_error"}
 """Names that mean another divergence as ``kd_loss`` than as ``adv_loss``: MT-DNN's distillation takes the
@@ -103,28 +107,13 @@ class TaskType(ABC):
             UserError: data format, n_class, labels, loss, divergence, a metric or an option do not fit
                 this type.
         """
-        _check_format(task, cls)
-        if task.enable_san and not cls.takes_san:
-            able = [name for name in TASK_TYPES.names() if TASK_TYPES.get(name).takes_san]
-            raise UserError(
-                f"{task.where}: enable_san: task_type {task.task_type} has no SAN head; these have: "
-                f"{', '.join(able)}"
-            )
-        if len(FORMATS.get(task.data_format).text_columns) < 2:
-            for key, given in (
-                ("pooling: pair", task.pooling == "pair"),
-                ("enable_san: true", task.enable_san),
-            ):
-                if given:
-                    raise UserError(
-                        f"{task.where}: {key} compares two texts, and rows of {task.data_format} have one; "
-                        f"remove it"
-                    )
-        _check_choice(task, "loss", task.loss, cls.losses)
-        _check_choice(task, "actf", task.activation, (*ACTIVATIONS, "none"))
-        _check_choice(task, "pooling", task.pooling, POOLINGS)
+        check_format(task, cls)
+        check_pair_settings(task, cls)
+        check_choice(task, "loss", task.loss, cls.losses)
+        check_choice(task, "actf", task.activation, (*ACTIVATIONS, "none"))
+        check_choice(task, "pooling", task.pooling, POOLINGS)
         defaults = FORMATS.get(task.data_format).options | cls.options
-        options = _options(task, defaults | (SAN_OPTIONS if task.enable_san else {}))
+        options = complete_options(task, defaults | (SAN_OPTIONS if task.enable_san else {}))
         if task.enable_san:
             check_san_options(dataclasses.replace(task, options=options))
         task = dataclasses.replace(
@@ -291,7 +280,7 @@ class TaskType(ABC):
         name = DIVERGENCES.canonical(given)
         if key == "kd_loss":
             name = KD_LOSSES.get(given, name)
-        _check_choice(task, key, name, cls.divergences())
+        check_choice(task, key, name, cls.divergences())
         return name
 
 
@@ -311,78 +300,3 @@ def check_type(name: str, entry: type[TaskType]) -> type[TaskType]:
             f"task_type {name!r}: {entry.__name__} does not define {', '.join(missing)}"
         )
     return entry
-
-
-def _fits(data_format: DataFormat, cls: type[TaskType]) -> bool:
-    """Whether the rows of a format have the label and the candidates, or none, that a type needs."""
-    return cls.label in data_format.labels and cls.has_candidates == data_format.has_candidates
-
-
-def _check_format(task: TaskDef, cls: type[TaskType]) -> None:
-    """Raise UserError if the task's data format does not fit its type."""
-    own = FORMATS.get(task.data_format)
-    if _fits(own, cls):
-        return
-    formats = [name for name in FORMATS.names() if _fits(FORMATS.get(name), cls)]
-    types = [name for name in TASK_TYPES.names() if _fits(own, TASK_TYPES.get(name))]
-    if cls.label in own.labels:
-        held, needed = (
-            "candidates" if some else "no candidates"
-            for some in (own.has_candidates, cls.has_candidates)
-        )
-    else:
-        held, needed = " or ".join(map(str, own.labels)), str(cls.label)
-    raise UserError(
-        f"{task.where}: data_format: {task.data_format!r} does not fit task_type {task.task_type}: "
-        f"its rows hold {held}, and {task.task_type} needs {needed}."
-        f"{choices_hint(task.data_format, formats)} "
-        f"Task types for {task.data_format}: {', '.join(types) or 'none'}."
-    )
-
-
-def _options(task: TaskDef, defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a task, completed by the defaults.
-
-    Raises:
-        UserError: an option is unknown, or its value has another type than the default.
-    """
-    for name, value in task.options.items():
-        where = f"{task.where}: options: {name}"
-        if name not in defaults:
-            raise UserError(
-                f"{where}: {task.task_type} on {task.data_format} has no such option."
-                f"{choices_hint(name, defaults) if defaults else ' It has no options.'}"
-            )
-        wanted = type(defaults[name])
-        is_number = wanted is float and type(value) is int
-        if type(value) is not wanted and not is_number:
-            raise UserError(f"{where}: {value!r} is not a {wanted.__name__}")
-    return defaults | task.options
-
-
-def _check_choice(task: TaskDef, key: str, given: str | None, choices: Iterable[str]) -> None:
-    """Raise UserError if the value of a key is set and not one of the choices."""
-    if given is not None and given not in choices:
-        raise UserError(
-            f"{task.where}: {key}: {given!r} does not fit task_type {task.task_type}."
-            f"{choices_hint(given, choices)}"
-        )
-
-
-def check_class_count(task: TaskDef, at_least: int) -> None:
-    """Check that n_class is large enough and equals the number of labels, if there are labels.
-
-    Raises:
-        UserError: it is missing, too small, or differs from the number of labels.
-    """
-    if not task.n_class:
-        raise UserError(f"{task.where}: {task.task_type} needs labels, or n_class")
-    if task.n_class < at_least:
-        raise UserError(
-            f"{task.where}: n_class: {task.n_class}; {task.task_type} needs at least {at_least}"
-        )
-    if task.labels and len(task.labels) != task.n_class:
-        raise UserError(
-            f"{task.where}: n_class: {task.n_class} but {len(task.labels)} labels: "
-            f"{', '.join(task.labels)}"
-        )

@@ -14,7 +14,8 @@ from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import Output
-from mt_dnn.task_types.base import Prediction, check_class_count
+from mt_dnn.task_types.base import Prediction
+from mt_dnn.task_types.checks import check_class_count
 from mt_dnn.task_types.examples import ExampleTaskType
 
 

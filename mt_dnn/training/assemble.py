@@ -14,16 +14,13 @@ from data_utils.manifest import tokenizer_hash
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import RunConfig
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.architecture import check_lengths
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.model import MTDNN, check_lengths
+from mt_dnn.model import MTDNN
+from mt_dnn.runs.model_folder import load_heads, model_folder
 from mt_dnn.runs.prepare import RunData
-from mt_dnn.runs.run_dir import (
-    describe_environment,
-    load_heads,
-    model_folder,
-    write_setup,
-)
+from mt_dnn.runs.run_dir import describe_environment, write_setup
 from mt_dnn.task_types import TaskType
 
 BuildModel = Callable[
@@ -61,7 +58,7 @@ def build_model(
             f"initialized from {start}; heads loaded: {', '.join(taken) or 'none'}; "
             f"new heads: {', '.join(fresh) or 'none'}"
         )
-    check_lengths(encoder, tasks, config.data.token_limit)
+    check_lengths(tasks, config.data.token_limit, encoder.positions, str(encoder.source))
     if config.model.gradient_checkpointing:
         encoder.enable_gradient_checkpointing()
     if config.system.compile:

@@ -36,7 +36,7 @@ from data_utils.files import (
     write_text,
 )
 from mt_dnn.config.run_format import FORMAT, NewerFormatError, read_versioned, run_id
-from mt_dnn.runs.run_dir import read_step
+from mt_dnn.runs.model_folder import read_step
 
 CHECKSUMS = "checksums.json"
 STATE = "state.json"

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from accelerate.utils import gather_object
-from torch import Tensor
 
-from data_utils import strict_json
 from data_utils.collator import Batch
-from data_utils.files import remove, write_text
-from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import build_accelerator
-from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write_predictions
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.balance import RhoSchedule
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.prepare import prepare
-from mt_dnn.runs.run_dir import load_best, save_model_folder
 from mt_dnn.tracking.console import Progress, command
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers
-from mt_dnn.training import checkpoint, report, saving
+from mt_dnn.training import report, saving, scoring
 from mt_dnn.training.assemble import BuildModel, build_model, start_heads
 from mt_dnn.training.best import BestModel
 from mt_dnn.training.gradients import combine_gradients
@@ -164,7 +158,7 @@ class Trainer:
             try:
                 with self.progress:
                     self._train()
-                return self._finish()
+                return scoring.finish(self)
             except StopRequested:
                 saving.save(self)
                 raise KeyboardInterrupt(self._how_to_resume()) from None
@@ -177,13 +171,13 @@ class Trainer:
         """
         config = self.config.train
         if self.owes_evaluation:  # a signal interrupted it
-            self._evaluate()
+            scoring.evaluate_dev(self)
         for batches in self.updates():
             self.update(batches)
             if self._due(config.log_every):
                 self._log()
             if self._due(config.eval_every):
-                self._evaluate()
+                scoring.evaluate_dev(self)
             if self._agree(self.shutdown.signal_number is not None):
                 raise StopRequested
             if config.save_every != 0 and self._due(config.save_every):
@@ -277,73 +271,6 @@ class Trainer:
             examples_per_second=speed["speed/examples_per_second"],
         )
 
-    def _evaluate(self) -> None:
-        """Evaluate on the dev sets; save the model if it is the best so far or unscored."""
-        self.nonfinite.check()
-        self.owes_evaluation = True
-        started = time.perf_counter()
-        evaluations = self._predict(self.data.dev)
-        self.owes_evaluation = False
-        self.clock += time.perf_counter() - started  # exclude evaluation from the speed
-        mean = average_score(evaluations)
-        if self.selection.offer(self.step, evaluations, mean) and self.is_main:
-            remove(self.run_dir / "scores.json")  # of the model that is replaced
-            save_model_folder(
-                self.run_dir / "best",
-                model=self.model,
-                tokenizer=self.data.tokenizer,
-                config=self.config,
-                step=self.step,
-                scores={name: evaluation.metrics for name, evaluation in evaluations.items()},
-                keep_as=checkpoint.keep_best_as(self.run_dir, self.saved_best),
-            )
-            self._write_predictions(evaluations)
-            self.owes_predictions = False
-        if mean is not None:
-            kinds, best = self.model.task_types, self.best
-            assert best is not None
-            report.log_evaluation(self.tracker, self.step, evaluations, mean, kinds)
-            report.log_best(self.tracker, self.step, best, self.data)
-            self.progress.print(f"step {self.step}: {report.score_line(evaluations, mean)}")
-            for line in report.constant_predictions(evaluations):
-                self.progress.print(line)
-
-    def _finish(self) -> dict[str, Any]:
-        """Predict the test sets with the best model, and report the results."""
-        if self.best is None:
-            self._evaluate()
-        assert self.best is not None
-        stores = {**(self.data.dev if self.owes_predictions else {}), **self.data.test}
-        if stores and self.config.train.predictions:
-            weights = self._load_best()
-            try:
-                evaluations = self._predict(stores)
-            except StopRequested:
-                if weights:
-                    self.model.load_state_dict(weights)
-                raise
-            self._write_predictions(evaluations)
-            if weights and not self.data.test:
-                self.model.load_state_dict(weights)
-        if self.is_main:
-            best = self.best
-            write_text(self.run_dir / "scores.json", strict_json.dumps(best, indent=2) + "\n")
-            report.show_results(self.config, self.data, self.run_dir, best, self.smart_health)
-        return self.best
-
-    def _load_best(self) -> dict[str, Tensor]:
-        """Load the best model's weights in place, unless it is that of the last update.
-
-        Returns:
-            The weights of the last update on the CPU, if they were replaced.
-        """
-        if self.selection.step == self.step:
-            return {}
-        weights = {k: t.to("cpu", copy=True) for k, t in self.model.state_dict().items()}
-        self.accelerator.wait_for_everyone()
-        load_best(self.run_dir / "best", self.model)
-        return weights
-
     def close(self) -> None:
         """Leave the process group. Training is not possible afterwards."""
         if self.accelerator.num_processes > 1:
@@ -352,21 +279,6 @@ class Trainer:
             (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
         self.accelerator.end_training()
         self.unlock()
-
-    def _predict(self, stores: Mapping[str, TaskStore | StoreSubset]) -> dict[str, Evaluation]:
-        size, accelerator = self.config.batch.eval_size, self.accelerator
-        # Several processes agree on stopping at log points only; see _agree.
-        with self.shutdown.interruptible(accelerator.num_processes == 1):
-            return {
-                name: evaluate(self.model, store, batch_size=size, accelerator=accelerator)
-                for name, store in stores.items()
-            }
-
-    def _write_predictions(self, evaluations: dict[str, Evaluation]) -> None:
-        if self.is_main and self.config.train.predictions:
-            for name, evaluation in evaluations.items():
-                kind = self.model.task_types[evaluation.task.name]
-                write_predictions(self.run_dir / "predictions" / f"{name}.jsonl", kind, evaluation)
 
     def _how_to_resume(self) -> str:
         return (

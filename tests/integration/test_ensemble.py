@@ -20,7 +20,7 @@ from mt_dnn.config.bounds import resolve_config
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.inference.ensemble import Ensemble
 from mt_dnn.registries import TASK_TYPES
-from mt_dnn.runs.run_dir import save_model_folder
+from mt_dnn.runs.model_folder import save_model_folder
 from mt_dnn.runs.stores import select_tasks
 from mt_dnn.task_types import load_tasks
 from mt_dnn.training.assemble import build_model

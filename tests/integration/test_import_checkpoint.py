@@ -14,7 +14,7 @@ from torch import Tensor
 
 import mt_dnn
 from data_utils.errors import UserError
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.training.trainer import Trainer
 from tests.support.mt_dnn_checkpoint import (
     HIDDEN,

@@ -133,7 +133,7 @@ def test_an_object_whose_code_would_run_is_refused(import_state, mt_dnn_state, t
     entries = {"state": mt_dnn_state, "config": {"x": Bomb()}}
     torch.save(entries, path, _use_new_zipfile_serialization=not old_form)
     with pytest.raises(AssertionError, match="code of the file ran"):
-        torch.load(path, weights_only=False)
+        torch.load(path, weights_only=False)  # proves that the file is harmful to read in full
     with pytest.raises(UserError, match=r"refused, because reading its .*exploded would run code"):
         import_state(mt_dnn_state, checkpoint=str(path))
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ import pytest
 
 import train
 from mt_dnn.inference import evaluate as evaluation
-from mt_dnn.training import trainer
+from mt_dnn.training import saving, scoring, trainer
 from mt_dnn.training.checkpoint import newest_checkpoint
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
 from mt_dnn.training.trainer import Trainer
@@ -71,7 +71,7 @@ def test_an_evaluation_that_is_owed_is_logged_once(tiny_config, monkeypatch, who
     config = dataclasses.replace(config, resume=True)
     killed = Trainer(config)
     killed.clock = 0.0
-    killed._evaluate()  # it is killed before its next update
+    scoring.evaluate_dev(killed)  # it is killed before its next update
     assert metrics(run(config)) == metrics(whole)
 
 
@@ -97,13 +97,13 @@ def test_a_signal_during_the_last_predictions_keeps_the_last_weights(
 def test_the_second_signal_stops_an_evaluation_without_saving(tiny_config, monkeypatch):
     config = tiny_config(name="stopped", **OPTIONS)
     with monkeypatch.context() as patch:
-        save = trainer.checkpoint.save_checkpoint
+        save = saving.checkpoint.save_checkpoint
 
         def again(*args: Any, **keys: Any) -> Any:
             os.kill(os.getpid(), signal.SIGINT)
             return save(*args, **keys)
 
-        patch.setattr(trainer.checkpoint, "save_checkpoint", again)
+        patch.setattr(saving.checkpoint, "save_checkpoint", again)
         signal_at(patch, 1)
         with pytest.raises(KeyboardInterrupt) as stopped:
             Trainer(config).fit()

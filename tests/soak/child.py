@@ -1,4 +1,4 @@
-"""A training run, or the preparation of its data, in a forked process that ends as it is told."""
+"""Train or prepare data in a forked process, and end it at a chosen file operation."""
 
 from __future__ import annotations
 

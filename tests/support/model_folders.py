@@ -9,10 +9,11 @@ import torch
 
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
-from mt_dnn.encoders.encoder import Encoder, load_encoder
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.model import MTDNN
-from mt_dnn.runs.run_dir import save_model_folder
+from mt_dnn.runs.model_folder import save_model_folder
 from mt_dnn.task_types import load_tasks
 
 

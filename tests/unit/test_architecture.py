@@ -18,7 +18,8 @@ from transformers import (
 from data_utils.errors import UserError
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.architecture import keep_layers, set_dropout
-from mt_dnn.encoders.encoder import Encoder, load_encoder
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.heads.pooled import sequence_head
 from mt_dnn.heads.san import SANHead
 from tests.support.tasks import make_task

@@ -12,9 +12,9 @@ from torch import Tensor
 
 import mt_dnn
 from data_utils.errors import UserError
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.publish.average import average, mean
-from mt_dnn.runs.run_dir import read_scores
+from mt_dnn.runs.model_folder import read_scores
 from tests.support.encoders import tiny_encoder_folder
 from tests.support.model_folders import tasks_of, write_model
 

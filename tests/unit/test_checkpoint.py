@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from data_utils.errors import UserError
-from mt_dnn.runs.run_dir import read_step
+from mt_dnn.runs.model_folder import read_step
 from mt_dnn.training import checkpoint
 from mt_dnn.training.checkpoint import (
     has_best,

@@ -8,7 +8,8 @@ import transformers as hf
 from torch import Tensor
 
 from data_utils.errors import UserError
-from mt_dnn.encoders.encoder import Encoder, load_encoder
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.load import load_encoder
 from tests.support.encoders import ARCHITECTURES, VOCAB, tiny_encoder
 
 WITH_TOKEN_TYPES = {"bert", "electra", "albert", "nezha"}

@@ -215,7 +215,7 @@ ALLOWED = {
     "data_utils/outputs.py": "devices and pipes that --output names",
     "mt_dnn/tables/runs.py": "logs of child processes, which append",
     "mt_dnn/encoders/encoder.py": "save_pretrained, into a folder of atomic_folder",
-    "mt_dnn/runs/run_dir.py": "save_file and save_pretrained, into a folder of atomic_folder",
+    "mt_dnn/runs/model_folder.py": "save_file and save_pretrained, into a folder of atomic_folder",
     "mt_dnn/training/checkpoint.py": "save_file and save_model, into a folder of atomic_folder",
     "mt_dnn/publish/export.py": "save_pretrained, into a folder of atomic_folder",
     "mt_dnn/from_mt_dnn/importer.py": "a temporary folder of its own",

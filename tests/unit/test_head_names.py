@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 import mt_dnn
 from data_utils.errors import UserError
 from mt_dnn.config.run import ModelConfig
+from mt_dnn.encoders.architecture import check_lengths
 from mt_dnn.encoders.encoder import Encoder
-from mt_dnn.model import MTDNN, check_lengths
+from mt_dnn.model import MTDNN
 from tests.support.encoders import tiny_encoder
 from tests.support.model_folders import tasks_of, write_model
 
@@ -72,12 +73,12 @@ def test_roberta_has_fewer_positions_than_rows(roberta: Encoder) -> None:
 
 def test_lengths_beyond_the_positions_are_refused(tmp_path: Path, roberta: Encoder) -> None:
     tasks = tasks_of(tmp_path, f"t: {CLS}\n")
-    check_lengths(roberta, tasks, 64)
+    check_lengths(tasks, 64, roberta.positions, "roberta")
     with pytest.raises(UserError, match=r"data\.max_seq_len: 65 exceeds the 64 positions"):
-        check_lengths(roberta, tasks, 65)
+        check_lengths(tasks, 65, roberta.positions, "roberta")
     own = {"t": dataclasses.replace(tasks["t"], max_seq_len=65)}
     with pytest.raises(UserError, match=r"tasks\.yml:1: task 't': max_seq_len: 65 exceeds the 64"):
-        check_lengths(roberta, own, 16)
+        check_lengths(own, 16, roberta.positions, "roberta")
     shared = MTDNN(roberta, tasks, ModelConfig())
     with pytest.raises(UserError, match="65 exceeds the 64 positions"):
         shared.add_task(dataclasses.replace(own["t"], name="u", head="t"), tokenizer=None)

@@ -15,6 +15,8 @@ from mt_dnn.registries import TASK_TYPES
 from mt_dnn.task_types import TaskType
 from tests.support.task_files import refused
 
+pytestmark = pytest.mark.usefixtures("registries")
+
 ONE_CLASS = ("Regression",)
 NO_LABELS = ("MaskLM", "Regression", "Span", "SpanYN")
 MISMATCHES = [
@@ -110,14 +112,6 @@ PARTS: dict[str, Any] = {
 
 def type_with(**parts: Any) -> type:
     return type("Mine", (TaskType,), parts)
-
-
-@pytest.fixture(autouse=True)
-def registries(monkeypatch):
-    """Whatever is registered is forgotten after the test."""
-    for registry in (FORMATS, TASK_TYPES):
-        for part in ("_places", "_objects", "_entries", "_aliases"):
-            monkeypatch.setattr(registry, part, dict(getattr(registry, part)))
 
 
 def test_a_complete_type_is_registered_and_instantiated(load):

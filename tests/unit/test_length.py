@@ -15,7 +15,8 @@ from transformers import (
 
 from data_utils.errors import UserError
 from mt_dnn.config.run import DataConfig, ModelConfig, RunConfig
-from mt_dnn.encoders.encoder import Encoder, encoder_positions, load_encoder
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.load import encoder_positions, load_encoder
 from mt_dnn.runs.length import resolve_length
 from tests.support.tasks import make_task
 
@@ -91,7 +92,7 @@ def test_a_number_of_the_user_is_kept_or_refused(folder):
     for length in (65, 512):
         message = rf"^data\.max_seq_len: {length} exceeds the 64 positions of .*; use at most 64$"
         with pytest.raises(UserError, match=message):
-            resolve_length(config_of(folder, length), {}, print)
+            resolve_length(config_of(folder, length), {"t": make_task()}, print)
 
 
 @pytest.mark.parametrize("folder", ["roberta"], indirect=True)

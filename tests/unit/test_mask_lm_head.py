@@ -12,7 +12,7 @@ import transformers as hf
 
 from data_utils.collator import IGNORE, Batch
 from mt_dnn.config.run import ModelConfig, OptimConfig
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.heads.mask_lm import MASKED_AT, pretrained_weights
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalConfig, ProximalTeacher

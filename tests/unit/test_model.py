@@ -7,7 +7,7 @@ import torch
 
 from data_utils.errors import UserError
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.model import MTDNN
 from mt_dnn.task_types import load_tasks

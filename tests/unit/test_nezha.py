@@ -16,7 +16,8 @@ from scipy.special import erf, softmax
 from torch import Tensor
 
 from mt_dnn.encoders import nezha
-from mt_dnn.encoders.encoder import Encoder, load_encoder
+from mt_dnn.encoders.encoder import Encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 
 VOCAB, HEADS, HIDDEN = 50, 2, 16

@@ -15,8 +15,7 @@ from torch import nn
 
 from data_utils.errors import UserError
 from data_utils.mixing import Supply, mix
-from data_utils.registries import FORMATS, METRICS, MIXINGS
-from data_utils.registry import Registry
+from data_utils.registries import FORMATS, MIXINGS
 from data_utils.task_def import TaskDef
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import BatchConfig, MixingConfig, OptimConfig, RunConfig, TermConfig
@@ -37,18 +36,7 @@ from mt_dnn.training.optim import build_optimizer
 from mt_dnn.training.schedule import learning_rate_factor
 from tests.support.three_tasks import make_model, task_batch
 
-KINDS: tuple[Registry[Any], ...] = (
-    *(FORMATS, METRICS, MIXINGS, TASK_TYPES, DIVERGENCES),
-    *(LOSS_TERMS, OPTIMIZERS, SCHEDULES, COMBINATIONS),
-)
-
-
-@pytest.fixture(autouse=True)
-def registries(monkeypatch):
-    """Whatever is registered is forgotten after the test."""
-    for registry in KINDS:
-        for part in ("_places", "_objects", "_entries", "_aliases"):
-            monkeypatch.setattr(registry, part, dict(getattr(registry, part)))
+pytestmark = pytest.mark.usefixtures("registries")
 
 
 # Loss terms.

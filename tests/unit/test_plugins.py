@@ -10,28 +10,18 @@ import torch
 
 from data_utils.errors import UserError
 from data_utils.plugins import import_plugins
-from data_utils.registries import MIXINGS
 from mt_dnn import listing
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.options import declared_options, parse_options
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import MixingConfig, OptimConfig, RunConfig
-from mt_dnn.registries import OPTIMIZERS, TASK_TYPES
 from tests.support.batches import make_batch
 from tests.support.documents import ROOT, blocks
 from tests.support.tasks import make_kind
 
 
 @pytest.fixture
-def registries_kept(monkeypatch):
-    """Whatever is registered is forgotten after the test."""
-    for registry in (MIXINGS, OPTIMIZERS, TASK_TYPES):
-        for part in ("_places", "_objects", "_entries", "_aliases"):
-            monkeypatch.setattr(registry, part, dict(getattr(registry, part)))
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch, registries_kept):
+def folder(tmp_path, monkeypatch, registries):
     """An empty current folder; the modules imported from it are forgotten after the test."""
     before = set(sys.modules)
     monkeypatch.chdir(tmp_path)
@@ -184,7 +174,7 @@ def test_dotted_options_and_appended_terms_are_read(folder):
         parse_config(["--terms+", '{"name": "l2_sp", "weight": 0.5}'])
 
 
-def test_the_focal_loss_of_the_documentation(registries_kept):
+def test_the_focal_loss_of_the_documentation(registries):
     (block,) = [text for text in blocks(ROOT / "docs" / "plugins.md", "python") if "Focal" in text]
     exec(compile(block, "plugins.md", "exec"), {"__name__": "focal"})
     batch = make_batch([4, 4, 4], labels=torch.tensor([0, 2, 1]))

@@ -14,7 +14,7 @@ import transformers as hf
 from safetensors.torch import load_file, save_file
 
 from data_utils.errors import UserError
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer, resolve_encoder
 from tests.support.encoders import ARCHITECTURES, tiny_encoder, tiny_encoder_folder
 
@@ -142,7 +142,7 @@ def test_a_hub_that_does_not_answer_lists_the_choices(monkeypatch):
     ],
 )
 def test_unavailable_attention_lists_the_choices(folder, monkeypatch, attention, message):
-    monkeypatch.setattr("mt_dnn.encoders.encoder.is_flash_attn_2_available", lambda: False)
+    monkeypatch.setattr("mt_dnn.encoders.architecture.is_flash_attn_2_available", lambda: False)
     with pytest.raises(UserError, match=message):
         load_encoder(str(folder), attention=attention)
 

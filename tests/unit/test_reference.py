@@ -19,7 +19,7 @@ from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.heads.mask_lm import MASKED_AT
 from mt_dnn.heads.san import SANHead
 from mt_dnn.model import MTDNN

@@ -12,7 +12,7 @@ from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
-from mt_dnn.encoders.encoder import load_encoder
+from mt_dnn.encoders.load import load_encoder
 from mt_dnn.heads.decoder import DecoderHead
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.proximal import ProximalTeacher

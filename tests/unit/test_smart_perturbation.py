@@ -47,10 +47,8 @@ def test_the_tasks_that_keep_their_own_divergence_are_named():
     assert SmoothnessTerm(model, SmoothnessConfig(divergence="squared_error")).notes() == []
 
 
-def test_a_plugins_form_for_labels_is_used(monkeypatch):
+def test_a_plugins_form_for_labels_is_used(registries):
     """A divergence of classes and its form for labels, registered from outside."""
-    for name in ("_places", "_objects", "_entries"):
-        monkeypatch.setattr(DIVERGENCES, name, dict(getattr(DIVERGENCES, name)))
 
     @DIVERGENCES.register("halved")
     def halved(p, q, *, dim=-1, mask=None):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from data_utils import store as store_module
+from data_utils import store_builder
 from data_utils.collator import IGNORE, collate
 from data_utils.errors import UserError
 from data_utils.manifest import Manifest, read_manifest
@@ -120,7 +120,7 @@ def test_words_have_logits_where_they_have_labels(prepare):
 
 
 def test_rows_in_several_chunks(prepare, monkeypatch):
-    monkeypatch.setattr(store_module, "CHUNK", 2)
+    monkeypatch.setattr(store_builder, "CHUNK", 2)
     store = prepare()
     assert collate(store, [2, 0]).soft_labels.tolist() == [[0.0, 3.0], [pytest.approx(0.1), -1.0]]
 
@@ -301,7 +301,7 @@ def test_a_teacher_may_see_more_words_or_none(prepare):
 
 
 def test_missing_uids_are_counted_and_the_first_named(prepare, monkeypatch):
-    monkeypatch.setattr(store_module, "CHUNK", 3)
+    monkeypatch.setattr(store_builder, "CHUNK", 3)
     rows = "".join(f"u{i}\tyes\tabout\n" for i in range(8))
     with pytest.raises(UserError) as error:
         prepare(soft={"u0": [1, 2], "x": [0, 0]}, rows=rows)
@@ -312,7 +312,7 @@ def test_missing_uids_are_counted_and_the_first_named(prepare, monkeypatch):
 def test_rows_of_one_uid_are_ambiguous(prepare, monkeypatch):
     rows = "a\tyes\tabout\nb\tno\tafter\na\tno\tall\n"
     for chunk in (4096, 1):
-        monkeypatch.setattr(store_module, "CHUNK", chunk)
+        monkeypatch.setattr(store_builder, "CHUNK", chunk)
         with pytest.raises(UserError, match=r"t_train\.tsv: two rows have uid 'a'"):
             prepare(rows=rows)
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from data_utils import files
-from data_utils import store as store_module
+from data_utils import files, store_builder
 from data_utils.errors import UserError
 from data_utils.manifest import tokenizing_options
 from data_utils.sources import find_source
@@ -76,7 +75,7 @@ def test_what_is_stored(prepare, tokenizer):
 
 def test_rows_in_several_chunks_stay_in_order(prepare, monkeypatch):
     whole = prepare(ROWS)
-    monkeypatch.setattr(store_module, "CHUNK", 2)
+    monkeypatch.setattr(store_builder, "CHUNK", 2)
     parts = prepare(ROWS, split="dev")
     assert parts.manifest.tokens == whole.manifest.tokens
     for one, other in zip(*(s.take(range(3))["input_ids"] for s in (whole, parts)), strict=True):
@@ -124,7 +123,7 @@ def test_a_train_split_needs_labels(prepare):
 def test_labels_in_all_rows_or_in_none(prepare, rows, message, monkeypatch):
     with pytest.raises(UserError, match=rf"t_dev\.tsv: row uid {message}"):
         prepare(rows, split="dev")
-    monkeypatch.setattr(store_module, "CHUNK", 1)
+    monkeypatch.setattr(store_builder, "CHUNK", 1)
     with pytest.raises(UserError, match=message):
         prepare(rows, split="dev")
 

@@ -8,7 +8,7 @@ from mt_dnn.divergences import Output
 from mt_dnn.heads.pooled import sequence_head
 from mt_dnn.registries import TASK_TYPES
 from mt_dnn.task_types import Prediction
-from mt_dnn.task_types.base import check_class_count
+from mt_dnn.task_types.checks import check_class_count
 from mt_dnn.task_types.examples import ExampleTaskType
 
 
