@@ -17,7 +17,11 @@ from mt_dnn.tracking.tensorboard import TensorBoard
 from tests.support.encoders import tiny_encoder_folder
 from tests.support.workspace import TASKS, TinyConfig, run_config, write_rows
 
-pytest_plugins = ["tests.support.commands", "tests.support.mt_dnn_checkpoint"]
+pytest_plugins = [
+    "tests.support.commands",
+    "tests.support.mt_dnn_checkpoint",
+    "tests.support.float64",
+]
 
 
 @pytest.fixture(autouse=True, scope="session")
