@@ -12,6 +12,7 @@ second call with the same ``--out`` skips what is complete:
     memory       peak device memory of both programs, on the longest batches
     profile      one update: time in kernels, gaps between launches, waits for the device
     concurrency  several runs at once on one device
+    study        runs of experiments/smart/study2.yml, as many as the time allows
 
 ``--device cpu`` rehearses every stage on small sizes. ``DIR`` gets results.json, summary.md, log.txt.
 """
@@ -40,6 +41,7 @@ STAGES = {
     "memory": 60,
     "profile": 60,
     "concurrency": 120,
+    "study": 600,
 }
 """Stage -> time limit in seconds, in the order in which the stages run."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,10 @@ class Bench:
     encoders: dict[str, str]
     """Name -> folder."""
     data_dir: Path | None
+    out: Path = Path()
+    """Folder of the results."""
+    deadline: float = math.inf
+    """When the stage must end, in seconds of :func:`time.monotonic`."""
 
     @property
     def small(self) -> bool:

@@ -1,7 +1,7 @@
 """The stages of :mod:`benchmarks.gpu`: ``python -m benchmarks.gpu_stages STAGE --out DIR ...``.
 
-A stage is a list of named cases. A case that has figures in results.json is not run again; one that
-fails leaves its error there, and the next one runs.
+A stage is a list of named cases. A case that has figures in results.json is not run again, unless they
+are ``unfinished``; one that fails leaves its error there, and the next one runs.
 """
 
 from __future__ import annotations
@@ -77,13 +77,15 @@ def main() -> None:
         scratch=scratch,
         encoders={"minilm": str(resolve_encoder(options.encoder)), "bert-base": base},
         data_dir=Path(options.data_dir) if options.data_dir else None,
+        out=out,
+        deadline=deadline,
     )
     cases = CASES[options.stage](bench)
     for name, case in cases.items():
         results = gpu.load(out)
         results.setdefault("machine", machine())
         done = results["stages"].setdefault(options.stage, {"cases": {}})["cases"]
-        if name in done:
+        if name in done and not done[name].get("unfinished"):
             continue
         if time.monotonic() > deadline - 5:
             return
@@ -99,6 +101,8 @@ def main() -> None:
         print(f"{name}: {figures}, {time.monotonic() - started:.1f} s", flush=True)
         done[name] = figures
         gpu.save(out, results)
+        if figures.get("unfinished"):
+            return
     results = gpu.load(out)
     results["stages"].setdefault(options.stage, {"cases": {}})["complete"] = True
     gpu.save(out, results)

@@ -2,7 +2,7 @@
 
     python -m experiments.smart.study2_analysis experiments/smart/results2
 
-For every contrast with the baseline: the endpoint, the p value of a sign-flip permutation test over seeds with
+For every contrast, mostly with the baseline: the endpoint, the p value of a sign-flip permutation test over seeds with
 Holm's correction, and a bootstrap interval. Prints a Markdown table.
 """
 
@@ -22,6 +22,8 @@ from mt_dnn.tables.results import read_results
 TASKS = {"sst2": "ACC", "stsb": "Pearson"}
 SECONDARY = (("sst2_typos", "ACC"), ("stsb_typos", "Pearson"), ("sst2", "ECE"))
 BASELINE, CONTROL = "baseline", "r_s_1e-5"
+REFERENCES = {"rdrop_ascent": "rdrop", "mtdnn_release_1e-3": "mtdnn_release"}
+"""Rows that are compared with another row than the baseline."""
 MARGIN = 0.5
 """Equivalence of the negative control: points on each task."""
 RESAMPLES = 10_000
@@ -70,8 +72,8 @@ def read_scores(folder: Path) -> Scores:
 
 
 def paired(scores: Scores, row: str, columns: Sequence[str]) -> tuple[list[int], np.ndarray]:
-    """Differences of a row to the baseline: seeds that have all columns, and an array (n, columns)."""
-    first, other = scores.get(BASELINE, {}), scores.get(row, {})
+    """Differences of a row to its reference: seeds that have all columns, and an array (n, columns)."""
+    first, other = scores.get(REFERENCES.get(row, BASELINE), {}), scores.get(row, {})
     seeds = [
         seed
         for seed in sorted(first.keys() & other.keys())
@@ -93,7 +95,7 @@ def analyse(scores: Scores) -> list[str]:
     endpoints = {row: differences.mean(1) for row, (_, differences) in found.items()}  # (n,)
     corrected = holm([sign_flip_p(endpoints[row]) for row in rows]) if rows else []
     lines = [
-        f"| row | n | {' | '.join(columns)} | endpoint [95%] | in sd | p | p (Holm) |",
+        f"| contrast | n | {' | '.join(columns)} | endpoint [95%] | in sd | p | p (Holm) |",
         f"|---|---|{'---|' * len(columns)}---|---|---|---|",
     ]
     for row, adjusted in zip(rows, corrected, strict=True):
@@ -102,7 +104,7 @@ def analyse(scores: Scores) -> list[str]:
         single = " | ".join(f"{value:+.2f}" for value in differences.mean(0))
         units = (differences / spread).mean()
         lines.append(
-            f"| {row} | {len(seeds)} | {single} | {endpoints[row].mean():+.2f} [{low:+.2f}, {high:+.2f}] | "
+            f"| {row} − {REFERENCES.get(row, BASELINE)} | {len(seeds)} | {single} | {endpoints[row].mean():+.2f} [{low:+.2f}, {high:+.2f}] | "
             f"{units:+.2f} | {sign_flip_p(endpoints[row]):.3f} | {adjusted:.3f} |"
         )
     if CONTROL in found:
@@ -113,7 +115,7 @@ def analyse(scores: Scores) -> list[str]:
             lines.append(
                 f"Negative control {CONTROL}, {column}: [{low:+.2f}, {high:+.2f}], {verdict} ±{MARGIN}."
             )
-    lines += ["", "Secondary, mean difference to the baseline (n seeds):", ""]
+    lines += ["", "Secondary, mean difference of the same contrasts (n seeds):", ""]
     for row in rows:
         parts = []
         for dataset, metric in SECONDARY:

@@ -87,3 +87,16 @@ def test_the_summary_has_a_table_a_stage():
     assert (
         "## memory (complete, 3 s)\n\n| case | MB | n |\n|---|---|---|\n| x | 1.235 | 2 |" in text
     )
+
+
+def test_an_unfinished_case_goes_on_in_the_next_call(stage):
+    calls = []
+
+    def case():
+        calls.append(1)
+        return {"runs": len(calls)} | ({"unfinished": True} if len(calls) == 1 else {})
+
+    assert "complete" not in stage({"a": case, "b": dict})
+    found = stage({"a": case, "b": dict})
+    assert found["complete"]
+    assert found["cases"] == {"a": {"runs": 2}, "b": {}}
