@@ -37,7 +37,7 @@ def study(bench: Bench, options: list[str]) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0))
     command = [sys.executable, "-m", "mt_dnn.cli", "table", TABLE, "--out", str(out), *options]
     command += ["--jobs", str(cores), "--threads", "1"]
-    settings = ["trackers=[]"]
+    settings = ["trackers=[]", "system.workers=0"]  # as many processes as cores
     if bench.small:
         settings += ["system.device=cpu", "train.max_steps=2", "data.train_limit=64"]
         command += ["--seeds", "1"]
