@@ -1,6 +1,6 @@
 """The analysis of study2.yml, as its plan states it.
 
-    python -m experiments.smart.study2_analysis experiments/smart/results2
+    python -m experiments.smart.study2_analysis experiments/smart/results
 
 For every contrast, mostly with the baseline: the endpoint, the p value of a sign-flip permutation test over seeds with
 Holm's correction, and a bootstrap interval. Prints a Markdown table.
@@ -8,6 +8,7 @@ Holm's correction, and a bootstrap interval. Prints a Markdown table.
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from itertools import product
@@ -17,10 +18,11 @@ import numpy as np
 
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
+from experiments.smart.study2_figures import FILE as FIGURES
 from mt_dnn.tables.results import read_results
 
 TASKS = {"sst2": "ACC", "stsb": "Pearson"}
-SECONDARY = (("sst2_typos", "ACC"), ("stsb_typos", "Pearson"), ("sst2", "ECE"))
+SECONDARY = ("sst2_typos.ACC", "stsb_typos.Pearson", "sst2.ECE", "nll/sst2", "nll/sst2_typos")
 BASELINE, CONTROL = "baseline", "r_s_1e-5"
 REFERENCES = {"rdrop_ascent": "rdrop", "mtdnn_release_1e-3": "mtdnn_release"}
 """Rows that are compared with another row than the baseline."""
@@ -29,7 +31,7 @@ MARGIN = 0.5
 RESAMPLES = 10_000
 
 Scores = dict[str, dict[int, dict[str, float]]]
-"""Row -> seed -> ``dataset.metric`` -> score."""
+"""Row -> seed -> ``dataset.metric``, or the name of a figure -> value."""
 
 
 def sign_flip_p(differences: np.ndarray) -> float:
@@ -64,11 +66,20 @@ def bootstrap_interval(differences: np.ndarray, seed: int = 0) -> tuple[float, f
 def read_scores(folder: Path) -> Scores:
     """Read the scores of all runs in a folder of results; single runs of a seed are merged."""
     scores: Scores = {}
+    figures = read_figures(folder)
     for result in read_results(folder).values():
         own = scores.setdefault(result["row"], {}).setdefault(result["seed"], {})
         for dataset, metrics in result["scores"].items():
             own |= {f"{dataset}.{metric}": value for metric, value in metrics.items()}
+        own |= figures.get(result["run"], {})
     return scores
+
+
+def read_figures(folder: Path) -> dict[str, dict[str, float]]:
+    """Read figures.jsonl, which study2_figures writes: run -> name -> value; empty without the file."""
+    path = folder / FIGURES
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {line.pop("run"): line for line in map(json.loads, lines)}
 
 
 def paired(scores: Scores, row: str, columns: Sequence[str]) -> tuple[list[int], np.ndarray]:
@@ -118,11 +129,27 @@ def analyse(scores: Scores) -> list[str]:
     lines += ["", "Secondary, mean difference of the same contrasts (n seeds):", ""]
     for row in rows:
         parts = []
-        for dataset, metric in SECONDARY:
-            seeds, differences = paired(scores, row, [f"{dataset}.{metric}"])
+        for column in SECONDARY:
+            seeds, differences = paired(scores, row, [column])
             if seeds:
-                parts.append(f"{dataset}.{metric} {differences.mean():+.2f} ({len(seeds)})")
+                parts.append(f"{column} {differences.mean():+.3f} ({len(seeds)})")
         lines.append(f"* {row}: {', '.join(parts) or 'none'}")
+    return lines + levels(scores)
+
+
+def levels(scores: Scores) -> list[str]:
+    """Lines of a table of rows: mean and deviation of the scores over seeds, and the mean rho of its terms."""
+    columns = [f"{task}.{metric}" for task, metric in TASKS.items()]
+    lines = ["", f"| row | {' | '.join(columns)} | rho ({', '.join(TASKS)}) |", "|---|---|---|---|"]
+    for row, seeds in scores.items():
+        values = {c: [found[c] for found in seeds.values() if c in found] for c in columns}
+        cells = [f"{np.mean(v):.2f} ± {np.std(v, ddof=1):.2f}" for v in values.values()]
+        rho = []
+        for task in TASKS:
+            names = (f"smart/{task}/rho", f"smart/{task}/rho_proximal")
+            found = [seed[name] for seed in seeds.values() for name in names if name in seed]
+            rho.append(f"{np.mean(found):.2g}" if found else "none")
+        lines.append(f"| {row} | {' | '.join(cells)} | {', '.join(rho)} |")
     return lines
 
 

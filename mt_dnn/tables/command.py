@@ -1,4 +1,4 @@
-"""Compute a paper's table on this machine: ``mt-dnn table experiments/smart/study.yml``."""
+"""Compute a paper's table on this machine: ``mt-dnn table experiments/smart/study2.yml``."""
 
 from __future__ import annotations
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
 
 import numpy as np
 import pytest
 
 from experiments.smart import study2_analysis as analysis
-from experiments.smart import study2_data
+from experiments.smart import study2_data, study2_figures
 
 
 def test_sign_flips_by_hand():
@@ -44,10 +46,10 @@ def scores_of(differences: dict[str, list[float]]) -> analysis.Scores:
 
 def test_the_report_pairs_by_seed():
     lines = analysis.analyse(scores_of({"r_s_1e-5": [0.1, 0.1, 0.1], "rdrop": [1.0, 2.0, 3.0]}))
-    (rdrop,) = [line for line in lines if line.startswith("| rdrop")]
+    (rdrop,) = [line for line in lines if line.startswith("| rdrop −")]
     assert "| 3 | +2.00 | -2.00 | +0.00 [+0.00, +0.00] |" in rdrop
     assert any("sst2.ACC: [+0.10, +0.10], within ±0.5." in line for line in lines)
-    assert "* rdrop: sst2_typos.ACC +2.00 (3)" in lines
+    assert "* rdrop: sst2_typos.ACC +2.000 (3)" in lines
 
 
 def test_a_seed_without_all_tasks_is_left_out():
@@ -93,3 +95,28 @@ def test_the_script_writes_every_split(tmp_path, monkeypatch, capsys):
         line.split("\t")[0] for line in (tmp_path / "out" / "sst2_dev.tsv").read_text().splitlines()
     ]
     assert len(set(uids)) == 3
+
+
+def test_figures_of_a_run_by_hand(tmp_path):
+    run = tmp_path / "runs" / "rdrop-sst2-1"
+    (run / "predictions").mkdir(parents=True)
+    (run / "scores.json").write_text("{}")
+    lists = {"scores": [0.25, 0.75], "gold": "1"}
+    named = {"scores": {"0": 0.5, "1": 0.5}, "gold": "0"}
+    lines = "".join(json.dumps(record) + "\n" for record in (lists, named))
+    (run / "predictions" / "sst2.jsonl").write_text(lines)
+    steps = [{"step": 1, "smart/sst2/rho": 0.2}, {"step": 2}, {"step": 3, "smart/sst2/rho": 0.4}]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    study2_figures.main([str(tmp_path)])
+    found = analysis.read_figures(tmp_path)["rdrop-sst2-1"]
+    assert found["nll/sst2"] == pytest.approx(-(math.log(0.75) + math.log(0.5)) / 2)
+    assert found["smart/sst2/rho"] == pytest.approx(0.3)
+
+
+def test_the_levels_name_rho_where_it_was_measured():
+    scores = scores_of({"rdrop": [1.0, 2.0, 3.0]})
+    for found in scores["rdrop"].values():
+        found["smart/sst2/rho"] = 0.25
+    lines = analysis.levels(scores)
+    assert "| baseline | 90.00 ± 1.00 | 81.00 ± 1.00 | none, none |" in lines
+    assert any(line.startswith("| rdrop |") and line.endswith("| 0.25, none |") for line in lines)

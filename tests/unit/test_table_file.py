@@ -137,17 +137,21 @@ def test_a_misspelt_score_is_found_before_any_run(make, tmp_path):
 
 
 def test_the_studys_rows_are_what_they_say():
-    study = Path(__file__).parents[2] / "experiments" / "smart" / "study.yml"
+    study = Path(__file__).parents[2] / "experiments" / "smart" / "study2.yml"
     runs = {run.row: run.identity for run in plan(load_table(study, seeds=[1]))}
-    assert len(runs) == 14
     weights = ("smoothness.weight", "proximal.weight")
-    on = {row: tuple(name in values for name in weights) for row, values in runs.items()}
-    assert on["baseline"] == (False, False)
-    assert on["d_breg"] == (False, True)
-    assert on["smart"] == (True, True)
-    assert {on[row] for row in runs if row.startswith("r_s")} == {(True, False)}
-    radii = [runs[f"r_s_eps_{e}"]["smoothness.epsilon"] for e in ("1e-3", "1e-2", "1e-1", "1")]
-    assert radii == [1e-3, 1e-2, 1e-1, 1]
-    for values in (values for row, values in runs.items() if row.startswith("r_s_eps")):
-        assert values["smoothness.step_size"] == 100 * values["smoothness.epsilon"]
-        assert values["smoothness.sigma"] == values["smoothness.epsilon"]
+    on = {row: tuple(values.get(name, 0) > 0 for name in weights) for row, values in runs.items()}
+    assert {row for row, terms in on.items() if terms == (False, True)} == {
+        "d_breg",
+        "d_breg_anchor",
+    }
+    assert {row for row, terms in on.items() if terms == (False, False)} == {"baseline"}
+    assert len(runs) == 11
+    radii = {row: values.get("smoothness.epsilon") for row, values in runs.items()}
+    assert radii["r_s_5e-4"] == radii["r_s_balanced"] == radii["r_s_balanced_0.3"] == 5e-4
+    assert runs["r_s_5e-4"]["smoothness.step_size"] == pytest.approx(5e-2)
+    assert runs["r_s_balanced_0.3"]["smoothness.balance"] == 0.3
+    # rdrop_ascent is rdrop with one step of ascent at 1e-3, and nothing else.
+    changed = runs["rdrop"].items() ^ runs["rdrop_ascent"].items()
+    names = {name.removeprefix("smoothness.") for name, _ in changed}
+    assert names == {"ascent", "epsilon", "noise", "precision", "sigma", "step_size", "steps"}
