@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import yaml
 
@@ -21,15 +17,20 @@ from data_utils.errors import UserError
 from data_utils.files import make_folder, remove, write_text
 from mt_dnn.config.dotted import nest
 from mt_dnn.tables.plan import PlannedRun
+from mt_dnn.tables.processes import (
+    MT_DNN,
+    Child,
+    environment,
+    last_line,
+    prepare_stores,
+    start_process,
+)
 from mt_dnn.tables.results import FILE as RESULTS
 from mt_dnn.tables.results import append_line, read_results, read_run
 from mt_dnn.tables.settings import config_hash
 from mt_dnn.training.signals import GracefulShutdown
 
-MT_DNN = [sys.executable, "-P", "-m", "mt_dnn.cli"]
-"""The ``mt-dnn`` command of this interpreter. -P ignores an mt_dnn or data_utils in the current folder."""
 POLL_SECONDS = 0.2
-STORE_SETTINGS = ("data.tasks", "data.data_dir", "data.store_dir", "data.max_seq_len")
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,6 @@ class Machine:
     """CPU threads of each run."""
     gpus: tuple[str, ...] = ()
     """CUDA devices, assigned to the runs in turn. Empty: every run sees all devices."""
-
-
-@dataclass
-class Child:
-    """The process of a run in progress."""
-
-    run: PlannedRun
-    process: subprocess.Popen
-    log: IO[bytes]
-    slot: int
-    started: float
 
 
 class TableRuns:
@@ -111,7 +101,12 @@ class TableRuns:
             f"{machine.jobs} at once with {machine.threads} CPU threads each; in {self.out}"
         )
         if machine.jobs > 1 and self.total > 1:
-            self._prepare_stores(list(waiting))
+            prepare_stores(
+                list(waiting),
+                write_config=self._write_config,
+                log_path=self.out / "logs" / "prepro.log",
+                print_line=self.print_line,
+            )
         self.began = time.monotonic()
         self._run_all(waiting)
         if not self.keep_models and not self.failed:
@@ -196,11 +191,11 @@ class TableRuns:
         config = self._write_config(run)
         how = ["--resume", "true"] if resume else ["--overwrite", "true"]
         command = [*MT_DNN, "train", "--config", str(config), *how]
-        environment = _environment()
+        variables = environment()
         if self.machine.gpus:
             gpu = self.machine.gpus[slot % len(self.machine.gpus)]
-            environment["CUDA_VISIBLE_DEVICES"] = gpu
-        process = start_process(command, log, environment)
+            variables["CUDA_VISIBLE_DEVICES"] = gpu
+        process = start_process(command, log, variables)
         return Child(run, process, log, slot, time.monotonic())
 
     def _write_config(self, run: PlannedRun) -> Path:
@@ -229,7 +224,7 @@ class TableRuns:
         elif not stopping:
             self.failed.append(run)
             self.print_line(
-                f"FAILED {run.name} (exit code {code}): {_last_line(Path(child.log.name))}"
+                f"FAILED {run.name} (exit code {code}): {last_line(Path(child.log.name))}"
             )
             self.print_line(f"       its log: {child.log.name}")
 
@@ -265,52 +260,3 @@ class TableRuns:
         ended = self.finished + len(self.failed)
         left = (time.monotonic() - self.began) / ended * (self.total - ended)
         return f"[{ended}/{self.total}] {run.name}: {seconds:.0f} s; about {left / 60:.0f} min left"
-
-    def _prepare_stores(self, runs: list[PlannedRun]) -> None:
-        """Tokenize before parallel runs start, because they would write the same stores."""
-        groups: dict[tuple, list[PlannedRun]] = {}
-        for run in runs:
-            key = [run.config.get(name) for name in (*STORE_SETTINGS, "model.encoder")]
-            groups.setdefault(tuple(key), []).append(run)
-        log_path = self.out / "logs" / "prepro.log"
-        for group in groups.values():
-            use = ",".join(dict.fromkeys(task for run in group for task in run.use))
-            config = str(self._write_config(group[0]))
-            command = [*MT_DNN, "prepare", "--config", config]
-            with log_path.open("ab") as log:
-                process = start_process([*command, "--data.use", use], log, _environment())
-                try:
-                    code = process.wait()
-                finally:
-                    process.kill()
-            if code != 0:  # runs that need this data will fail; the others continue
-                self.print_line(f"preparing the data failed: {_last_line(log_path)}")
-                self.print_line(f"       its log: {log_path}")
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which a child process imports the same modules as this one."""
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path}
-
-
-def start_process(
-    command: list[str], log: IO[bytes], environment: dict[str, str]
-) -> subprocess.Popen:
-    """Start a process in a new session.
-
-    Ctrl-C in the terminal then reaches only the table, which forwards the signal to its runs.
-    """
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        start_new_session=True,
-    )
-
-
-def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

@@ -213,6 +213,7 @@ def test_a_full_disk_is_an_error_of_the_user(tmp_path, error):
 ALLOWED = {
     "data_utils/files.py": "the place of all of them",
     "data_utils/outputs.py": "devices and pipes that --output names",
+    "mt_dnn/tables/processes.py": "the log of preparing, which appends",
     "mt_dnn/tables/runs.py": "logs of child processes, which append",
     "mt_dnn/encoders/encoder.py": "save_pretrained, into a folder of atomic_folder",
     "mt_dnn/runs/model_folder.py": "save_file and save_pretrained, into a folder of atomic_folder",

@@ -14,9 +14,9 @@ from mt_dnn.tables import command
 from mt_dnn.tables.aggregate import summarize
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
+from mt_dnn.tables.processes import start_process
 from mt_dnn.tables.render import SUFFIXES, footer, latex, markdown
 from mt_dnn.tables.results import append_line
-from mt_dnn.tables.runs import start_process
 from tests.support.table_file import results
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,84 @@
+"""Check the entries of table files. Does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
+from data_utils.strict_yaml import read_mapping
+from mt_dnn.config.parser import settings
+from mt_dnn.tables.settings import Settings, flat_settings
+
+FOLDS = ("data.folds", "data.fold")
+OWN = ("name", "output_dir", "seed", "resume", "overwrite", "data.use", *FOLDS)
+"""Settings that the table runner sets itself."""
+
+
+def read_keys(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"table file {path} does not exist")
+    found, _ = read_mapping(path)
+    check_known(found, keys, str(path))
+    if not isinstance(found.get("title", ""), str):
+        raise UserError(f"{path}: title: {found['title']!r} is not a text")
+    return found
+
+
+def settings_of(entry: Any, where: str, *, refuse: Sequence[str] = ()) -> Settings:
+    """Settings by dotted name, from a mapping with dotted or nested keys or both."""
+    known = [name for name, _ in settings()]
+    values = flat_settings(mapping(entry or {}, where))
+    for name in values:
+        if name in refuse:
+            hint = " and set the table key folds" if name in FOLDS else ""
+            raise UserError(f"{where}: {name} is set by the table runner; remove it{hint}")
+        check_known([name], known, where, kind="setting")
+    return values
+
+
+def assignments(overrides: Iterable[str]) -> Settings:
+    values = {}  # kept as text; the parser of the run configuration converts them
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"--set {override}: expected name=value, such as train.epochs=1")
+        values[name] = value
+    return values
+
+
+def task_names(names: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise UserError(f"{where}: expected a list of task names, such as [rte]")
+    return tuple(names)
+
+
+def choice_of(keys: dict, key: str, choices: Sequence[str], path: Path) -> str:
+    value = keys.get(key, choices[0])
+    if value not in choices:
+        raise UserError(f"{path}: {key}: unknown value {value!r}.{choices_hint(value, choices)}")
+    return value
+
+
+def flag_of(keys: dict, key: str, path: Path) -> bool:
+    value = keys.get(key, True)
+    if not isinstance(value, bool):
+        raise UserError(f"{path}: {key}: {value!r} is not true or false")
+    return value
+
+
+def mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: {value!r} is not a mapping")
+    return value
+
+
+def check_known(
+    keys: Iterable[str], choices: Iterable[str], where: str, *, kind: str = "key"
+) -> None:
+    choices = list(choices)
+    for key in keys:
+        if key not in choices:
+            raise UserError(f"{where}: unknown {kind} {key!r}.{choices_hint(key, choices)}")

@@ -1,0 +1,42 @@
+"""Read the entries of a table file that only its renderings use. Does not import torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from data_utils.errors import UserError
+from mt_dnn.tables.entries import check_known, mapping
+
+
+def paper_of(
+    entry: Any, rows: Iterable[str], columns: Iterable[str], where: str
+) -> tuple[dict[str, dict[str, float]], str]:
+    if not entry:
+        return {}, ""
+    entry = mapping(entry, where)
+    check_known(entry, ["source", "scores"], where)
+    if not isinstance(entry.get("source"), str):
+        raise UserError(f"{where}: source: state where the numbers come from")
+    scores = mapping(entry.get("scores"), f"{where}: scores")
+    check_known(scores, rows, where, kind="row")
+    for row, numbers in scores.items():
+        check_known(mapping(numbers, f"{where}: {row}"), columns, f"{where}: {row}", kind="column")
+        for name, number in numbers.items():
+            is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+            if not is_number or not abs(number) < math.inf:
+                raise UserError(f"{where}: {row}: {name}: {number!r} is not a number")
+    return scores, entry["source"]
+
+
+def curves_of(entry: Any, columns: Sequence[str], where: str) -> dict[str, tuple[str, ...]]:
+    curves = {}
+    for panel, names in mapping(entry or {}, where).items():
+        if not isinstance(names, list) or not names:
+            raise UserError(
+                f"{where}: {panel}: expected a list of columns, such as [snli_1pct.ACC, snli.ACC]"
+            )
+        check_known(names, columns, f"{where}: {panel}", kind="column")
+        curves[str(panel)] = tuple(names)
+    return curves
