@@ -14,7 +14,7 @@ from data_utils.task_def import TaskDef, dataset_name
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import PlannedRun, plan
-from mt_dnn.tables.results import FILE
+from mt_dnn.tables.results import FILE, result_files
 from mt_dnn.tables.settings import parse_settings
 
 EPILOG = """\
@@ -59,11 +59,11 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
     table = _load(options)
     runs = plan(table)
     out = Path(options.out or f"results/{Path(options.table).stem}")
+    _check_columns(table)
     failed: list[PlannedRun] = []
     if not options.render_only:
-        _check_columns(table)
         failed = _run(options, table, runs, out)
-    if not failed or (out / FILE).exists():
+    if not failed or result_files(out):
         _render(options, table, runs, out)
     if failed:
         print(f"{len(failed)} runs failed; run the same command again to retry them.")
@@ -130,7 +130,7 @@ def _positive(text: str) -> int:
 
 
 def _check_columns(table: Table) -> None:
-    """Check before the first run that the runs will produce every column.
+    """Check, before anything is run or rendered, that the runs produce every column.
 
     Raises:
         UserError: a column needs a task or a score that does not exist.

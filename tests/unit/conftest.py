@@ -68,6 +68,16 @@ def make(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def tasks(tmp_path: Path) -> str:
+    """A task file for the tables of ``make``."""
+    entry = {"data_format": "PremiseAndOneHypothesis", "task_type": "Classification", "n_class": 2}
+    entries = {"rte": {"metric_meta": ["ACC", "CMAT"]}, "mrpc": {"metric_meta": ["F1", "ACC"]}}
+    path = tmp_path / "tasks.yml"
+    path.write_text(yaml.safe_dump({name: entry | own for name, own in entries.items()}))
+    return str(path)
+
+
+@pytest.fixture
 def load(tmp_path: Path):
     def load(text: str, **others: str) -> dict[str, TaskDef]:
         for name, content in others.items():

@@ -61,8 +61,8 @@ def test_markdown_and_latex(make):
     assert tex.count(r"\toprule") == tex.count(r"\bottomrule") == 3
 
 
-def test_rendering_needs_the_file_and_the_results_only_and_repeats_itself(make, tmp_path, capsys):
-    path, out = make(), tmp_path / "out"
+def test_rendering_needs_no_data_and_no_runs_and_repeats_itself(make, tasks, tmp_path, capsys):
+    path, out = make(base={"data.tasks": tasks}), tmp_path / "out"
     with pytest.raises(UserError, match="nothing to render"):
         command.main([str(path), "--out", str(out), "--render_only"])
     out.mkdir()
@@ -77,6 +77,17 @@ def test_rendering_needs_the_file_and_the_results_only_and_repeats_itself(make, 
     assert command.main(arguments) == 0
     assert [(out / name).read_bytes() for name in names] == first
     assert sorted(p.name for p in out.iterdir()) == sorted(["results.jsonl", *names])
+
+
+def test_rendering_checks_its_columns_as_running_does(make, tasks, tmp_path):
+    columns = {"rte.MCC": {"use": ["rte"]}}
+    path, out = make(base={"data.tasks": tasks}, columns=columns), tmp_path / "out"
+    out.mkdir()
+    append_line(out / "results.jsonl", {"hash": "a", "scores": {"rte": {"MCC": 1.0}}})
+    for option in ([], ["--render_only"]):
+        with pytest.raises(UserError, match=r"column 'rte\.MCC': no such score.*rte\.ACC"):
+            command.main([str(path), "--out", str(out), *option])
+    assert [path.name for path in out.iterdir()] == ["results.jsonl"]
 
 
 # The command

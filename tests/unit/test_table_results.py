@@ -25,23 +25,53 @@ from tests.support.table_file import results
 
 
 def test_results_are_read_back_and_a_broken_line_is_named(tmp_path):
-    append_line(tmp_path / "results.jsonl", {"hash": "a", "seed": 1})
-    append_line(tmp_path / "results.jsonl", {"hash": "b", "seed": 2})
+    append_line(tmp_path / "results.jsonl", {"hash": "a", "seed": 1, "scores": {}})
+    append_line(tmp_path / "results.jsonl", {"hash": "b", "seed": 2, "scores": {}})
     assert [r["seed"] for r in read_results(tmp_path).values()] == [1, 2]
     append_line(tmp_path / "results.jsonl", {"seed": 3})
     with pytest.raises(UserError, match=r"results\.jsonl:3"):
         read_results(tmp_path)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_not_finite_are_refused_with_their_line(make, tmp_path, number):
+    finite = '{"hash": "a", "scores": {"x": {"ACC": -1.5e+2}}, "text": "NaN \\" Infinity"}\n'
+    path = tmp_path / "results.jsonl"
+    path.write_text(finite)
+    assert len(read_results(tmp_path)) == 1
+    path.write_text(finite + f'{{"hash": "b", "scores": {{"x": {{"ACC": {number}}}}}}}\n')
+    with pytest.raises(UserError, match=rf"results\.jsonl:2: {number} is not a finite number"):
+        read_results(tmp_path)
+    run = finished(plan(load_table(make()))[0], tmp_path)
+    text = (tmp_path / "scores.json").read_text()
+    (tmp_path / "scores.json").write_text(text.replace("1.0", number, 1))
+    with pytest.raises(UserError, match=rf"scores\.json:4: {number} is not a finite number"):
+        read_run(run, tmp_path)
+
+
+def test_numbers_that_are_not_finite_are_not_written(tmp_path):
+    scores = {"x": {"ACC": float("nan"), "F1": float("inf")}}
+    append_line(tmp_path / "results.jsonl", {"hash": "a", "scores": scores})
+    assert read_results(tmp_path)["a"]["scores"] == {"x": {"ACC": None, "F1": None}}
+
+
+def finished(run, folder):
+    """Write the files of the finished run ``run`` to ``folder``."""
+    values = run.config | {"seed": run.seed, "data.use": list(run.use)}
+    (folder / "config.yml").write_text(yaml.safe_dump(nest(values)))
+    (folder / MARKER).write_text(json.dumps({"format": FORMAT, "numerics": NUMERICS}))
+    (folder / "environment.json").write_text('{"commit": "abc"}')
+    best = {"scores": {"rte": {"ACC": 1.0}}, "baselines": {}, "step": 4, "average": 1.0}
+    (folder / "scores.json").write_text(json.dumps(best, indent=2))
+    return run
+
+
 def test_a_folder_of_another_run_is_no_result(make, tmp_path):
     run, other = plan(load_table(make()))[:2]
-    values = run.config | {"seed": run.seed, "data.use": list(run.use)}
-    (tmp_path / "config.yml").write_text(yaml.safe_dump(nest(values)))
-    (tmp_path / MARKER).write_text(json.dumps({"format": FORMAT, "numerics": NUMERICS}))
-    (tmp_path / "environment.json").write_text('{"commit": "abc"}')
+    finished(run, tmp_path)
+    (tmp_path / "scores.json").rename(tmp_path / "later.json")
     assert read_run(run, tmp_path) is None, "not finished"
-    best = {"scores": {"rte": {"ACC": 1.0}}, "baselines": {}, "step": 4, "average": 1.0}
-    (tmp_path / "scores.json").write_text(json.dumps(best))
+    (tmp_path / "later.json").rename(tmp_path / "scores.json")
     result = read_run(run, tmp_path)
     assert result is not None
     assert (result["scores"], result["commit"]) == ({"rte": {"ACC": 1.0}}, "abc")
