@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +12,7 @@ from data_utils.registries import METRICS
 from mt_dnn.tables.definition import Column, Repeat, Table
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import Result
-
-FEWEST = 3
-"""Smallest number of pairs for a significance test; the spread of two pairs means little."""
-
-
-@dataclass(frozen=True)
-class Versus:
-    """Comparison of a cell with the first row's cell, over the repeats that both have."""
-
-    difference: float
-    """Mean over repeats of this row's score minus the first row's."""
-    p: float | None
-    """Two-sided p value; None for fewer than three pairs, or if all differences are equal."""
-    n: int
-    """Number of pairs."""
+from mt_dnn.tables.significance import Versus, compare, holm
 
 
 @dataclass(frozen=True)
@@ -40,8 +26,8 @@ class Cell:
     paper: float | None
     aggregate: str
     greater_is_better: bool
-    versus_first: Versus | None
-    """None in the first row itself, and if the two rows have no repeat in common."""
+    versus: Versus | None
+    """Comparison with the reference row; None in that row, and without a common repeat."""
 
     @property
     def n(self) -> int:
@@ -92,6 +78,11 @@ class Summary:
     others: int
     """Number of results in the folder from runs with other settings."""
 
+    def adjusted(self, column: str) -> dict[str, float]:
+        """By row, the p values of a column, adjusted for its number of tests by :func:`holm`."""
+        versus = {row: self.cells[row, column].versus for row in self.table.rows}
+        return holm({row: v.p for row, v in versus.items() if v is not None and v.p is not None})
+
 
 def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Result]) -> Summary:
     """Compute the cells of ``table``.
@@ -105,27 +96,20 @@ def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Resul
     }
     cells: dict[tuple[str, str], Cell] = {}
     for column in table.columns:
-        first: dict[Repeat, float] | None = None
-        for row in table.rows:
-            use = table.trained(row, column)  # None: no run of the row scores the column
-            found = {repeat: by_place.get((row, use, repeat)) for repeat in table.repeats}
-            scores = {
-                repeat: score
-                for repeat, result in found.items()
-                if (score := _score(result, column)) is not None
-            }
+        scores = {row: _scores(table, row, column, by_place) for row in table.rows}
+        reference = scores[table.reference]
+        for row, own in scores.items():
             cells[row, column.name] = Cell(
                 row=row,
                 column=column.name,
-                scores=scores,
+                scores=own,
                 paper=table.paper.get(row, {}).get(column.name),
                 aggregate=table.aggregate,
                 greater_is_better=METRICS.get(column.metric, column.name).greater_is_better,
-                versus_first=None
-                if first is None
-                else compare(scores, first, test=table.test, folds=table.folds),
+                versus=None
+                if row == table.reference
+                else compare(own, reference, test=table.test, folds=table.folds),
             )
-            first = scores if first is None else first
     used = {run.hash for run in runs}
     return Summary(
         table=table,
@@ -136,58 +120,23 @@ def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Resul
     )
 
 
+def _scores(
+    table: Table,
+    row: str,
+    column: Column,
+    by_place: Mapping[tuple[str, tuple[str, ...] | None, Repeat], Result | None],
+) -> dict[Repeat, float]:
+    """The finished scores of a cell, by seed and fold."""
+    use = table.trained(row, column)  # None: no run of the row scores the column
+    found = {repeat: by_place.get((row, use, repeat)) for repeat in table.repeats}
+    return {
+        repeat: score
+        for repeat, result in found.items()
+        if (score := _score(result, column)) is not None
+    }
+
+
 def _score(result: Result | None, column: Column) -> float | None:
     scores: dict[str, Any] = result["scores"].get(column.dataset, {}) if result else {}
     value = scores.get(column.metric)
     return value if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-def compare(
-    scores: dict[Repeat, float], first: dict[Repeat, float], *, test: str, folds: int | None = None
-) -> Versus | None:
-    """Compare two rows by a paired test over their common repeats; None without any.
-
-    Runs with the same seed and fold form a pair, because they share the training subset, the order of
-    the batches, the initial weights of the heads, and the held-out fold.
-
-    Args:
-        test: ``paired_t`` or ``wilcoxon``.
-        folds: number of folds; ``paired_t`` is then :func:`corrected_t`.
-    """
-    pairs = sorted(scores.keys() & first.keys())
-    if not pairs:
-        return None
-    differences = [scores[pair] - first[pair] for pair in pairs]
-    p = None
-    # Equal differences make the t statistic undefined; zero differences make the ranks undefined.
-    if len(pairs) >= FEWEST and max(differences) - min(differences) > 1e-12:
-        from scipy import stats  # imported here because it takes a second, too long for --help
-
-        if folds is not None:
-            p = corrected_t(differences, folds=folds)
-        elif test == "wilcoxon":
-            p = float(stats.wilcoxon(differences).pvalue)
-        else:
-            ours, theirs = zip(*((scores[pair], first[pair]) for pair in pairs), strict=True)
-            p = float(stats.ttest_rel(ours, theirs).pvalue)
-    return Versus(statistics.fmean(differences), p, len(pairs))
-
-
-def corrected_t(differences: Sequence[float], *, folds: int) -> float:
-    """Compute the two-sided p value of the corrected resampled t-test.
-
-    With n differences of mean m and sample variance s^2, and k folds::
-
-        t = m / sqrt((1 / n + n_test / n_train) s^2),    n_test / n_train = 1 / (k - 1)
-
-    and n - 1 degrees of freedom. The training sets of two folds overlap, so the differences are not
-    independent, and the variance s^2 / n of the plain paired test is too small.
-
-    Source: Nadeau and Bengio 2003 (Inference for the generalization error, Machine Learning 52).
-    """
-    from scipy import stats
-
-    n = len(differences)
-    variance = (1 / n + 1 / (folds - 1)) * statistics.variance(differences)
-    t = statistics.fmean(differences) / math.sqrt(variance)
-    return float(2 * stats.t.sf(abs(t), n - 1))

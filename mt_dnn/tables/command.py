@@ -29,8 +29,11 @@ Optional keys:
   folds        number of folds: cross-validate on the train splits
   aggregate    median (default), mean or best
   test         paired_t (default) or wilcoxon
+  compare      row that all others are compared with; default: the first
   paper        source, and scores: row -> column -> number
   stages       runs that rows start from, but that are not rows of the table
+  names        rows and columns: name -> display name in NAME-paper.md and NAME-paper.tex
+  decimals     digits after the point in these two files; default: 1
   curves       panel -> columns to plot over their number of training examples
   keep_models  false deletes the models of finished runs
 

@@ -57,6 +57,14 @@ class TableRow:
 
 
 @dataclass(frozen=True)
+class Names:
+    """Display names in the rendering as papers print a table."""
+
+    rows: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Table:
     """A table file, merged with its override file and the command line."""
 
@@ -67,7 +75,7 @@ class Table:
     sizes: Settings
     """Settings reduced to fit the machine; printed under the table."""
     rows: dict[str, TableRow]
-    """By name. All other rows are compared with the first one."""
+    """By name."""
     columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     stages: dict[str, TableRow] = field(default_factory=dict)
@@ -77,11 +85,16 @@ class Table:
     aggregate: str = "median"
     """How a cell's seeds become one number: shown in the overview and compared with the paper."""
     test: str = "paired_t"
+    compare: str | None = None
+    """Name of the row that all others are compared with; None: the first one."""
     paper: dict[str, dict[str, float]] = field(default_factory=dict)
     """Row -> column -> the paper's number."""
     paper_source: str = ""
     curves: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Panel title -> columns that form a curve over their number of training examples."""
+    names: Names = field(default_factory=Names)
+    decimals: int = 1
+    """Digits after the point in the rendering as papers print a table."""
     folds: int | None = None
     """Number of folds of cross-validation; None evaluates on the dev splits."""
     keep_models: bool = True
@@ -92,6 +105,11 @@ class Table:
         """The repetitions of every row: each seed, with cross-validation once for each fold."""
         folds = (None,) if self.folds is None else range(1, self.folds + 1)
         return tuple(Repeat(seed, fold) for seed in self.seeds for fold in folds)
+
+    @property
+    def reference(self) -> str:
+        """Name of the row that all others are compared with."""
+        return self.compare or next(iter(self.rows))
 
     @property
     def over_repeats(self) -> str:

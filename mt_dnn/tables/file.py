@@ -24,13 +24,13 @@ from mt_dnn.tables.entries import (
     task_names,
 )
 from mt_dnn.tables.override import overridden_rows, read_override
-from mt_dnn.tables.presentation import curves_of, paper_of
+from mt_dnn.tables.presentation import curves_of, names_of, paper_of
 from mt_dnn.tables.rows import rows_of
 from mt_dnn.tables.settings import Settings
 
 KEYS = (
     *("title", "base", "sizes", "seeds", "stages", "rows", "columns", "curves"),
-    *("folds", "aggregate", "test", "paper", "keep_models"),
+    *("folds", "aggregate", "test", "compare", "paper", "names", "decimals", "keep_models"),
 )
 AGGREGATES = ("median", "mean", "best")
 TESTS = ("paired_t", "wilcoxon")
@@ -102,6 +102,9 @@ def load_table(
         seeds=_seeds(over.get("seeds") or keys["seeds"] if seeds is None else list(seeds), path),
         aggregate=choice_of(keys, "aggregate", AGGREGATES, path),
         test=choice_of(keys, "test", TESTS, path),
+        compare=_compare(keys.get("compare"), rows, path),
+        names=names_of(keys.get("names"), rows, names, f"{path}: names"),
+        decimals=_decimals(keys.get("decimals", 1), path),
         paper=paper,
         paper_source=source,
         curves=curves_of(keys.get("curves"), names, f"{path}: curves"),
@@ -159,3 +162,15 @@ def _folds(folds: Any, path: Path) -> int | None:
     if folds is not None and (type(folds) is not int or folds < 2):
         raise UserError(f"{path}: folds: {folds!r} is not a whole number of at least 2")
     return folds
+
+
+def _compare(row: Any, rows: Iterable[str], path: Path) -> str | None:
+    if row is not None:
+        check_known([row], rows, f"{path}: compare", kind="row")
+    return row
+
+
+def _decimals(number: Any, path: Path) -> int:
+    if type(number) is not int or not 0 <= number <= 6:
+        raise UserError(f"{path}: decimals: {number!r} is not a whole number from 0 to 6")
+    return number

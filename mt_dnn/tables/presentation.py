@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data_utils.errors import UserError
+from mt_dnn.tables.definition import Names
 from mt_dnn.tables.entries import check_known, mapping
 
 
@@ -40,3 +41,18 @@ def curves_of(entry: Any, columns: Sequence[str], where: str) -> dict[str, tuple
         check_known(names, columns, f"{where}: {panel}", kind="column")
         curves[str(panel)] = tuple(names)
     return curves
+
+
+def names_of(entry: Any, rows: Iterable[str], columns: Iterable[str], where: str) -> Names:
+    """Read the display names of rows and columns."""
+    entry = mapping(entry or {}, where)
+    check_known(entry, ["rows", "columns"], where)
+    read: dict[str, dict[str, str]] = {}
+    for kind, choices in (("row", rows), ("column", columns)):
+        place = f"{where}: {kind}s"
+        read[kind] = mapping(entry.get(f"{kind}s") or {}, place)
+        check_known(read[kind], choices, place, kind=kind)
+        for name, shown in read[kind].items():
+            if not isinstance(shown, str) or not shown.strip() or not shown.isprintable():
+                raise UserError(f"{place}: {name}: {shown!r} is not a text of one line")
+    return Names(read["row"], read["column"])

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_utils.files import write_bytes, write_text
-from mt_dnn.tables.aggregate import FEWEST, Cell, Summary
+from mt_dnn.tables.aggregate import Cell, Summary
 from mt_dnn.tables.definition import Table
+from mt_dnn.tables.paper_grid import paper_latex, paper_markdown
+from mt_dnn.tables.significance import FEWEST, TESTS
 from mt_dnn.tables.table_plots import plot_table
+from mt_dnn.tables.tex import escape
 
 MISSING = "—"
-TESTS = {"paired_t": "paired t-test", "wilcoxon": "Wilcoxon signed-rank test"}
-CORRECTED = "corrected resampled t-test (Nadeau and Bengio 2003)"
-SUFFIXES = (".md", ".tex", ".csv", ".png")
+SUFFIXES = (".md", ".tex", ".csv", ".png", "-paper.md", "-paper.tex")
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,25 @@ class Grid:
 
 
 def write_all(summary: Summary, out: Path, *, command: str, name: str) -> list[Path]:
-    """Write {name}.md, .tex, .csv and .png to ``out``.
+    """Write {name}.md, .tex, .csv and .png, and {name}-paper.md and .tex, to ``out``.
 
     Args:
         command: the command that reproduces the table, printed in the footer.
     """
-    paths = [out / f"{name}{suffix}" for suffix in SUFFIXES]
     notes = footer(summary, command)
-    for path, text in zip(
-        paths, (markdown(summary, notes), latex(summary, notes), table_csv(summary)), strict=False
-    ):
-        write_text(path, text)
+    texts = {
+        ".md": markdown(summary, notes),
+        ".tex": latex(summary, notes),
+        ".csv": table_csv(summary),
+        "-paper.md": paper_markdown(summary, notes),
+        "-paper.tex": paper_latex(summary, notes, label=name),
+    }
+    for suffix, text in texts.items():
+        write_text(out / f"{name}{suffix}", text)
     picture = io.BytesIO()
     plot_table(summary).savefig(picture, metadata={"Software": None})  # reproducible bytes
-    write_bytes(paths[3], picture.getvalue())
-    return paths
+    write_bytes(out / f"{name}.png", picture.getvalue())
+    return [out / f"{name}{suffix}" for suffix in SUFFIXES]
 
 
 def grids(summary: Summary) -> list[Grid]:
@@ -59,7 +63,7 @@ def grids(summary: Summary) -> list[Grid]:
     for name in columns:
         header = ["", "n", "median", "mean ± sd", "best of n"]
         header += ["paper", f"{table.aggregate} − paper"] if has_paper else []
-        header += [f"mean − {next(iter(table.rows))}", "p"]
+        header += [f"mean − {table.reference}", "p"]
         rows = [_line(cells[row, name], table, has_paper=has_paper) for row in table.rows]
         result.append(Grid(name, header, rows))
     return result
@@ -73,15 +77,15 @@ def _overview(cell: Cell, table: Table) -> str:
 
 def _line(cell: Cell, table: Table, *, has_paper: bool) -> list[str]:
     mean = _number(cell.mean) + ("" if cell.sd is None else f" ± {_number(cell.sd)}")
-    versus = cell.versus_first
+    versus = cell.versus
     line = [
         *(cell.row, f"{cell.n}/{len(table.repeats)}", _number(cell.median), mean),
         _number(cell.best),
     ]
     if has_paper:
         line += [_number(cell.paper), _number(cell.to_paper, sign=True)]
-    if cell.row == next(iter(table.rows)):
-        return [*line, "", ""]  # the first row is not compared with itself
+    if cell.row == table.reference:
+        return [*line, "", ""]  # a row is not compared with itself
     difference = _number(versus.difference if versus else None, sign=True)
     return [*line, difference, _p_value(versus.p if versus else None)]
 
@@ -102,7 +106,7 @@ def _p_value(p: float | None) -> str:
 def footer(summary: Summary, command: str) -> list[str]:
     """Notes on how the numbers were obtained."""
     table, results = summary.table, summary.results
-    first = next(iter(table.rows))
+    reference = table.reference
     seeds = ", ".join(map(str, table.seeds))
     where, repeats = ("dev set", "seeds") if table.folds is None else ("held-out fold", "runs")
     notes = [
@@ -120,8 +124,8 @@ def footer(summary: Summary, command: str) -> list[str]:
     if len(table.rows) > 1:
         tests = sum(v is not None and v.p is not None for v in _versus(summary))
         notes.append(
-            f"mean − {first}: mean difference to that row over the {repeats} that both have; p: two-sided "
-            f"{TESTS[table.test] if table.folds is None else CORRECTED} over these pairs, none below {FEWEST} or where all differences are "
+            f"mean − {reference}: mean difference to that row over the {repeats} that both have; p: two-sided "
+            f"{TESTS[table.test if table.folds is None else 'corrected']} over these pairs, none below {FEWEST} or where all differences are "
             f"equal.{f' {tests} tests, not corrected for their number.' if tests else ''}"
         )
     if table.paper:
@@ -149,7 +153,7 @@ def footer(summary: Summary, command: str) -> list[str]:
 
 
 def _versus(summary: Summary) -> list:
-    return [cell.versus_first for cell in summary.cells.values()]
+    return [cell.versus for cell in summary.cells.values()]
 
 
 def _distinct(values: Iterable[object]) -> str:
@@ -196,30 +200,21 @@ def latex(summary: Summary, notes: Sequence[str]) -> str:
     """One table environment for each grid; needs the LaTeX package booktabs."""
     parts = [f"% {summary.table.title}. Needs \\usepackage{{booktabs}}.", ""]
     for grid in grids(summary):
-        header, *rows = [" & ".join(map(_tex, line)) + r" \\" for line in (grid.header, *grid.rows)]
+        header, *rows = [
+            " & ".join(map(escape, line)) + r" \\" for line in (grid.header, *grid.rows)
+        ]
         parts += [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_tex(summary.table.title)}. {_tex(grid.title)}}}",
+            rf"\caption{{{escape(summary.table.title)}. {escape(grid.title)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}",
             *(r"\toprule", header, r"\midrule", *rows, r"\bottomrule"),
             r"\end{tabular}",
             r"\end{table}",
             "",
         ]
-    parts += [r"\begin{itemize}", *(rf"\item {_tex(note)}" for note in notes), r"\end{itemize}"]
+    parts += [r"\begin{itemize}", *(rf"\item {escape(note)}" for note in notes), r"\end{itemize}"]
     return "\n".join(parts) + "\n"
-
-
-TEX = {
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"±": r"$\pm$", "−": "$-$", "—": "---", "<": "$<$", ">": "$>$", "`": ""},
-}
-
-
-def _tex(text: str) -> str:
-    return re.sub("|".join(map(re.escape, TEX)), lambda match: TEX[match[0]], text)
 
 
 def table_csv(summary: Summary) -> str:
@@ -227,10 +222,11 @@ def table_csv(summary: Summary) -> str:
     names = ("median", "mean", "sd", "best", "paper", "to_paper")
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    header = ["row", "column", "n", *names, "mean_minus_first", "pairs", "p", "scores"]
+    difference = f"mean_minus_{summary.table.compare or 'first'}"
+    header = ["row", "column", "n", *names, difference, "pairs", "p", "scores"]
     writer.writerow(header)
     for cell in summary.cells.values():
-        versus = cell.versus_first
+        versus = cell.versus
         compared = [versus.difference, versus.n, versus.p] if versus else [None] * 3
         scores = " ".join(f"{repeat}:{score!r}" for repeat, score in cell.scores.items())
         statistics = [getattr(cell, name) for name in names]

@@ -9,6 +9,8 @@ import yaml
 
 from mt_dnn.config.parser import parse_config, settings
 from mt_dnn.config.run import RunConfig
+from mt_dnn.tables import file as table_file
+from mt_dnn.tables.plan import plan
 from mt_dnn.task_types import load_tasks
 from tests.support.documents import (
     COMMANDS,
@@ -38,6 +40,13 @@ ENTRY = {
     "metric_meta": ["ACC"],
 }
 """The keys that a block leaves out where it shows others."""
+TABLE = {
+    "base": {"data.data_dir": "data"},
+    "seeds": [1],
+    "rows": {"baseline": {}, "smart": {"smart": "smart"}},
+    "columns": {"rte.ACC": {"use": ["rte"]}, "mrpc.F1": {"use": ["mrpc"]}},
+}
+"""The keys that a block of a table file leaves out."""
 
 
 @pytest.fixture
@@ -91,12 +100,16 @@ def test_every_make_target_exists():
 @pytest.mark.parametrize(
     ("document", "block"), YAML_BLOCKS, ids=[f"{name}-{text[:12]}" for name, text in YAML_BLOCKS]
 )
-def test_a_yaml_block_is_a_run_or_a_task_file(document, block, tmp_path):
+def test_a_yaml_block_is_a_run_a_task_file_or_a_table(document, block, tmp_path):
     keys = yaml.safe_load(block)
     path = tmp_path / "block.yml"
     if keys.keys() <= RunConfig.__dataclass_fields__.keys():
         path.write_text(re.sub(r"(?m)^plugins: .*\n", "", block))  # a reader's own module
         assert parse_config(["--config", str(path)]).name == keys["name"]
+        return
+    if keys.keys() <= set(table_file.KEYS):
+        path.write_text(yaml.safe_dump(TABLE | keys))
+        assert plan(table_file.load_table(path))
         return
     if re.search(r"# \.\.\. ", block):
         keys = {name: ENTRY | entry for name, entry in keys.items()}

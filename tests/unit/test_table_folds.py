@@ -9,11 +9,12 @@ import statistics
 import pytest
 from scipy import stats
 
-from mt_dnn.tables.aggregate import compare, corrected_t, summarize
+from mt_dnn.tables.aggregate import summarize
 from mt_dnn.tables.definition import Repeat
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import footer, grids, markdown, table_csv
+from mt_dnn.tables.significance import compare, corrected_t
 from mt_dnn.tables.table_plots import plot_table, training_examples
 
 COLUMNS = {"rte.ACC": {"use": ["rte"]}}
@@ -116,8 +117,8 @@ def test_a_cell_has_a_score_for_each_seed_and_fold(crossed):
     assert cell.scores == {repeat: score("with_r_s", repeat) for repeat in repeats}
     assert cell.mean == pytest.approx(statistics.fmean(cell.scores.values()))
     differences = [10.0 + s * f for s, f in repeats]
-    assert cell.versus_first.n == 6
-    assert cell.versus_first.p == pytest.approx(corrected_t(differences, folds=3))
+    assert cell.versus.n == 6
+    assert cell.versus.p == pytest.approx(corrected_t(differences, folds=3))
 
 
 def test_an_incomplete_seed_counts_with_the_folds_it_has(crossed):
@@ -125,7 +126,7 @@ def test_an_incomplete_seed_counts_with_the_folds_it_has(crossed):
     found = results(table, missing=[("with_r_s", Repeat(2, 3))])
     summary = summarize(table, plan(table), found)
     cell = summary.cells["with_r_s", "rte.ACC"]
-    assert (cell.n, cell.versus_first.n) == (5, 5)
+    assert (cell.n, cell.versus.n) == (5, 5)
     overview, own = grids(summary)
     assert overview.rows[1][1].endswith("(n = 5)")
     assert [row[1] for row in own.rows] == ["6/6", "5/6"]

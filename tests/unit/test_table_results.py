@@ -12,12 +12,13 @@ from scipy import stats
 from data_utils.errors import UserError
 from mt_dnn.config.dotted import nest
 from mt_dnn.config.run_format import FORMAT, MARKER, NUMERICS
-from mt_dnn.tables.aggregate import compare, summarize
+from mt_dnn.tables.aggregate import summarize
 from mt_dnn.tables.definition import Repeat
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import footer, grids, table_csv
 from mt_dnn.tables.results import append_line, read_results, read_run
+from mt_dnn.tables.significance import compare
 from mt_dnn.tables.table_plots import plot_table
 from tests.support.table_file import results
 
@@ -92,9 +93,9 @@ def test_numbers_of_a_cell(make):
     assert (first.median, first.mean, first.best, first.n) == (52.0, 53.0, 57.0, 3)
     assert first.sd == pytest.approx(13**0.5)  # (9 + 1 + 16) / 2
     assert first.to_paper == 52.0 - 60.0
-    assert first.versus_first is None
+    assert first.versus is None
     assert other.to_paper is None
-    versus = other.versus_first
+    versus = other.versus
     assert versus.difference == pytest.approx((3 + 4 + 1) / 3)
     # t = mean / (sd / sqrt(n)) of the differences 3, 4, 1, with 2 degrees of freedom
     t = (8 / 3) / ((7 / 3) ** 0.5 / 3**0.5)
