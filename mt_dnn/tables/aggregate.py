@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from data_utils.registries import METRICS
+from mt_dnn.tables.choice import Choice, Place, choose
 from mt_dnn.tables.definition import Column, Repeat, Table
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import Result
@@ -77,6 +78,8 @@ class Summary:
     """Names of the runs without a result."""
     others: int
     """Number of results in the folder from runs with other settings."""
+    choices: list[Choice] = field(default_factory=list)
+    """One for each row with a search and each set of tasks that its runs train."""
 
     def adjusted(self, column: str) -> dict[str, float]:
         """By row, the p values of a column, adjusted for its number of tests by :func:`holm`."""
@@ -85,14 +88,18 @@ class Summary:
 
 
 def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Result]) -> Summary:
-    """Compute the cells of ``table``.
+    """Compute the cells of ``table``. A row with a search has the scores of the combination chosen.
 
     Args:
         runs: the planned runs of the table.
         results: by run hash.
     """
-    by_place: dict[tuple[str, tuple[str, ...] | None, Repeat], Result | None] = {
-        (run.row, run.use, run.repeat): results.get(run.hash) for run in runs
+    choices = choose(table, runs, results)
+    reported = [run for run in runs if run.trial is None]
+    for choice in choices.values():
+        reported += choice.chosen.runs.values() if choice.chosen else ()
+    by_place: dict[Place, Result | None] = {
+        (run.row, run.use, run.repeat): results.get(run.hash) for run in reported
     }
     cells: dict[tuple[str, str], Cell] = {}
     for column in table.columns:
@@ -117,6 +124,7 @@ def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Resul
         results=[result for key, result in results.items() if key in used],
         missing=[run.name for run in runs if run.hash not in results],
         others=len(results.keys() - used),
+        choices=list(choices.values()),
     )
 
 
@@ -124,7 +132,7 @@ def _scores(
     table: Table,
     row: str,
     column: Column,
-    by_place: Mapping[tuple[str, tuple[str, ...] | None, Repeat], Result | None],
+    by_place: Mapping[Place, Result | None],
 ) -> dict[Repeat, float]:
     """The finished scores of a cell, by seed and fold."""
     use = table.trained(row, column)  # None: no run of the row scores the column

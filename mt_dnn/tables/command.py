@@ -37,9 +37,11 @@ Optional keys:
   curves       panel -> columns to plot over their number of training examples
   keep_models  false deletes the models of finished runs
 
-Besides settings, a row or stage may have two keys. With `use: [tasks]`, one run trains these tasks
+Besides settings, a row or stage may have these keys. With `use: [tasks]`, one run trains these tasks
 together and every column reads it. With `start: NAME`, its runs start from the encoder of the run
-with the same seed (and fold) of that stage or earlier row.
+with the same seed (and fold) of that stage or earlier row. A row with `search: {optim.lr: [1e-5, 5e-5],
+trials: 8}` runs every combination of these values, or a random part, and reports the one with the best
+mean dev score over the seeds.
 
 An override file (--override) adapts a table to another encoder, data and machine. Its settings and
 sizes apply to every row, and its rows and stages (name -> settings) to single ones. It may select
@@ -142,7 +144,9 @@ def _check_columns(table: Table) -> None:
     from mt_dnn.task_types import load_tasks
 
     for name in (*table.rows, *table.stages):
-        config = parse_settings(table.settings(name), f"{table.path}: row {name!r}")
+        config = parse_settings(
+            table.settings(name) | table.trials(name)[0], f"{table.path}: row {name!r}"
+        )
         columns = [] if name in table.stages else table.columns
         if columns and not any(table.trained(name, column) for column in columns):
             raise UserError(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
+from mt_dnn.tables.search import Search
 from mt_dnn.tables.settings import Settings
 
 
@@ -53,7 +54,10 @@ class TableRow:
     """Name of a stage or of an earlier row. The encoder, and the heads that fit, are loaded from its
     run with the same seed and fold."""
     override: Settings = field(default_factory=dict)
-    """Settings of an override file for this row alone. They take precedence over all others."""
+    """Settings of an override file for this row alone. They take precedence over those of the row and of
+    the whole table."""
+    search: Search | None = None
+    """Settings to try, of which the best combination is reported. They take precedence over all others."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,11 @@ class Table:
         """The merged settings of a row or stage, without the run that it starts from."""
         row = self.find(name)
         return self.base | row.settings | self.override | row.override
+
+    def trials(self, name: str) -> list[Settings]:
+        """The settings that the search of a row adds to its own, for each combination; ``[{}]`` without one."""
+        search = self.find(name).search
+        return [{}] if search is None else search.points
 
     def trained(self, name: str, column: Column) -> tuple[str, ...] | None:
         """Tasks of the run of row ``name`` that scores ``column``; None if no run of the row does."""

@@ -25,7 +25,7 @@ from mt_dnn.tables.entries import (
 )
 from mt_dnn.tables.override import overridden_rows, read_override
 from mt_dnn.tables.presentation import curves_of, names_of, paper_of
-from mt_dnn.tables.rows import rows_of
+from mt_dnn.tables.rows import check_searches, rows_of
 from mt_dnn.tables.settings import Settings
 
 KEYS = (
@@ -117,6 +117,7 @@ def load_table(
         )
     rows, shown_rows = overridden_rows(rows, over.get("rows"), f"{override}: rows")
     stages, shown_stages = overridden_rows(stages, over.get("stages"), f"{override}: stages")
+    check_searches(rows, stages, path)
     sizes = table.sizes | shown_rows | shown_stages
     table = dataclasses.replace(table, rows=rows, stages=stages, sizes=sizes)
     if kept := over.get("columns"):

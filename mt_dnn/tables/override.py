@@ -8,6 +8,7 @@ from typing import Any
 
 from mt_dnn.tables.definition import TableRow
 from mt_dnn.tables.entries import OWN, check_known, mapping, read_keys, settings_of
+from mt_dnn.tables.search import search_of
 from mt_dnn.tables.settings import Settings
 
 OVERRIDE_KEYS = (
@@ -31,16 +32,22 @@ def read_override(path: Path) -> dict[str, Any]:
 def overridden_rows(
     rows: dict[str, TableRow], entry: Any, where: str
 ) -> tuple[dict[str, TableRow], Settings]:
-    """Apply the override file's settings of single rows or stages.
+    """Apply the override file's settings and searches of single rows or stages.
 
     Returns:
         The changed rows, and the changed settings as ``row: setting`` -> value, to print.
     """
     own = mapping(entry or {}, where)
     check_known(own, rows, where, kind="name")
-    changes = {
-        name: settings_of(values, f"{where}: {name!r}", refuse=OWN) for name, values in own.items()
-    }
-    shown = {f"{n}: {key}": value for n, values in changes.items() for key, value in values.items()}
-    replaced = {n: dataclasses.replace(rows[n], override=values) for n, values in changes.items()}
-    return rows | replaced, shown
+    changed: dict[str, TableRow] = {}
+    shown: Settings = {}
+    for name, values in own.items():
+        place = f"{where}: {name!r}"
+        values = dict(mapping(values or {}, place))
+        search = rows[name].search
+        if "search" in values:
+            search = search_of(values.pop("search"), f"{place}: search")
+        settings = settings_of(values, place, refuse=OWN)
+        changed[name] = dataclasses.replace(rows[name], override=settings, search=search)
+        shown |= {f"{name}: {key}": value for key, value in settings.items()}
+    return rows | changed, shown

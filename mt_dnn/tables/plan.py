@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from data_utils.errors import UserError
 from mt_dnn.config.run import RunConfig
 from mt_dnn.tables.definition import Repeat, Table
+from mt_dnn.tables.search import in_words
 from mt_dnn.tables.settings import Settings, identity, parse_settings, settings_hash
 
 
@@ -29,6 +32,8 @@ class PlannedRun:
     """Name of the run's folder."""
     start: PlannedRun | None = None
     """The run that it starts from."""
+    trial: int | None = None
+    """Index of the combination of the row's search; None without a search."""
 
     @property
     def seed(self) -> int:
@@ -40,7 +45,7 @@ class PlannedRun:
 
 
 def plan(table: Table) -> list[PlannedRun]:
-    """List every run of the table.
+    """List every run of the table, with one for each combination of a row's search.
 
     Runs are ordered by seed and fold, so that a table stopped early has complete ones. A run comes before the
     runs that start from it. Its folder name contains the hash of its identity, and the runs that start
@@ -50,26 +55,52 @@ def plan(table: Table) -> list[PlannedRun]:
         UserError: a setting has an invalid value; the message names the row.
     """
     uses = list(dict.fromkeys(column.use for column in table.columns))
-    runs: dict[tuple[str, tuple[str, ...], Repeat], PlannedRun] = {}
+    runs: dict[tuple[str, tuple[str, ...], Repeat, int | None], PlannedRun] = {}
 
     @cache
-    def parsed(name: str) -> RunConfig:
+    def parsed(name: str, trial: int | None) -> RunConfig:
         """Parsing is slow, and the settings of a row are the same for every seed and task."""
-        return parse_settings(table.settings(name), f"{table.path}: row {name!r}")
+        return parse_settings(_settings(table, name, trial), f"{table.path}: row {name!r}")
 
-    def add(name: str, use: tuple[str, ...], repeat: Repeat) -> PlannedRun:
-        use = table.find(name).use or use
-        if (name, use, repeat) not in runs:
-            start = table.find(name).start
-            before = add(start, use, repeat) if start else None
-            runs[name, use, repeat] = _planned(table, parsed(name), name, use, repeat, before)
-        return runs[name, use, repeat]
+    def add(
+        name: str, use: tuple[str, ...], repeat: Repeat, trial: int | None = None
+    ) -> PlannedRun:
+        row = table.find(name)
+        use = row.use or use
+        key = name, use, repeat, trial
+        if key not in runs:
+            before = add(row.start, use, repeat) if row.start else None
+            runs[key] = _planned(table, parsed(name, trial), name, use, repeat, before, trial)
+        return runs[key]
 
     for repeat in table.repeats:
         for row in table.rows:
+            trials = range(len(table.trials(row))) if table.find(row).search else (None,)
             for use in uses:
-                add(row, use, repeat)
+                for trial in trials:
+                    add(row, use, repeat, trial)
+    _check_trials(table, runs.values())
     return list(runs.values())
+
+
+def _settings(table: Table, name: str, trial: int | None) -> Settings:
+    return table.settings(name) | ({} if trial is None else table.trials(name)[trial])
+
+
+def _check_trials(table: Table, runs: Iterable[PlannedRun]) -> None:
+    """Check that the combinations of a search are different runs.
+
+    Raises:
+        UserError: two are the same, such as by a value null and the value that it stands for.
+    """
+    seen: dict[tuple[str, str], int | None] = {}
+    for run in runs:
+        first = seen.setdefault((run.row, run.hash), run.trial)
+        if first is not None and run.trial is not None and first != run.trial:
+            same = [in_words(table.trials(run.row)[trial]) for trial in (first, run.trial)]
+            raise UserError(
+                f"{table.path}: row {run.row!r}: search: {' and '.join(same)} are the same run; remove one"
+            )
 
 
 def _planned(
@@ -79,6 +110,7 @@ def _planned(
     use: tuple[str, ...],
     repeat: Repeat,
     start: PlannedRun | None,
+    trial: int | None,
 ) -> PlannedRun:
     data = dataclasses.replace(parsed.data, use=use, folds=table.folds, fold=repeat.fold)
     model = parsed.model
@@ -86,9 +118,10 @@ def _planned(
         model = dataclasses.replace(model, init_from=start.name)
     known = identity(dataclasses.replace(parsed, data=data, model=model, seed=repeat.seed))
     parts = [name, str(repeat)] if table.find(name).use else [name, "+".join(use), str(repeat)]
-    if name in {row.start for row in (table.rows | table.stages).values()}:
+    starts = {row.start for row in (table.rows | table.stages).values()}
+    if name in starts or trial is not None:
         parts.append(settings_hash(known)[:8])
-    config = table.settings(name)
+    config = _settings(table, name, trial)
     if table.folds is not None:
         config |= {"data.folds": table.folds, "data.fold": repeat.fold}
-    return PlannedRun(name, use, repeat, config, known, "-".join(parts), start)
+    return PlannedRun(name, use, repeat, config, known, "-".join(parts), start, trial)

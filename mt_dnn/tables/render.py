@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_utils.files import write_bytes, write_text
 from mt_dnn.tables.aggregate import Cell, Summary
+from mt_dnn.tables.choice import Choice, search_notes
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.paper_grid import paper_latex, paper_markdown
+from mt_dnn.tables.search import in_words
 from mt_dnn.tables.significance import FEWEST, TESTS
 from mt_dnn.tables.table_plots import plot_table
 from mt_dnn.tables.tex import escape
@@ -52,7 +55,7 @@ def write_all(summary: Summary, out: Path, *, command: str, name: str) -> list[P
 
 
 def grids(summary: Summary) -> list[Grid]:
-    """The overview, followed by one grid of statistics for each column."""
+    """The overview, one grid of statistics for each column, and one of trials for each search."""
     table, cells = summary.table, summary.cells
     columns = [column.name for column in table.columns]
     overview = [
@@ -66,7 +69,22 @@ def grids(summary: Summary) -> list[Grid]:
         header += [f"mean − {table.reference}", "p"]
         rows = [_line(cells[row, name], table, has_paper=has_paper) for row in table.rows]
         result.append(Grid(name, header, rows))
-    return result
+    return result + [_trials(choice) for choice in summary.choices]
+
+
+def _trials(choice: Choice) -> Grid:
+    """All combinations of a row's search."""
+    rows = []
+    for trial in choice.trials:
+        scores = trial.scores.values()
+        mean = _number(statistics.fmean(scores) if scores else None)
+        sd = f" ± {_number(statistics.stdev(scores))}" if len(scores) > 1 else ""
+        chosen = "chosen" if trial is choice.chosen else ""
+        rows.append(
+            [in_words(trial.settings), f"{len(scores)}/{len(trial.runs)}", mean + sd, chosen]
+        )
+    title = f"Search of {choice.row}: {' + '.join(choice.use)}"
+    return Grid(title, ["", "n", "dev mean ± sd", ""], rows)
 
 
 def _overview(cell: Cell, table: Table) -> str:
@@ -128,6 +146,7 @@ def footer(summary: Summary, command: str) -> list[str]:
             f"{TESTS[table.test if table.folds is None else 'corrected']} over these pairs, none below {FEWEST} or where all differences are "
             f"equal.{f' {tests} tests, not corrected for their number.' if tests else ''}"
         )
+    notes += search_notes(table, summary.choices)
     if table.paper:
         notes.append(f"paper: {table.paper_source}.")
     if table.sizes:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from mt_dnn.tables.definition import TableRow
 from mt_dnn.tables.entries import OWN, mapping, settings_of, task_names
+from mt_dnn.tables.search import search_of
 
-ROW_KEYS = ("use", "start")
+ROW_KEYS = ("use", "start", "search")
 """Keys of a row that are not settings."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """Valid row names. They become part of folder names."""
@@ -43,6 +45,30 @@ def rows_of(entry: Any, earlier: dict[str, TableRow], where: str) -> dict[str, T
                 )
             if "model.init_from" in changes:
                 raise UserError(f"{place}: set either start or model.init_from, not both")
+        search = search_of(values.get("search"), f"{place}: search")
+        if search and (both := [key for key in search.grid if key in changes]):
+            raise UserError(
+                f"{place}: {both[0]} is a setting of the row and of its search; keep one"
+            )
         use = task_names(values["use"], f"{place}: use") if "use" in values else ()
-        rows[str(name)] = TableRow(changes, use, start)
+        rows[str(name)] = TableRow(changes, use, start, search=search)
     return rows
+
+
+def check_searches(rows: dict[str, TableRow], stages: dict[str, TableRow], path: Path) -> None:
+    """Check that only rows have a search, and that no run starts from such a row.
+
+    Raises:
+        UserError: a stage has one, or the start of a row or stage has one.
+    """
+    for name, stage in stages.items():
+        if stage.search is not None:
+            raise UserError(
+                f"{path}: stage {name!r}: search: only rows have one; a stage has no score"
+            )
+    for name, row in (stages | rows).items():
+        if row.start in rows and rows[row.start].search is not None:
+            raise UserError(
+                f"{path}: {name!r}: start: row {row.start!r} has a search, so it is not one run; start from a "
+                f"row with the settings that its search chose"
+            )
