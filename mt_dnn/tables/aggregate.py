@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from data_utils.registries import METRICS
 from mt_dnn.tables.choice import Choice, Place, choose
 from mt_dnn.tables.definition import Column, Repeat, Table
+from mt_dnn.tables.merge import Conflict
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.results import Result
 from mt_dnn.tables.significance import Versus, compare, holm
@@ -80,6 +81,8 @@ class Summary:
     """Number of results in the folder from runs with other settings."""
     choices: list[Choice] = field(default_factory=list)
     """One for each row with a search and each set of tasks that its runs train."""
+    conflicts: list[str] = field(default_factory=list)
+    """Names of the runs that have results with different scores."""
 
     def adjusted(self, column: str) -> dict[str, float]:
         """By row, the p values of a column, adjusted for its number of tests by :func:`holm`."""
@@ -87,12 +90,18 @@ class Summary:
         return holm({row: v.p for row, v in versus.items() if v is not None and v.p is not None})
 
 
-def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Result]) -> Summary:
+def summarize(
+    table: Table,
+    runs: Sequence[PlannedRun],
+    results: dict[str, Result],
+    conflicts: Iterable[Conflict] = (),
+) -> Summary:
     """Compute the cells of ``table``. A row with a search has the scores of the combination chosen.
 
     Args:
         runs: the planned runs of the table.
         results: by run hash.
+        conflicts: results that differ from others of the same run.
     """
     choices = choose(table, runs, results)
     reported = [run for run in runs if run.trial is None]
@@ -125,6 +134,7 @@ def summarize(table: Table, runs: Sequence[PlannedRun], results: dict[str, Resul
         missing=[run.name for run in runs if run.hash not in results],
         others=len(results.keys() - used),
         choices=list(choices.values()),
+        conflicts=sorted({conflict.run for conflict in conflicts if conflict.hash in used}),
     )
 
 

@@ -16,6 +16,7 @@ from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import PlannedRun, plan
 from mt_dnn.tables.results import FILE, result_files
 from mt_dnn.tables.settings import parse_settings
+from mt_dnn.tables.shares import runs_of, share_argument
 
 EPILOG = """\
 Required keys of a table file:
@@ -51,6 +52,9 @@ Every (row, use, seed, fold) is one training run under OUT/runs. Finished runs a
 OUT/results.jsonl and are not repeated. A stopped run resumes from its checkpoint. A run is
 identified by its resolved settings: when a row changes, only that row is run again, and several
 tables may share one OUT.
+
+With --shard 2/8, a command runs one share of the table. Shares with the same OUT may run at the same time;
+each writes OUT/results-2-of-8.jsonl. Shares with their own OUT are joined by --merge.
 """
 
 
@@ -64,11 +68,19 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
     table = _load(options)
     runs = plan(table)
     out = Path(options.out or f"results/{Path(options.table).stem}")
+    if options.shard and options.render_only:
+        raise UserError(
+            "--shard runs a share and renders nothing; leave out --render_only or --shard"
+        )
     _check_columns(table)
+    if options.merge:
+        _merge(out, options.merge)
     failed: list[PlannedRun] = []
     if not options.render_only:
         failed = _run(options, table, runs, out)
-    if not failed or result_files(out):
+    if options.shard and not failed:
+        print(f"share {options.shard} is done; when all are, render the table by --render_only")
+    elif not options.shard and (not failed or result_files(out)):
         _render(options, table, runs, out)
     if failed:
         print(f"{len(failed)} runs failed; run the same command again to retry them.")
@@ -92,6 +104,19 @@ def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
     add("--threads", type=_positive, help="CPU threads of each run; default: cores / jobs")
     add("--gpus", nargs="+", default=[], help="CUDA devices for the runs, such as 0 1 2")
     add("--render_only", action="store_true", help="render existing results; run nothing")
+    add(
+        "--shard",
+        type=share_argument,
+        metavar="K/N",
+        help="run share K of N of the table, such as 2/8; the others run elsewhere",
+    )
+    add(
+        "--merge",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="first add the results of these files, such as other/results*.jsonl, to OUT/results.jsonl",
+    )
     add(
         "--only",
         nargs="+",
@@ -187,12 +212,23 @@ def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) ->
     for row in options.only or ():
         if row not in names:
             raise UserError(f"--only: no row {row!r}.{choices_hint(row, names)}")
+    if options.shard:
+        runs = runs_of(options.shard, runs)
     chosen = [run for run in runs if not options.only or run.row in options.only]
     threads = options.threads or max(1, _cores() // options.jobs)
     machine = Machine(jobs=options.jobs, threads=threads, gpus=tuple(options.gpus))
     return TableRuns(
-        out, machine, keep_models=table.keep_models, print_line=_print_line
+        out, machine, keep_models=table.keep_models, share=options.shard, print_line=_print_line
     ).run_missing(chosen)
+
+
+def _merge(out: Path, paths: Sequence[str]) -> None:
+    from mt_dnn.tables.merge import merge
+
+    merged = merge(out, [Path(path) for path in paths])
+    print(f"{merged.added} results added to {out / FILE}; {merged.known} were there already")
+    for conflict in merged.conflicts:
+        print(f"different scores of one run, of which the first counts: {conflict.message}")
 
 
 def _cores() -> int:
@@ -206,13 +242,14 @@ def _print_line(line: str) -> None:
 
 def _render(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> None:
     from mt_dnn.tables.aggregate import summarize
+    from mt_dnn.tables.merge import conflicts
     from mt_dnn.tables.render import footer, grids, write_all
     from mt_dnn.tables.results import read_results
 
     results = read_results(out)
     if not results:
         raise UserError(f"nothing to render: {out / FILE} does not exist or is empty")
-    summary = summarize(table, runs, results)
+    summary = summarize(table, runs, results, conflicts(result_files(out)))
     command = _command(options)
     paths = write_all(summary, out, command=command, name=Path(options.table).stem)
     overview = grids(summary)[0]

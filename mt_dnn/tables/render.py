@@ -158,6 +158,11 @@ def footer(summary: Summary, command: str) -> list[str]:
         notes.append(f"Missing runs: {shown}{more}.")
     if summary.others:
         notes.append(f"{summary.others} results of runs with other settings are left out.")
+    if summary.conflicts:
+        notes.append(
+            f"These runs have several results with different scores, of which the last line counts: "
+            f"{', '.join(summary.conflicts)}."
+        )
     if results:
         seconds = sum(result["wall_seconds"] for result in results)
         notes.append(

@@ -28,6 +28,7 @@ from mt_dnn.tables.processes import (
 from mt_dnn.tables.results import FILE as RESULTS
 from mt_dnn.tables.results import append_line, read_results, read_run
 from mt_dnn.tables.settings import config_hash
+from mt_dnn.tables.shares import Share
 from mt_dnn.training.signals import GracefulShutdown
 
 POLL_SECONDS = 0.2
@@ -53,6 +54,8 @@ class TableRuns:
     Args:
         out: the table's folder.
         keep_models: keep each run's best model.
+        share: the runs are this share of a table. Results and attempts are then written to files of the
+            share, because other shares may use the same folder.
         print_line: called with each line of output.
     """
 
@@ -62,12 +65,16 @@ class TableRuns:
         machine: Machine,
         *,
         keep_models: bool = True,
+        share: Share | None = None,
         print_line: Callable[[str], None] = print,
     ) -> None:
         self.out = out
         self.machine = machine
         self.keep_models = keep_models
         self.print_line = print_line
+        self.results, self.attempts = (
+            out / (share.file(name) if share else name) for name in (RESULTS, "attempts.jsonl")
+        )
         self.failed: list[PlannedRun] = []
         self.done: set[str] = set()
         self.starts: set[str] = set()
@@ -217,7 +224,7 @@ class TableRuns:
         child.log.close()
         seconds = round(time.monotonic() - child.started, 1)
         attempt = {"run": run.name, "hash": run.hash, "seconds": seconds, "exit": code}
-        append_line(self.out / "attempts.jsonl", attempt)
+        append_line(self.attempts, attempt)
         if code == 0 and self._record(run):
             self.finished += 1
             self.print_line(self._progress(run, seconds))
@@ -239,7 +246,7 @@ class TableRuns:
         if result is None:
             return False
         if run.hash not in self.done:  # a run repeated only for its model is already in the file
-            append_line(self.out / RESULTS, result | {"wall_seconds": self._seconds(run)})
+            append_line(self.results, result | {"wall_seconds": self._seconds(run)})
             self.done.add(run.hash)
         # A finished run is never resumed.
         remove(run_dir / "checkpoints")
@@ -249,10 +256,9 @@ class TableRuns:
 
     def _seconds(self, run: PlannedRun) -> float:
         """Wall time of all attempts at the run, in seconds."""
-        path = self.out / "attempts.jsonl"
-        if not path.exists():
+        if not self.attempts.exists():
             return 0.0
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = self.attempts.read_text(encoding="utf-8").splitlines()
         attempts = [json.loads(line) for line in lines]
         return round(sum(a["seconds"] for a in attempts if a["hash"] == run.hash), 1)
 
