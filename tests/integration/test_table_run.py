@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mt_dnn.tables import command as table
 from mt_dnn.tables import runs as table_runs
@@ -134,6 +136,34 @@ def test_a_failed_run_is_named_and_the_others_go_on(
     assert [r["row"] for r in read_results(out).values()] == ["baseline"]
     line = next(s for s in (out / "tiny.md").read_text().splitlines() if "| broken" in s)
     assert set(line.replace(" ", "").strip("|").split("|")[1:]) == {"—"}
+
+
+def test_two_shares_of_a_search_merge_into_one_table(
+    forked: None, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "rows:\n  found: {search: {optim.lr: [1.0e-9, 1.0e-3]}}\n"
+    file.write_text(re.sub(r"(?s)rows:.*", rows, file.read_text()).replace("[1, 2]", "[1]"))
+    outs = [tmp_path / "a", tmp_path / "b"]
+    for number, out in enumerate(outs, start=1):
+        shard = ["--shard", f"{number}/2", "--threads", "1"]
+        assert table.main([str(file), "--out", str(out), *shard]) == 0
+        assert len(read_results(out)) == 1
+        assert not list(out.glob("tiny*"))
+    merged = str(next(outs[1].glob("results-*.jsonl")))
+    line = [str(file), "--out", str(outs[0]), "--render_only", "--merge", merged]
+    assert table.main(line) == 0
+    assert "1 results added" in capsys.readouterr().out
+    averages = {}
+    for out in outs:
+        for run_dir in (out / "runs").iterdir():
+            lr = yaml.safe_load((run_dir / "config.yml").read_text())["optim"]["lr"]
+            averages[lr] = json.loads((run_dir / "scores.json").read_text())["average"]
+    assert len(averages) == 2
+    best = max(averages, key=averages.__getitem__)
+    page = (outs[0] / "tiny.md").read_text()
+    chosen = f"Chosen: pair + score: optim.lr {best:g} (dev {averages[best]:.2f})"
+    assert f"{chosen}, 2 trials." in page.replace("−", "-")
+    assert "| found | 1/1 |" in page
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(file: Path, tmp_path: Path) -> None:
