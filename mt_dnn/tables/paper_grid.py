@@ -99,9 +99,20 @@ def _caption(summary: Summary) -> list[str]:
     table = summary.table
     seeds = f"{len(table.seeds)} seed{'s' if len(table.seeds) > 1 else ''}"
     over = seeds if table.folds is None else f"{seeds} and {table.folds} folds"
-    sentences = [f"Mean ± standard deviation (of the sample) over {over}."]
+    where = "dev set" if table.folds is None else "held-out folds"
+    sentences = [f"Mean ± standard deviation (of the sample) over {over}, on the {where}."]
+    test_sets = {dataset for result in summary.results for dataset in result.get("test", ())}
+    if tests := [column.name for column in table.columns if column.dataset in test_sets]:
+        shown = ", ".join(table.names.columns.get(name, name) for name in tests)
+        sentences[0] = sentences[0].rstrip(".") + f"; {shown}: on the test set, dev selected."
     if len(table.rows) > 1:
         sentences.append("Best in bold, second best underlined.")
+    for row in dict.fromkeys(choice.row for choice in summary.choices):
+        search = table.find(row).search
+        assert search is not None
+        shown = table.names.rows.get(row, row)
+        trials = len(search.points)
+        sentences.append(f"{shown}: the best on dev of {trials} combinations of settings.")
     if any(cell.versus and cell.versus.p is not None for cell in summary.cells.values()):
         reference = table.names.rows.get(table.reference, table.reference)
         test = TESTS[table.test if table.folds is None else "corrected"]

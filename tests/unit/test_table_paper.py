@@ -77,6 +77,14 @@ def test_marks_are_the_tables_test_adjusted_for_the_rows(make):
     assert [cell.mark for cell in column(summary_of(make, two))] == ["", "*", "", ""]
 
 
+def test_the_caption_names_the_columns_of_test_sets(make):
+    summary = summary_of(make, names={"columns": {"rte.ACC": "RTE"}})
+    assert "over 3 seeds, on the dev set. Best" in paper_markdown(summary, [])
+    summary.results[0]["test"] = ["rte"]
+    text = paper_markdown(summary, [])
+    assert "over 3 seeds, on the dev set; RTE: on the test set, dev selected. Best" in text
+
+
 def test_the_row_to_compare_with_is_named(make):
     summary = summary_of(make, compare="third")
     cells = column(summary)

@@ -184,7 +184,9 @@ def test_the_best_mean_over_seeds_is_chosen_for_each_task(make):
     assert "## Search of found: rte" in page
     assert "| optim.lr 1e-05, batch.size 32 | 2/2 | 62.82 ± 0.71 | chosen |" in page
     check_tex(latex(summary, []))
-    assert "Search of found" in paper_markdown(summary, footer(summary, ""))
+    page = paper_markdown(summary, footer(summary, ""))
+    assert "found: the best on dev of 6 combinations of settings." in page
+    assert "Search of found" in page
 
 
 def test_a_combination_counts_when_all_its_runs_have_finished(make):
