@@ -48,7 +48,7 @@ class PaperGrid:
 def paper_grid(summary: Summary) -> PaperGrid:
     """Arrange a table as papers print it.
 
-    Means that print alike share a rank. Ranks are given where at least two rows have a score.
+    Means that print alike share a rank. There are no ranks where all print alike.
     """
     table = summary.table
     names = table.names
@@ -73,7 +73,7 @@ def _column(summary: Summary, name: str) -> dict[str, PaperCell]:
     greater = cells[table.reference].greater_is_better
     order = sorted(set(means.values()), key=float, reverse=greater)
     ranks: dict[str, Rank] = {}
-    if len(means) > 1:
+    if len(order) > 1:
         ranks = dict(zip(order, ("best", "second"), strict=False))
     adjusted = summary.adjusted(name)
     found = {}
