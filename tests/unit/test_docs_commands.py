@@ -103,13 +103,13 @@ def test_every_make_target_exists():
 def test_a_yaml_block_is_a_run_a_task_file_or_a_table(document, block, tmp_path):
     keys = yaml.safe_load(block)
     path = tmp_path / "block.yml"
-    if keys.keys() <= RunConfig.__dataclass_fields__.keys():
-        path.write_text(re.sub(r"(?m)^plugins: .*\n", "", block))  # a reader's own module
-        assert parse_config(["--config", str(path)]).name == keys["name"]
-        return
     if keys.keys() <= set(table_file.KEYS):
         path.write_text(yaml.safe_dump(TABLE | keys))
         assert plan(table_file.load_table(path))
+        return
+    if keys.keys() <= RunConfig.__dataclass_fields__.keys():
+        path.write_text(re.sub(r"(?m)^plugins: .*\n", "", block))  # a reader's own module
+        assert parse_config(["--config", str(path)]).name == keys["name"]
         return
     if re.search(r"# \.\.\. ", block):
         keys = {name: ENTRY | entry for name, entry in keys.items()}
