@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from data_utils import strict_json
 from data_utils.inputs import parse_row, read_rows
 from data_utils.soft_labels import SoftLabels
-from data_utils.sources import FileSource, find_source, open_lines
+from data_utils.sources import FileSource, find_source
 from data_utils.task_def import TaskDef
 from data_utils.token_rows import import_rows, is_tokenized
+from data_utils.utf8 import open_lines
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.parser import parse_config
 from mt_dnn.tables.file import load_table
