@@ -35,11 +35,17 @@ class SourceDef:
     revision: str | None = None
     """Git revision of the hub dataset."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Our column name -> theirs: ``{premise: sentence1}``."""
+    """Our column name -> theirs: ``{premise: sentence1}``; for CoNLL columns their number, from 1."""
     splits: dict[str, str] = field(default_factory=dict)
     """Our split name -> theirs: ``{dev: validation}``."""
     files: dict[str, str] = field(default_factory=dict)
-    """Split -> path of a .tsv or .jsonl file, relative to the data folder."""
+    """Split -> path of a .csv, .tsv, .jsonl or CoNLL file, relative to the data folder."""
+    header: bool | None = None
+    """Whether the first line of a .tsv file names its columns, as that of a .csv file always does."""
+    delimiter: str | None = None
+    """Character between the cells of a file with a header; defaults to a comma, and a tab for .tsv."""
+    quoting: bool | None = None
+    """Whether double quotes enclose cells of a file with a header; defaults to true for .csv only."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class TaskDef:
     """The metric that selects the best model; defaults to the first of ``metrics`` that is a number."""
     labels: tuple[str, ...] = ()
     """Label words; the position of a word is its id. If empty, labels are ids, or numbers if n_class is 1."""
+    auto_labels: bool = False
+    """Whether the task file has ``labels: auto``: ``labels`` are those of the train split."""
     loss: str | None = None
     """MT-DNN's name of the supervised loss. A task type has one loss; the name is only checked."""
     kd_loss: str | None = None
@@ -145,8 +153,9 @@ class TaskDef:
             UserError: the text is not a label word; the message lists all.
         """
         if self.labels and text not in self.labels:
+            auto = " (labels: auto takes those of the train split)" if self.auto_labels else ""
             raise UserError(
-                f"label {text!r} is not a label of task {self.name!r}."
+                f"label {text!r} is not a label of task {self.name!r}{auto}."
                 f"{choices_hint(text, self.labels)}"
             )
         return text

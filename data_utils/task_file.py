@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from data_utils.errors import UserError
 from data_utils.names import check_name
 from data_utils.registries import FORMATS, METRICS
 from data_utils.registry import choices_hint
+from data_utils.source_keys import check_keys, read_source
 from data_utils.strict_yaml import read_mapping
-from data_utils.task_def import ROLES, SourceDef, TaskDef, dataset_name, pick_tasks, split_role
+from data_utils.task_def import ROLES, TaskDef, dataset_name, pick_tasks, split_role
 
 # Key in the YAML file, as in MT-DNN's task files -> field of TaskDef.
 KEYS = {
@@ -52,6 +53,8 @@ SCALARS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("metric_for_best", "actf", "pooling", "head"), (str,)),
 }
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+AUTO = "auto"
+"""Value of ``labels``: those of the train split."""
 MAX_CLASSES = 1_000_000
 """Greatest n_class: a head of that size has 10^9 weights on a large encoder."""
 MIN_LENGTH = 8
@@ -64,6 +67,7 @@ def read_task_file(
     *,
     use: Iterable[str] = (),
     where: str | None = None,
+    find_labels: Callable[[TaskDef], tuple[str, ...]] | None = None,
 ) -> dict[str, TaskDef]:
     """Read tasks of a file. Entries that are not read are not checked.
 
@@ -75,6 +79,8 @@ def read_task_file(
             types are in mt_dnn, which this package must not import.
         use: names of the tasks to read, in order; no names: all tasks, in the order of the file.
         where: the setting with the names and the file, for the message about an unknown name.
+        find_labels: function that returns the labels of a task with ``labels: auto``. It receives a
+            definition whose only label is ``auto``. None: such a task is an error.
 
     Raises:
         UserError: there is no task of a name, or its entry is invalid; the message has file, line,
@@ -87,7 +93,7 @@ def read_task_file(
         where = f"{path}:{lines.get(name, 1)}: task {name!r}"
         check_name(name, where)
         keys = _extend(name, entries, path, where, seen=())
-        tasks[name] = check(_task_def(name, keys, where))
+        tasks[name] = check(_resolved(name, keys, where, find_labels))
     check_shared_heads(tasks)
     _check_stores(tasks)
     return tasks
@@ -135,11 +141,34 @@ def _extend(
     return _extend(parent, entries, path, where, seen) | own
 
 
+def _resolved(
+    name: str,
+    keys: dict[str, Any],
+    where: str,
+    find_labels: Callable[[TaskDef], tuple[str, ...]] | None,
+) -> TaskDef:
+    """Return the definition of an entry, with the labels of train in place of ``labels: auto``.
+
+    Raises:
+        UserError: the entry is invalid, or its rows are not known.
+    """
+    if keys.get("labels") != AUTO:
+        return _task_def(name, keys, where)
+    if find_labels is None:
+        raise UserError(
+            f"{where}: labels: auto needs the rows of the train split, which are not read here; list "
+            f"the labels, as in tasks.yml of a run that has trained this task"
+        )
+    draft = _task_def(name, keys | {"labels": [AUTO], "n_class": None}, where)
+    labels = list(find_labels(draft))
+    return replace(_task_def(name, keys | {"labels": labels}, where), auto_labels=True)
+
+
 def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
     for key in keys.keys() & IGNORED.keys():
         warnings.warn(f"{where}: key {key!r} is ignored: {IGNORED[key]}", stacklevel=2)
     keys = {key: value for key, value in keys.items() if key not in IGNORED}
-    _known_keys(keys, [*KEYS, "extends"], where)
+    check_keys(keys, [*KEYS, "extends"], where)
     for key in REQUIRED:
         if keys.get(key) is None:
             raise UserError(f"{where}: key {key!r} is missing")
@@ -182,7 +211,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         "metric_for_best": best,
         "split_names": split_names,
         "options": _options(keys.get("options"), where),
-        "source": _source(keys.get("source"), data_format, split_names, where),
+        "source": read_source(keys.get("source"), data_format, split_names, where),
     }
     if "head" in values:
         check_name(values["head"], f"{where}: head")
@@ -209,7 +238,9 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not value:
-        raise UserError(f"{where}: labels: {value!r} is not a list of at least one label")
+        raise UserError(
+            f"{where}: labels: {value!r} is not a list of at least one label, and not auto"
+        )
     for label in value:
         if isinstance(label, bool) or label is None:
             raise UserError(
@@ -256,44 +287,6 @@ def _split_names(keys: dict, where: str) -> tuple[str, ...]:
             f"with `extends` and the same `head`"
         )
     return names
-
-
-def _source(
-    value: Any, data_format: str, split_names: tuple[str, ...], where: str
-) -> SourceDef | None:
-    if value is None:
-        return None
-    where = f"{where}: source"
-    known = [f.name for f in fields(SourceDef)]
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: {value!r} is not a mapping.{choices_hint('', known)}")
-    _known_keys(value, known, where)
-    for key in ("hub", "config", "revision"):
-        if not isinstance(value.get(key), (str, type(None))):
-            raise UserError(f"{where}: {key}: {value[key]!r} is not a string")
-    columns = [name.rstrip("*") for name in FORMATS.get(data_format).columns]
-    for key, choices in (("columns", columns), ("splits", split_names), ("files", split_names)):
-        given = value.get(key, {})
-        if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
-            raise UserError(f"{where}: {key}: {given!r} is not a mapping of strings")
-        _known_keys(given, choices, f"{where}: {key}")
-    source = SourceDef(**value)
-    if bool(source.hub) == bool(source.files):
-        raise UserError(f"{where}: give either hub or files, and not both")
-    for name in source.files.values():
-        if not name.endswith((".tsv", ".jsonl")):
-            raise UserError(f"{where}: files: {name!r} is neither .tsv nor .jsonl")
-        if name.endswith(".tsv") and source.columns:
-            raise UserError(
-                f"{where}: columns: {name!r} is TSV, which has no column names; remove columns"
-            )
-    return source
-
-
-def _known_keys(given: dict, choices: Iterable[str], where: str) -> None:
-    for key in given:
-        if key not in choices:
-            raise UserError(f"{where}: unknown key {key!r}.{choices_hint(key, choices)}")
 
 
 def _check_stores(tasks: dict[str, TaskDef]) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from data_utils.errors import UserError
 from data_utils.registries import FORMATS
+from data_utils.source_keys import CONLL, has_header
 from data_utils.sources.base import RowSource
+from data_utils.sources.conll import ConllSource
+from data_utils.sources.delimited import DelimitedSource
 from data_utils.sources.hub import HubSource
 from data_utils.sources.lines import FileSource
-from data_utils.task_def import TaskDef
+from data_utils.task_def import SourceDef, TaskDef, split_role
 
 
 def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | None:
@@ -38,7 +41,7 @@ def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | 
         path = Path(data_dir) / source.files[split]  # an absolute path is used unchanged
         if not path.exists():
             raise UserError(f"{task.where}: source: file {path} does not exist")
-        return FileSource(path, data_format.columns, source.columns)
+        return file_source(path, task, source, split)
     stem = f"{task.name}_{split}"
     paths = [Path(data_dir) / f"{stem}{suffix}" for suffix in (".tsv", ".jsonl", ".json")]
     found = [path for path in paths if path.is_file()]
@@ -48,3 +51,27 @@ def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | 
             f"{', '.join(path.name for path in found)}; keep one of them, or name it under source: files"
         )
     return FileSource(found[0], data_format.columns, {}) if found else None
+
+
+def file_source(
+    path: Path, task: TaskDef, source: SourceDef, split: str
+) -> FileSource | DelimitedSource | ConllSource:
+    """Return the source of a file of the task file, by its suffix.
+
+    A test split of a file with a header may lack the column of the label.
+    """
+    data_format = FORMATS.get(task.data_format)
+    if path.name.endswith(CONLL):
+        return ConllSource(path, source.columns)
+    if not has_header(path.name, source):
+        return FileSource(path, data_format.columns, source.columns)
+    is_csv = path.suffix == ".csv"
+    required = tuple(name.rstrip("*") for name in data_format.text_columns)
+    labelled = split_role(split) != "test" and "label" in data_format.columns
+    return DelimitedSource(
+        path,
+        source.columns,
+        delimiter=source.delimiter or ("," if is_csv else "\t"),
+        quoting=is_csv if source.quoting is None else source.quoting,
+        required=(*required, "label") if labelled and not data_format.optional_keys else required,
+    )

@@ -32,7 +32,8 @@ def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
     """
     where = f"data.train_limits: {config.tasks}"
     check_task_names(config.tasks, config.train_limits, where=where)
-    return load_tasks(config.tasks, config.use, where=f"data.use: {config.tasks}")
+    where = f"data.use: {config.tasks}"
+    return load_tasks(config.tasks, config.use, where=where, data_dir=config.data_dir)
 
 
 def soft_label_files(tasks: dict[str, TaskDef], config: DistillConfig) -> dict[str, Path]:

@@ -183,7 +183,10 @@ def _check_columns(table: Table) -> None:
             use = table.trained(name, column)
             if use is None:
                 continue
-            tasks = load_tasks(config.data.tasks, use, where=f"{where}: {config.data.tasks}")
+            rows = config.data.data_dir  # for tasks with `labels: auto`
+            tasks = load_tasks(
+                config.data.tasks, use, where=f"{where}: {config.data.tasks}", data_dir=rows
+            )
             scores = [
                 f"{dataset}.{metric}"
                 for task in use
@@ -195,7 +198,7 @@ def _check_columns(table: Table) -> None:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
         where = f"{table.path}: {name!r}: use: {config.data.tasks}"
         if use := table.find(name).use:
-            load_tasks(config.data.tasks, use, where=where)
+            load_tasks(config.data.tasks, use, where=where, data_dir=config.data.data_dir)
 
 
 def _evaluated(task: TaskDef, *, folds: int | None) -> list[str]:

@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
+from data_utils.auto_labels import train_labels
 from data_utils.task_def import TaskDef
 from data_utils.task_file import read_task_file
 from mt_dnn.registries import TASK_TYPES
@@ -12,7 +14,11 @@ from mt_dnn.task_types.base import TaskType as TaskType
 
 
 def load_tasks(
-    path: str | Path, use: Iterable[str] = (), *, where: str | None = None
+    path: str | Path,
+    use: Iterable[str] = (),
+    *,
+    where: str | None = None,
+    data_dir: str | Path | None = None,
 ) -> dict[str, TaskDef]:
     """Read tasks of a file and check each one against its data format and task type.
 
@@ -23,6 +29,7 @@ def load_tasks(
         path: the task file.
         use: names of the tasks to read. By default all tasks of the file, and all of them are checked.
         where: the setting with the names, and the file, for the message about an unknown name.
+        data_dir: folder of the rows, for tasks with ``labels: auto``. None: such a task is an error.
 
     Returns:
         Task name -> definition, in the order of ``use``, or of the file.
@@ -37,7 +44,13 @@ def load_tasks(
         >>> tasks["rte"].labels
         ('entailment', 'not_entailment')
     """
-    return read_task_file(path, checked, use=use, where=where)
+    find_labels = None if data_dir is None else partial(_labels_of_train, data_dir=data_dir)
+    return read_task_file(path, checked, use=use, where=where, find_labels=find_labels)
+
+
+def _labels_of_train(task: TaskDef, *, data_dir: str | Path) -> tuple[str, ...]:
+    """Return the labels of a task's train split; see :func:`data_utils.auto_labels.train_labels`."""
+    return train_labels(task, TASK_TYPES.get(task.task_type, task.where).label, data_dir)
 
 
 def checked(task: TaskDef) -> TaskDef:

@@ -111,6 +111,9 @@ def test_a_yaml_block_is_a_run_a_task_file_or_a_table(document, block, tmp_path)
         path.write_text(re.sub(r"(?m)^plugins: .*\n", "", block))  # a reader's own module
         assert parse_config(["--config", str(path)]).name == keys["name"]
         return
+    for entry in keys.values():
+        if entry.get("labels") == "auto":  # the reader's rows are not here
+            entry["labels"] = ["a", "b"]
     if re.search(r"# \.\.\. ", block):
         keys = {name: ENTRY | entry for name, entry in keys.items()}
     path.write_text(yaml.safe_dump(keys))

@@ -53,7 +53,7 @@ MISTAKES = {
         "  source: {hub: x, splits: {validation: dev}}",
         ["splits: unknown key 'validation'", "dev, test, train"],
     ),
-    "source file": ("  source: {files: {train: x.csv}}", ["'x.csv'", ".tsv nor .jsonl"]),
+    "source file": ("  source: {files: {train: x.xls}}", ["'x.xls'", ".tsv nor .jsonl"]),
     "columns of a TSV": (
         "  source: {files: {train: x.tsv}, columns: {premise: a}}",
         ["is TSV, which has no column names"],
