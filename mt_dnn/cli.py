@@ -28,6 +28,9 @@ COMMANDS = {
     "prepare": Command(
         "mt_dnn.runs.command", "tokenize the rows of every task (train also does this)"
     ),
+    "new-task": Command(
+        "mt_dnn.new_task.command", "look at a file of rows; write a task entry and a run for it"
+    ),
     "train": Command("mt_dnn.training.command", "train one encoder on the tasks of a file"),
     "launch": Command(
         "mt_dnn.launch", "run train in several processes: launch --nproc_per_node 2 train"

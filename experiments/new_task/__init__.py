@@ -1,0 +1,1 @@
+"""The study that fixed the rules of ``mt-dnn new-task``."""

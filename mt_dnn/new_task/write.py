@@ -1,0 +1,267 @@
+"""Look at the files of a new task, and write its task entry, its run file and its split."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_utils.errors import UserError
+from data_utils.files import write_text
+from data_utils.names import check_name
+from mt_dnn.encoders.pretrained import load_tokenizer
+from mt_dnn.new_task import numbers, render
+from mt_dnn.new_task.decision import Decision
+from mt_dnn.new_task.encoder_facts import EncoderFacts, read_encoder
+from mt_dnn.new_task.kind import Kind, find_kind
+from mt_dnn.new_task.roles import Roles, find_roles
+from mt_dnn.new_task.rows_file import RowsFile, read_rows_file
+from mt_dnn.new_task.split import divide, write_json_lines
+from mt_dnn.task_types import load_tasks
+
+MOST_TEXTS = 2000
+"""Rows whose lengths are measured."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user gives; see the options of ``mt-dnn new-task``."""
+
+    train: Path
+    encoder: str
+    dev: Path | None = None
+    test: Path | None = None
+    name: str | None = None
+    label: str | None = None
+    texts: tuple[str, ...] = ()
+    out: Path = Path(".")
+    seed: int = 2018
+    overwrite: bool = False
+
+
+def new_task(request: Request, log: Callable[[str], None] = print) -> Path:
+    """Write tasks.yml, run.yml and, if needed, the rows of the splits.
+
+    Returns:
+        The path of run.yml.
+
+    Raises:
+        UserError: a file cannot be read, no column fits, or a file would be overwritten.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from mt_dnn.new_task.write import Request, new_task
+        >>> new_task(Request(Path("rows.csv"), encoder="bert-base-uncased"))  # doctest: +SKIP
+    """
+    name = request.name or _name(request.train)
+    check_name(name, "--name")
+    files = {"train": read_rows_file(request.train)}
+    for split, path in (("dev", request.dev), ("test", request.test)):
+        if path is not None:
+            files[split] = read_rows_file(path)
+    train = files["train"]
+    roles = find_roles(train, label=request.label, texts=request.texts)
+    kind = find_kind(train, roles)
+    encoder = read_encoder(request.encoder)
+    task = _Task(request, name, files, roles, kind, encoder)
+    task.check_overwrite()
+    rows = task.write_rows(log)
+    lengths = _lengths(train, roles, request.encoder)
+    tasks, run = request.out / "tasks.yml", request.out / "run.yml"
+    write_text(tasks, task.entry())
+    write_text(run, task.run(rows, lengths))
+    load_tasks(tasks, data_dir=task.data_dir)  # what is written must be right
+    unsure = sum(
+        text.count("UNSURE:") for text in (tasks.read_text("utf-8"), run.read_text("utf-8"))
+    )
+    log(f"{tasks}: task {name!r}, {kind.name}")
+    log(
+        f"{run}: a run of {rows} training rows"
+        + (f"; {unsure} values are UNSURE" if unsure else "")
+    )
+    log(f"Next: check both files, then mt-dnn train --config {run}")
+    return run
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A new task, and the files to write for it."""
+
+    request: Request
+    name: str
+    files: dict[str, RowsFile]
+    roles: Roles
+    kind: Kind
+    encoder: EncoderFacts
+
+    @property
+    def data_dir(self) -> Path:
+        return self.request.out / "data"
+
+    @property
+    def copies(self) -> bool:
+        """Whether rows are written as JSON lines, and not read from the files of the user."""
+        settings = [(file.kind, file.settings) for file in self.files.values()]
+        return "dev" not in self.files or any(one != settings[0] for one in settings)
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits, also of one that is drawn."""
+        return [name for name in ("train", "dev", "test") if name in self.files or name == "dev"]
+
+    def written(self) -> list[Path]:
+        """Return the paths of all files that are written."""
+        rows = [self.data_dir / f"{self.name}_{split}.jsonl" for split in self.splits]
+        own = [self.request.out / "tasks.yml", self.request.out / "run.yml"]
+        return own + (rows if self.copies else [])
+
+    def check_overwrite(self) -> None:
+        """Check that no file is overwritten.
+
+        Raises:
+            UserError: a file is there, and ``--overwrite`` is not set.
+        """
+        there = [str(path) for path in self.written() if path.exists()]
+        if there and not self.request.overwrite:
+            raise UserError(
+                f"{', '.join(there)} exists already: replace it with --overwrite, or write elsewhere with "
+                f"--out FOLDER"
+            )
+
+    def write_rows(self, log: Callable[[str], None]) -> int:
+        """Write the rows of the splits where that is needed; return the number of training rows."""
+        train = self.files["train"]
+        if not self.copies:
+            return len(train.rows)
+        parts = {split: (file, list(range(len(file.rows)))) for split, file in self.files.items()}
+        if "dev" not in self.files:
+            texts = [[row.get(name) for name in self.roles.texts] for row in train.rows]
+            labels = train.values(self.roles.label) if self.kind.name == "Classification" else None
+            own, dev, drawn = divide(texts, labels, seed=self.request.seed)
+            if not dev:
+                raise UserError(
+                    f"{train.path}: {len(train.rows)} rows are too few to draw dev rows from; give --dev FILE"
+                )
+            parts["train"], parts["dev"] = (train, own), (train, dev)
+            log(f"no --dev file: {drawn.reason}; rows with the same texts stay together")
+        for split, (file, indices) in parts.items():
+            path = self.data_dir / f"{self.name}_{split}.jsonl"
+            count = write_json_lines(path, (self._row(file, index) for index in indices))
+            log(f"{path}: {count} rows")
+        return len(parts["train"][1])
+
+    def _row(self, file: RowsFile, index: int) -> dict[str, Any]:
+        """Return a row with our column names."""
+        row = file.rows[index]
+        uid = row.get(self.roles.uid) if self.roles.uid else None
+        values = {"uid": str(index if uid is None else uid), "label": row.get(self.roles.label, "")}
+        return values | {ours: row.get(theirs) for ours, theirs in self._texts().items()}
+
+    def _texts(self) -> dict[str, str]:
+        """Return our name of each text column -> theirs."""
+        if self.kind.data_format.value == "Sequence":
+            return {"tokens": self.roles.texts[0]}
+        return dict(zip(("premise", "hypothesis"), self.roles.texts, strict=False))
+
+    def entry(self) -> str:
+        """Return the text of tasks.yml."""
+        kind, roles = self.kind, self.roles
+        number = Decision(1, "one number") if kind.labels is None else None
+        splits = ["train", "dev"] if "test" not in self.files else None
+        keys: dict[str, Decision | None] = {
+            "data_format": kind.data_format,
+            "task_type": kind.task_type,
+            "n_class": number,
+            "labels": kind.labels,
+            "metric_meta": kind.metrics,
+            "split_names": Decision(splits, "there is no test file") if splits else None,
+        }
+        text = render.header(
+            f"Written by mt-dnn new-task from {', '.join(str(file.path) for file in self.files.values())}. "
+            f"Every value may be edited; docs/task-file.md explains the keys. UNSURE marks guesses to check.",
+            f"Columns of the file: {', '.join(self.files['train'].columns)}. Text: {roles.why_texts.comment}. "
+            f"Label: {roles.why_label.comment}."
+            + (f" Not used: {', '.join(roles.unused)}." if roles.unused else ""),
+        )
+        text += "\n" + render.section(self.name, keys)
+        return text if self.copies else text + self._source()
+
+    def _source(self) -> str:
+        """Return the key ``source`` of the entry."""
+        train = self.files["train"]
+        paths = {
+            split: os.path.relpath(file.path, self.data_dir) for split, file in self.files.items()
+        }
+        names = self._texts() | {"label": self.roles.label}
+        names |= {"uid": self.roles.uid} if self.roles.uid else {}
+        keys: dict[str, Decision | None] = {
+            "files": Decision(paths, "relative to data_dir"),
+            "columns": Decision(names, "our name: name in the file"),
+        }
+        if train.kind == "conll":
+            numbers_ = {"tokens": 1, "label": -1}
+            keys["columns"] = Decision(numbers_, "the word is the first column, the label the last")
+        for key, value in train.settings.items():
+            keys[key] = Decision(value, "as the first records of the file have it")
+        return render.section("source", keys, indent=2)
+
+    def run(self, rows: int, lengths: list[int]) -> str:
+        """Return the text of run.yml."""
+        out, encoder = self.request.out, self.encoder
+        texts = len(self.roles.texts)
+        words = self.kind.data_format.value == "Sequence"
+        sections: dict[str, dict[str, Decision | None]] = {
+            "data": {
+                "tasks": Decision(str(out / "tasks.yml"), "the task entry"),
+                "data_dir": Decision(
+                    str(self.data_dir), "folder of the rows and of the prepared data"
+                ),
+                "max_seq_len": numbers.max_seq_len(lengths, encoder),
+            },
+            "model": {
+                "encoder": Decision(encoder.name, "given by --encoder"),
+                "pooling": None if words else numbers.pooling(encoder, texts=texts),
+            },
+            "batch": {"size": numbers.batch_size(rows)},
+            "optim": {
+                "lr": numbers.learning_rate(encoder),
+                "head_lr": numbers.head_learning_rate(encoder),
+            },
+            "train": {"epochs": numbers.epochs(rows)},
+        }
+        text = render.header(
+            f"Written by mt-dnn new-task for task {self.name!r}. Every value may be edited; a field that is not "
+            f"here has its default: mt-dnn train --help.",
+        )
+        top = {
+            "name": Decision(self.name, f"the run is written to runs/{self.name}"),
+            "seed": Decision(self.request.seed, "given by --seed, or its default"),
+        }
+        text += "\n" + "".join(
+            f"{line}\n" for key, one in top.items() for line in render.lines(key, one)
+        )
+        return text + "".join(render.section(name, keys) for name, keys in sections.items())
+
+
+def _lengths(file: RowsFile, roles: Roles, encoder: str) -> list[int]:
+    """Return the lengths in tokens of rows of a file, evenly spaced over it."""
+    rows = file.rows[:: max(1, len(file.rows) // MOST_TEXTS)]
+    columns = [
+        [" ".join(map(str, v)) if isinstance(v, list) else str(v or "") for v in column]
+        for column in ([row.get(name) for row in rows] for name in roles.texts)
+    ]
+    encoded = load_tokenizer(encoder)(*columns, truncation=False)
+    return [len(ids) for ids in encoded["input_ids"]]
+
+
+def _name(path: Path) -> str:
+    """Return a name for the task: that of the file without its split, or that of its folder."""
+    for text in (path.stem, path.resolve().parent.name):
+        name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
+        name = re.sub(r"_?(train|training)$", "", name, flags=re.IGNORECASE)
+        if name:
+            return name
+    return "mytask"
