@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 from mt_dnn.new_task.decision import Decision
+from mt_dnn.new_task.render import scalar
 from mt_dnn.new_task.roles import Roles
 from mt_dnn.new_task.rows_file import RowsFile
 
@@ -58,7 +60,7 @@ def find_kind(file: RowsFile, roles: Roles) -> Kind:
         f"{'one text' if one else 'two texts'} in each row",
         unsure=roles.why_texts.unsure,
     )
-    labelled = [value for value in values if _is_label(value)]
+    labelled = [value for value in values if is_label(value)]
     if not labelled:
         raise UserError(
             f"{file.path}: column {roles.label!r} is empty; name the label with --label"
@@ -88,8 +90,28 @@ def find_kind(file: RowsFile, roles: Roles) -> Kind:
     return _classes(data_format, counts, unsure=roles.why_label.unsure, scale=False)
 
 
-def _is_label(value: Any) -> bool:
+def is_label(value: Any) -> bool:
+    """Whether a cell holds a label; ``-`` marks rows without a gold label."""
     return isinstance(value, list) or str(value).strip() not in ("", "-")
+
+
+def check_labels(file: RowsFile, column: str, kind: Kind) -> None:
+    """Check that another file has no label that the train file lacks.
+
+    Raises:
+        UserError: it has one; the message has file and line.
+    """
+    if not kind.counts or column not in file.columns:
+        return
+    for value, where in zip(file.values(column), file.places, strict=True):
+        if kind.name == "MultiLabel" and isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        for label in value if isinstance(value, list) else [value] if is_label(value) else []:
+            if str(label).strip() not in kind.counts:
+                raise UserError(
+                    f"{where}: label {str(label)!r:.60} does not occur in the rows to train on."
+                    f"{choices_hint(str(label), list(kind.counts))} Remove the row, or add such rows to train"
+                )
 
 
 def _numbers(
@@ -134,6 +156,8 @@ def _classes(data_format: Decision, counts: Counter[str], *, unsure: bool, scale
             f"ACC of the most frequent class is {share:.0f}",
             alternatives=(
                 "metric_meta: [ACC, F1MAC]    # if only the share of correct rows matters",
+                f"options: {{class_weights: {{{scalar(least)}: {min(top / low, 10):.1f}}}}}    # more "
+                f"weight for the rarest label",
             ),
         )
     else:

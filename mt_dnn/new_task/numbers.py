@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from mt_dnn.config.run import MAX_SEQ_LEN
 from mt_dnn.new_task.decision import Decision
 from mt_dnn.new_task.encoder_facts import EncoderFacts
+from mt_dnn.new_task.render import scalar
 
 BATCH = 16
 MANY_ROWS = 20_000
@@ -60,7 +61,10 @@ def learning_rate(encoder: EncoderFacts) -> Decision:
     return Decision(
         rate,
         f"the encoder has {millions:.1f}M parameters; larger ones need smaller rates; {studied}",
-        alternatives=(f"lr: {rate / 2:.1e}    # if the loss jumps", f"lr: {rate * 2:.1e}"),
+        alternatives=(
+            f"lr: {scalar(rate / 2)}    # if the loss jumps or the scores of seeds differ much",
+            f"lr: {scalar(rate * 2)}    # if the loss falls slowly",
+        ),
     )
 
 

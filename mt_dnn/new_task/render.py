@@ -21,7 +21,9 @@ def scalar(value: Any) -> str:
         return f"{mantissa}e{int(exponent)}" if value < 0.01 else repr(value)
     if isinstance(value, tuple):
         value = list(value)
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9)
+    text = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
+    )
     return text.removesuffix("\n...\n").removesuffix("\n")
 
 

@@ -121,7 +121,8 @@ def _find_texts(file: RowsFile, names: list[str]) -> Decision:
     shown = " and ".join(repr(name) for name in found[:2])
     reason = f"{'columns' if found[1:] else 'column'} {shown}"
     reason += f"; also texts: {', '.join(more)}" if more else ""
-    return Decision(tuple(found[:2]), reason, unsure=bool(more) or not known)
+    only = len(found) == len(names)  # nothing else could be a text
+    return Decision(tuple(found[:2]), reason, unsure=bool(more) or not (known or only))
 
 
 def _plain(name: str) -> str:

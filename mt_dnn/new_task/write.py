@@ -16,7 +16,7 @@ from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.new_task import numbers, render
 from mt_dnn.new_task.decision import Decision
 from mt_dnn.new_task.encoder_facts import EncoderFacts, read_encoder
-from mt_dnn.new_task.kind import Kind, find_kind
+from mt_dnn.new_task.kind import Kind, check_labels, find_kind, is_label
 from mt_dnn.new_task.roles import Roles, find_roles
 from mt_dnn.new_task.rows_file import RowsFile, read_rows_file
 from mt_dnn.new_task.split import divide, write_json_lines
@@ -65,6 +65,8 @@ def new_task(request: Request, log: Callable[[str], None] = print) -> Path:
     train = files["train"]
     roles = find_roles(train, label=request.label, texts=request.texts)
     kind = find_kind(train, roles)
+    for split in files.keys() - {"train"}:
+        check_labels(files[split], roles.label, kind)
     encoder = read_encoder(request.encoder)
     task = _Task(request, name, files, roles, kind, encoder)
     task.check_overwrite()
@@ -136,11 +138,15 @@ class _Task:
         train = self.files["train"]
         if not self.copies:
             return len(train.rows)
-        parts = {split: (file, list(range(len(file.rows)))) for split, file in self.files.items()}
+        parts = {split: (file, self._labelled(split, log)) for split, file in self.files.items()}
         if "dev" not in self.files:
-            texts = [[row.get(name) for name in self.roles.texts] for row in train.rows]
+            known = parts["train"][1]
+            texts = [[train.rows[i].get(name) for name in self.roles.texts] for i in known]
             labels = train.values(self.roles.label) if self.kind.name == "Classification" else None
-            own, dev, drawn = divide(texts, labels, seed=self.request.seed)
+            own, dev, drawn = divide(
+                texts, labels and [labels[i] for i in known], seed=self.request.seed
+            )
+            own, dev = [known[i] for i in own], [known[i] for i in dev]
             if not dev:
                 raise UserError(
                     f"{train.path}: {len(train.rows)} rows are too few to draw dev rows from; give --dev FILE"
@@ -152,6 +158,15 @@ class _Task:
             count = write_json_lines(path, (self._row(file, index) for index in indices))
             log(f"{path}: {count} rows")
         return len(parts["train"][1])
+
+    def _labelled(self, split: str, log: Callable[[str], None]) -> list[int]:
+        """Return the indices of the rows with a label; of a test file, of all rows."""
+        file = self.files[split]
+        values = file.values(self.roles.label)
+        known = [i for i, value in enumerate(values) if split == "test" or is_label(value)]
+        if left := len(file.rows) - len(known):
+            log(f"{file.path}: {left} rows without a label are left out")
+        return known
 
     def _row(self, file: RowsFile, index: int) -> dict[str, Any]:
         """Return a row with our column names."""
