@@ -1,6 +1,6 @@
 """The rules for the numbers of a run: lengths, batches, learning rates, pooling, epochs.
 
-experiments/new_task/README.md has the study that fixed them, on a small sentence encoder. What it does not
+experiments/new_task/study.md has the study that fixed them, on a small sentence encoder. What it does not
 cover, larger encoders and more rows, follows the cited papers.
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
-from data_utils.files import write_text
+from data_utils.files import make_folder, write_text
 from data_utils.names import check_name
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.new_task import numbers, render
@@ -72,6 +72,7 @@ def new_task(request: Request, log: Callable[[str], None] = print) -> Path:
     task.check_overwrite()
     rows = task.write_rows(log)
     lengths = _lengths(train, roles, request.encoder)
+    make_folder(task.data_dir)  # paths of `source` are relative to it
     tasks, run = request.out / "tasks.yml", request.out / "run.yml"
     write_text(tasks, task.entry())
     write_text(run, task.run(rows, lengths))

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+import yaml
 
 from tests.support.documents import PAGES, README, ROOT, blocks, run_command, table
 from tests.support.encoders import tiny_encoder_folder
@@ -13,36 +14,47 @@ from tests.support.encoders import tiny_encoder_folder
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
-    """A folder with the README's rows and task file; its bert-base-uncased is a tiny one."""
-    (rows,), entry = blocks(README, "tsv"), blocks(README, "yaml")[0]
-    (tmp_path / "data").mkdir()
-    for split in ("train", "dev"):
-        (tmp_path / "data" / f"mytask_{split}.tsv").write_text(rows)
-    (tmp_path / "tasks.yml").write_text(entry)
+    """A folder with rows like the README's; its bert-base-uncased is a tiny one."""
+    (header, *rows) = blocks(README, "csv")[0].splitlines()
+    more = [row.replace(".,", f" {i}.,") for i in range(6) for row in rows]
+    (tmp_path / "rows.csv").write_text("\n".join([header, *more]) + "\n")
     tiny_encoder_folder(tmp_path / "bert-base-uncased")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_task_is_trained_and_predicts_by_its_two_commands(
-    reader, capsys, monkeypatch, no_pictures
-):
+@pytest.fixture
+def task(reader, monkeypatch):
+    """The same folder after the README's first command."""
+    run_command(task_commands()[0], monkeypatch)
+    return reader
+
+
+def task_commands() -> list[str]:
     text = README.read_text(encoding="utf-8")
     section = text[text.index("## Add a task") : text.index("## From Python")]
     (commands,) = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    lines = commands.splitlines()
-    assert len(lines) == 2
+    return commands.splitlines()
+
+
+def test_the_task_is_written_trained_and_predicts_by_its_commands(
+    reader, capsys, monkeypatch, no_pictures
+):
+    lines = task_commands()
+    assert len(lines) == 3
     for line in lines:
         capsys.readouterr()
         run_command(line, monkeypatch)
     printed = capsys.readouterr()
     answers = [json.loads(answer) for answer in printed.out.splitlines()]
-    assert [answer["uid"] for answer in answers] == ["1", "2"]
+    assert len(answers) == 2
     assert {answer["prediction"] for answer in answers} <= {"entailment", "not_entailment"}
     assert "mytask: ACC" in printed.err
+    entry = yaml.safe_load((reader / "tasks.yml").read_text())
+    assert entry == yaml.safe_load(blocks(README, "yaml")[0])
 
 
-def test_the_twelve_lines_of_python_run(reader, capsys, no_pictures):
+def test_the_twelve_lines_of_python_run(task, capsys, no_pictures):
     (code,) = blocks(README, "python")
     assert len(code.splitlines()) <= 12
     exec(compile(code, "README.md", "exec"), {})
@@ -51,15 +63,15 @@ def test_the_twelve_lines_of_python_run(reader, capsys, no_pictures):
     assert shape == "(2, 32)"
 
 
-def test_the_pages_train_from_python(reader, capsys, no_pictures):
+def test_the_pages_train_from_python(task, capsys, no_pictures):
     (page,) = (page for page in PAGES if page.name == "python.md")
     code = blocks(page, "python")[1]
     exec(compile(code, page.name, "exec"), {})
     assert re.search(r"\{'mytask': \{'ACC': .*\} \d+$", capsys.readouterr().out.strip())
-    assert (reader / "runs" / "mytask" / "best").is_dir()
+    assert (task / "runs" / "mytask" / "best").is_dir()
 
 
-def test_the_pages_own_loop_runs(reader, capsys):
+def test_the_pages_own_loop_runs(task, capsys):
     (page,) = (page for page in PAGES if page.name == "python.md")
     names: dict = {}
     for code in blocks(page, "python")[2:]:
@@ -71,9 +83,11 @@ def test_the_pages_own_loop_runs(reader, capsys):
 
 def test_the_first_task_page_has_the_readmes_task():
     (page,) = (page for page in PAGES if page.name == "first-task.md")
-    for language in ("tsv", "yaml"):
+    for language in ("csv", "yaml"):
         assert blocks(page, language)[0] == blocks(README, language)[0]
     rows = [line.split("\t") for line in blocks(page, "tsv")[0].splitlines()]
+    shown = [line.split(",") for line in blocks(page, "csv")[0].splitlines()[1:]]
+    assert [row[1:] for row in rows] == shown
     row = json.loads(blocks(page, "json")[0])
     assert list(row.values()) == rows[0]
 
