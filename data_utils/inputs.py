@@ -12,6 +12,7 @@ from data_utils.errors import UserError
 from data_utils.formats import DroppedRow, Example, Row
 from data_utils.registries import FORMATS
 from data_utils.sources import FileSource, by_position, complete, join_names
+from data_utils.sources.find import csv_to_predict
 from data_utils.task_def import TaskDef
 from data_utils.utf8 import numbered
 
@@ -111,6 +112,9 @@ def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row
     Raises:
         UserError: there are no rows, or a row is malformed; the message has file and line.
     """
+    if Path(name).suffix == ".csv":
+        yield from csv_to_predict(Path(name), task).read(lines)
+        return
     lines = (line for _, line in numbered(lines, name))
     skipped = []  # empty lines before the first row; kept so that line numbers stay right
     for first in lines:

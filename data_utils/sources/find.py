@@ -75,3 +75,20 @@ def file_source(
         quoting=is_csv if source.quoting is None else source.quoting,
         required=(*required, "label") if labelled and not data_format.optional_keys else required,
     )
+
+
+def csv_to_predict(path: Path, task: TaskDef) -> DelimitedSource:
+    """Return the source of a CSV file to predict.
+
+    Its header has the names of the task's ``source``, if that has a header too, else ours. The column of
+    the label may be missing.
+    """
+    source = task.source or SourceDef()
+    like = any(has_header(name, source) for name in source.files.values())
+    required = FORMATS.get(task.data_format).text_columns
+    return DelimitedSource(
+        path,
+        source.columns if like else {},
+        delimiter=source.delimiter or ",",
+        required=tuple(name.rstrip("*") for name in required),
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_utils.errors import UserError
+from data_utils.inputs import read_rows
 from data_utils.sources import find_source
 from data_utils.task_file import read_task_file
 
@@ -114,3 +115,20 @@ def test_the_fingerprint_follows_rows_and_settings(tmp_path):
 def test_settings_that_do_not_fit_are_refused(tmp_path, source, message):
     with pytest.raises(UserError, match=f"tasks.yml:1: task 't': source: .*{message}"):
         rows(tmp_path, "", source)
+
+
+@pytest.mark.parametrize(
+    ("source", "header"), [(CSV, "b,a"), (TSV, "b,a"), (None, "hypothesis,premise")]
+)
+def test_csv_rows_to_predict_have_the_names_of_the_tasks_source(tmp_path, source, header):
+    entry = ENTRY if source else ENTRY.replace("  source: {%s}\n", "")
+    (tmp_path / "tasks.yml").write_text(entry % source if source else entry)
+    task = read_task_file(tmp_path / "tasks.yml", lambda task: task)["t"]
+    (row,) = read_rows([header + "\n", "one,two\n"], name="new.csv", task=task)
+    assert (row.values["premise"], row.values["hypothesis"], row.values["label"]) == (
+        "two",
+        "one",
+        "",
+    )
+    with pytest.raises(UserError, match=r"new\.csv:1: the header has no column"):
+        list(read_rows(["x,y\n", "one,two\n"], name="new.csv", task=task))
