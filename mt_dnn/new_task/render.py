@@ -35,7 +35,7 @@ def lines(key: str, decision: Decision, *, indent: int = 0) -> Iterable[str]:
     if comment and len(line) + len(comment) + 4 <= WIDTH:
         yield f"{line}    # {comment}"
     else:
-        for part in textwrap.wrap(comment, WIDTH - indent - 2):
+        for part in textwrap.wrap(comment, WIDTH - indent - 2, break_on_hyphens=False):
             yield f"{margin}# {part}"
         yield line
     for other in decision.alternatives:
@@ -54,5 +54,7 @@ def section(name: str, keys: Mapping[str, Decision | None], *, indent: int = 0) 
 def header(*texts: str) -> str:
     """Return comment lines, wrapped."""
     return "".join(
-        f"# {part}\n" for text in texts for part in (textwrap.wrap(text, WIDTH - 2) or [""])
+        f"# {part}\n"
+        for text in texts
+        for part in (textwrap.wrap(text, WIDTH - 2, break_on_hyphens=False) or [""])
     )

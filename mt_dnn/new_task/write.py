@@ -208,13 +208,15 @@ class _Task:
     def _source(self) -> str:
         """Return the key ``source`` of the entry."""
         train = self.files["train"]
+        here = Path.cwd()
         paths = {
-            split: os.path.relpath(file.path, self.data_dir) for split, file in self.files.items()
+            split: os.path.relpath(path, self.data_dir) if path.is_relative_to(here) else str(path)
+            for split, path in ((name, file.path.resolve()) for name, file in self.files.items())
         }
         names = self._texts() | {"label": self.roles.label}
         names |= {"uid": self.roles.uid} if self.roles.uid else {}
         keys: dict[str, Decision | None] = {
-            "files": Decision(paths, "relative to data_dir"),
+            "files": Decision(paths, "relative to data_dir, or absolute"),
             "columns": Decision(names, "our name: name in the file"),
         }
         if train.kind == "conll":
