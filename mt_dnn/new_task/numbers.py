@@ -23,6 +23,8 @@ HEAD_FACTOR = 10
 """The head's learning rate is this many times that of the encoder: its weights are new."""
 EPOCHS = ((300, 10), (1000, 6), (5000, 4), (math.inf, 3))
 """Rows up to which a number of epochs is used."""
+FEW_ROWS = 400
+"""Up to here, the study has data sets on which a run is not above TF-IDF."""
 COVERED = 0.99
 """Share of the rows that max_seq_len covers."""
 
@@ -103,7 +105,10 @@ def epochs(rows: int) -> Decision:
     """Choose the number of epochs by the number of training rows."""
     count = next(count for limit, count in EPOCHS if rows <= limit)
     updates = count * math.ceil(rows / int(batch_size(rows).value))
+    few = rows <= FEW_ROWS
     return Decision(
         count,
-        f"{rows} rows: {updates} updates; fewer rows need more epochs. best/ is the best epoch",
+        f"{rows} rows: {updates} updates; fewer rows need more epochs. best/ is the best epoch"
+        + ("; so few rows may not be enough to beat TF-IDF: compare with it" if few else ""),
+        unsure=few,
     )

@@ -46,6 +46,7 @@ def test_fewer_rows_have_more_epochs():
     assert counts == sorted(counts, reverse=True)
     assert len(set(counts)) == 4
     assert "192 updates" in numbers.epochs(500).reason
+    assert [numbers.epochs(rows).unsure for rows in (400, 401)] == [True, False]
 
 
 def test_an_encoder_is_measured_without_its_weights(tmp_path):
