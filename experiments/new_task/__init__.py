@@ -1,1 +1,1 @@
-"""The study that fixed the rules of ``mt-dnn new-task``."""
+"""The study that compares runs of ``mt-dnn new-task`` with cheap baselines."""
