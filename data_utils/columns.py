@@ -49,7 +49,14 @@ def numpy_view(column: pa.ChunkedArray | pa.Array) -> Any:
     """Return an Arrow column as a numpy array or ListColumn; a text column stays Arrow."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_list(array.type):
-        return ListColumn(array.offsets.to_numpy(), numpy_view(array.values))
-    if pa.types.is_string(array.type):
-        return array
-    return array.to_numpy(zero_copy_only=False)
+        return ListColumn(_to_numpy(array.offsets), numpy_view(array.values))
+    return array if pa.types.is_string(array.type) else _to_numpy(array)
+
+
+def _to_numpy(array: pa.Array) -> np.ndarray:
+    """As ``to_numpy``, which imports pandas and so delays every start, but without it for numbers."""
+    number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+    if not number or array.null_count or not len(array):
+        return array.to_numpy(zero_copy_only=False)
+    values = np.frombuffer(array.buffers()[1], dtype=array.type.to_pandas_dtype())
+    return values[array.offset : array.offset + len(array)]

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from transformers import PreTrainedTokenizerBase
 
@@ -80,8 +81,20 @@ IDENTITY = (
 def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     """Hash the part of a tokenizer that maps text to ids.
 
-    Padding and truncation settings are excluded, because calls of the tokenizer change them.
+    Padding and truncation settings are excluded, because calls of the tokenizer change them. The hash is kept
+    for as long as the tokenizer, which has the same vocabulary for every store of a run.
     """
+    known = _HASHES.get(tokenizer)
+    if known is None or known[0] != len(tokenizer):
+        known = _HASHES[tokenizer] = len(tokenizer), _hash_tokenizer(tokenizer)
+    return known[1]
+
+
+_HASHES: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[int, str]] = WeakKeyDictionary()
+"""Tokenizer -> its number of tokens when it was hashed, and the hash."""
+
+
+def _hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state.pop("truncation", None)
     state.pop("padding", None)

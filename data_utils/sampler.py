@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
 
 import numpy as np
 
@@ -28,6 +29,79 @@ class TaskBatch:
     """Indices into the task's training set."""
     is_filler: bool = False
     """Whether another process has these examples, because there are fewer than processes."""
+
+
+Cuts = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Batches of one task: indices of examples (N,), and where each batch starts and stops in them, (B,)."""
+
+
+@dataclass(frozen=True)
+class EpochBatches(Sequence[TaskBatch]):
+    """The batches of one rank in an epoch. Each is formed when it is read: an epoch may have millions.
+
+    All ranks get similar lengths, because a rank has every ``world_size``-th example of a global batch, and
+    neighbours have similar lengths.
+    """
+
+    names: list[str]
+    """Names of the tasks."""
+    tasks: np.ndarray
+    """(B,) of indices into ``names``."""
+    starts: np.ndarray
+    """(B,): global batch i has ``examples[starts[i]:stops[i]]``."""
+    stops: np.ndarray
+    examples: np.ndarray
+    world_size: int
+    rank: int
+
+    @classmethod
+    def empty(cls, names: list[str], world_size: int, rank: int) -> EpochBatches:
+        none = np.zeros(0, dtype=np.int64)
+        return cls(names, none, none, none, none, world_size, rank)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    @overload
+    def __getitem__(self, index: int) -> TaskBatch: ...
+    @overload
+    def __getitem__(self, index: slice) -> EpochBatches: ...
+    def __getitem__(self, index: int | slice) -> TaskBatch | EpochBatches:
+        if isinstance(index, slice):
+            return self.take(index)
+        whole = self.examples[self.starts[index] : self.stops[index]]
+        own = whole[self.rank :: self.world_size].tolist()
+        name = self.names[self.tasks[index]]
+        if own:
+            return TaskBatch(name, own)
+        return TaskBatch(name, whole[:1].tolist(), is_filler=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def take(self, which: slice | np.ndarray) -> EpochBatches:
+        """Return the batches at a slice or at indices, in their order."""
+        return replace(
+            self, tasks=self.tasks[which], starts=self.starts[which], stops=self.stops[which]
+        )
+
+    def append(
+        self, task: int, order: np.ndarray, starts: np.ndarray, stops: np.ndarray
+    ) -> EpochBatches:
+        """Return these batches and those of one task, as :data:`Cuts` has them."""
+        added = np.full(len(starts), task)
+        return self.join(replace(self, tasks=added, starts=starts, stops=stops, examples=order))
+
+    def join(self, other: EpochBatches) -> EpochBatches:
+        """Return these batches, then the others."""
+        shift = len(self.examples)
+        return replace(
+            self,
+            tasks=np.concatenate([self.tasks, other.tasks]),
+            starts=np.concatenate([self.starts, other.starts + shift]),
+            stops=np.concatenate([self.stops, other.stops + shift]),
+            examples=np.concatenate([self.examples, other.examples]),
+        )
 
 
 class MultiTaskSampler:
@@ -136,31 +210,32 @@ class MultiTaskSampler:
         """Return ``len(batches(epoch))`` without forming them. It is the same on every rank."""
         return sum(self.counts(epoch).values())
 
-    def batches(self, epoch: int) -> list[TaskBatch]:
+    def batches(self, epoch: int) -> EpochBatches:
         """Return the batches of this rank in an epoch (from 0), in training order."""
         counts = self.counts(epoch)
-        main, *others = self.lengths
-        stages = [others, [main]] if self.mixing.main_last else [[main, *others]]
+        names = list(self.lengths)
+        stages = [names[1:], names[:1]] if self.mixing.main_last else [names]
         rng = self._rng(epoch, ORDER)
-        ordered = []
+        plan = EpochBatches.empty(names, self.world_size, self.rank)
         for tasks in stages:
-            formed = [
-                self._rank_share(task, indices)
-                for task in tasks
-                for indices in self._form(task, counts[task], epoch)
-            ]
-            ordered += [formed[i] for i in rng.permutation(len(formed))]
-        return ordered
+            stage = plan[:0]
+            for task in tasks:
+                for order, starts, stops in self._form(task, counts[task], epoch):
+                    stage = stage.append(names.index(task), order, starts, stops)
+            plan = plan.join(stage.take(rng.permutation(len(stage))))
+        return plan
 
-    def _form(self, task: str, count: int, epoch: int) -> list[np.ndarray]:
+    def _form(self, task: str, count: int, epoch: int) -> list[Cuts]:
         """Form ``count`` batches of one task: full passes, then a random part of another pass."""
         rng = self._rng(epoch, FIRST_TASK + list(self.lengths).index(task))
-        formed: list[np.ndarray] = []
-        while len(formed) < count:
-            formed += self._one_pass(task, rng)[: count - len(formed)]
+        formed: list[Cuts] = []
+        while count > 0:
+            order, starts, stops = self._one_pass(task, rng)
+            formed.append((order, starts[:count], stops[:count]))
+            count -= len(starts)
         return formed
 
-    def _one_pass(self, task: str, rng: np.random.Generator) -> list[np.ndarray]:
+    def _one_pass(self, task: str, rng: np.random.Generator) -> Cuts:
         """Form batches that contain every example once, in random order."""
         n = len(self.lengths[task])
         order = rng.permutation(n)  # (N,) of example indices
@@ -177,23 +252,13 @@ class MultiTaskSampler:
                 chunk = order[stops[members[0]] - sizes[members[0]] : stops[members[-1]]]
                 # A stable sort keeps examples of equal length in shuffled order.
                 chunk[:] = chunk[np.argsort(keys[chunk], kind="stable")]
-        cut = np.split(order, stops[:-1])
-        return [cut[i] for i in rng.permutation(len(cut))]
+        shuffled = rng.permutation(len(sizes))
+        return order, (stops - sizes)[shuffled], stops[shuffled]
 
     def _sort_keys(self, task: str, rng: np.random.Generator) -> np.ndarray:
         """Return what the examples of a pool are sorted by, (N,)."""
         lengths, strata = self.lengths[task], self.strata[task]
         return length_keys(lengths, strata, rng) if strata.any() else lengths
-
-    def _rank_share(self, task: str, indices: np.ndarray) -> TaskBatch:
-        """Return this rank's examples of a global batch: every ``world_size``-th one.
-
-        All ranks get similar lengths, because neighbours have similar lengths.
-        """
-        own = indices[self.rank :: self.world_size].tolist()
-        return (
-            TaskBatch(task, own) if own else TaskBatch(task, indices[:1].tolist(), is_filler=True)
-        )
 
     def _rng(self, epoch: int, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, epoch, stream])

@@ -269,3 +269,16 @@ def test_empty_tasks_are_refused():
         make({"a": 10, "b": 0})
     with pytest.raises(UserError, match="no task"):
         make({})
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_batches_formed_on_reading_are_those_of_the_list(rank):
+    sampler = make({"a": 103, "b": 7}, batch_size=4, world_size=2, rank=rank)
+    plan = sampler.batches(0)
+    whole = list(plan)
+    assert len(plan) == len(whole) == sampler.num_batches(0)
+    assert list(plan[5:]) == whole[5:] == [plan[i] for i in range(5, len(plan))]
+    assert plan[-1] == whole[-1]
+    assert plan[3:][2:] == plan[5:]
+    with pytest.raises(IndexError):
+        plan[len(plan)]

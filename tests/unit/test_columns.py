@@ -1,0 +1,51 @@
+"""Arrow columns as numpy: the values of pyarrow's own conversion, without importing pandas."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data_utils.columns import numpy_view
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([1, 2, 3], pa.int8()),
+        pa.array([1, 2, 3, 4], pa.int32())[1:3],
+        pa.array([0.5, -1.0]),
+        pa.array([True, False]),
+        pa.array([1, None, 3]),
+        pa.array([], pa.int32()),
+        pa.chunked_array([[1, 2], [3]]),
+    ],
+    ids=str,
+)
+def test_numbers_are_those_of_pyarrow(array):
+    found, expected = (
+        numpy_view(array),
+        array.to_numpy(zero_copy_only=False) if isinstance(array, pa.Array) else array.to_numpy(),
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype
+
+
+def test_lists_have_the_values_of_their_rows():
+    rows = [[1, 2], [], [3]]
+    column = numpy_view(pa.array(rows, pa.list_(pa.int32())))
+    assert [column[i].tolist() for i in range(3)] == rows
+    assert column.widths().tolist() == [2, 0, 1]
+
+
+def test_reading_numbers_imports_no_pandas():
+    code = (
+        "import sys, pyarrow as pa\n"
+        "from data_utils.columns import numpy_view\n"
+        "numpy_view(pa.array([[1, 2], [3]])).widths()\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
