@@ -41,11 +41,17 @@ def test_lists_have_the_values_of_their_rows():
     assert column.widths().tolist() == [2, 0, 1]
 
 
-def test_reading_numbers_imports_no_pandas():
+def test_reading_numbers_imports_no_pandas(tmp_path):
+    path = tmp_path / "data.arrow"
+    table = pa.table({"input_ids": [[1, 2], [3]], "labels": [0, 1]})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
     code = (
         "import sys, pyarrow as pa\n"
         "from data_utils.columns import numpy_view\n"
-        "numpy_view(pa.array([[1, 2], [3]])).widths()\n"
+        f"table = pa.ipc.open_file(pa.memory_map({str(path)!r})).read_all()\n"
+        "assert numpy_view(table['input_ids']).widths().tolist() == [2, 1]\n"
+        "assert numpy_view(table['labels']).tolist() == [0, 1]\n"
         "assert 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
