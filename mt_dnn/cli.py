@@ -37,6 +37,9 @@ COMMANDS = {
     ),
     "predict": Command("mt_dnn.inference.command", "predict rows of text with finished runs"),
     "table": Command("mt_dnn.tables.command", "run and render a table of settings and seeds"),
+    "report": Command(
+        "mt_dnn.reports.command", "write a page about a run, or several side by side"
+    ),
     "list": Command(
         "mt_dnn.listing", "print registered kinds: task types, metrics, optimizers, ..."
     ),

@@ -164,6 +164,8 @@ class TrainConfig:
     """Stop early after this many evaluations without a better average score. null: never."""
     predictions: bool = field(default=True, metadata=FREE)
     """Write the predictions of the best model on every evaluation set."""
+    report: bool = field(default=True, metadata=FREE)
+    """Write report.html, a page about the run, into its folder at the end. `mt-dnn report` writes it later."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from mt_dnn.config.smart import resolve
 NOT_IDENTITY = (
     *("name", "output_dir", "resume", "overwrite", "trackers", "tracker_options"),
     *("data.store_dir", "data.on_stale", "system.threads", "system.workers", "smart"),
+    "train.report",
 )
 """Settings that do not change what a run computes, and the preset: its resolved numbers are compared."""
 

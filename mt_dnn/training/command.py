@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from data_utils.errors import UserError
 from mt_dnn.config.parser import parse_config
 from mt_dnn.training.failure import one_message
 
@@ -20,4 +23,18 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn train") -> No
         config = parse_config(args, prog=prog, description=description)
         from mt_dnn.training.trainer import Trainer  # imports torch; --help should be fast
 
-        Trainer(config).fit()
+        trainer = Trainer(config)
+        trainer.fit()
+    if trainer.is_main and config.train.report:
+        _write_report(trainer.run_dir)
+
+
+def _write_report(run_dir: Path) -> None:
+    """Write report.html. The run has finished, so that a fault of its page is only a note."""
+    from mt_dnn.reports.page import write_report
+
+    try:
+        print(f"Report: {write_report([run_dir])}")
+    except Exception as error:  # also an error of our own in the page must not fail the run
+        reason = str(error) if isinstance(error, UserError) else repr(error)
+        print(f"note: no report.html: {reason}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Pages and comparisons of runs, made from what their run directories contain. No module imports torch."""
