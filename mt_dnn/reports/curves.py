@@ -8,6 +8,8 @@ from mt_dnn.reports.charts import LineChart, Points, line_chart
 from mt_dnn.reports.run_record import RunRecord
 from mt_dnn.reports.scores import greater_is_better
 
+RATES = "train/lr/"
+"""Start of the tags of the learning rates of parameter groups, where they differ."""
 LOSS = "loss"
 """Last part of the tags of losses."""
 
@@ -22,15 +24,28 @@ def curve_charts(run: RunRecord) -> list[LineChart]:
     for task in _tasks_with_loss(run):
         lines = {"train": run.curves[f"train/{task}/{LOSS}"]}
         lines |= {
-            dataset: points
+            f"dev {dataset}": points
             for dataset in _evaluated(run)
             if run.task_of(dataset) == task and (points := run.curves.get(f"eval/{dataset}/{LOSS}"))
         }
         charts.append(line_chart(f"{task}: loss", lines, marker=marker))
-    for tag, title in (("train/lr", "learning rate"), ("train/grad_norm", "gradient norm")):
-        if tag in run.curves:
-            charts.append(line_chart(title, {title: run.curves[tag]}))
-    return [chart for chart in charts if chart]
+    return [chart for chart in (*charts, _rates(run), _norms(run)) if chart]
+
+
+def _rates(run: RunRecord) -> LineChart | None:
+    """The learning rate; with groups of parameters, that of each."""
+    curves = run.curves.items()
+    groups = {tag.removeprefix(RATES): own for tag, own in curves if tag.startswith(RATES)}
+    title = "learning rate"
+    return line_chart(title, groups or {title: run.curves.get("train/lr", [])})
+
+
+def _norms(run: RunRecord) -> LineChart | None:
+    """The gradient norm, and that of each task where the run logged it."""
+    title, whole = "gradient norm", run.curves.get("train/grad_norm", [])
+    tags = {task: f"train/{task}/grad_norm" for task in _tasks_with_loss(run)}
+    tasks = {task: run.curves[tag] for task, tag in tags.items() if tag in run.curves}
+    return line_chart(title, {"all tasks": whole} | tasks if tasks else {title: whole})
 
 
 def compared_curves(runs: Sequence[RunRecord]) -> list[LineChart]:

@@ -10,7 +10,9 @@ import pytest
 
 from data_utils.errors import UserError
 from mt_dnn.reports.command import main
+from mt_dnn.reports.curves import curve_charts
 from mt_dnn.reports.page import read_runs, render, write_report
+from mt_dnn.reports.run_record import read_run
 from tests.support.report_runs import (
     ERRORS,
     EVIL,
@@ -127,6 +129,27 @@ def test_details_of_the_predictions(run):
         assert text in page.text
     assert "Largest errors (1)" in page.text
     assert "words: B-x predicted as O" in page.text
+
+
+def test_losses_rates_and_norms_have_their_charts(run):
+    tags = ("eval/pair/loss", "train/lr/heads", "train/lr/encoder", "train/sim/grad_norm")
+    before = {chart.title: chart for chart in curve_charts(read_run(run))}
+    assert [line.name for line in before["learning rate"].lines] == ["learning rate"]
+    assert [line.name for line in before["sim: loss"].lines] == ["train"]
+    assert "gradient norm" not in before  # null in the file
+    with (run / "metrics.jsonl").open("a") as stream:
+        stream.write(json.dumps({"step": 30} | dict.fromkeys(tags, 0.5)) + "\n")
+    charts = {
+        chart.title: [line.name for line in chart.lines] for chart in curve_charts(read_run(run))
+    }
+    assert charts == {
+        "pair": ["ACC"],
+        "sim": ["Pearson"],
+        "pair: loss": ["train", "dev pair"],
+        "sim: loss": ["train"],
+        "learning rate": ["heads", "encoder"],
+        "gradient norm": ["sim"],
+    }
 
 
 def test_smarts_health_has_a_sentence_for_each_number(run):
