@@ -13,7 +13,7 @@ from data_utils.files import remove, write_text
 from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.inference.evaluate import Evaluation, average_score, evaluate, write_predictions
 from mt_dnn.runs.model_folder import load_best, save_model_folder
-from mt_dnn.training import checkpoint, report
+from mt_dnn.training import checkpoint, logs, report
 from mt_dnn.training.signals import StopRequested
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def evaluate_dev(trainer: Trainer) -> None:
     if mean is not None:
         kinds, best = trainer.model.task_types, trainer.best
         assert best is not None
-        report.log_evaluation(trainer.tracker, trainer.step, evaluations, mean, kinds)
-        report.log_best(trainer.tracker, trainer.step, best, trainer.data)
+        logs.log_evaluation(trainer.tracker, trainer.step, evaluations, mean, kinds)
+        logs.log_best(trainer.tracker, trainer.step, best, trainer.data)
         trainer.progress.print(f"step {trainer.step}: {report.score_line(evaluations, mean)}")
         for line in report.constant_predictions(evaluations):
             trainer.progress.print(line)

@@ -24,7 +24,7 @@ from mt_dnn.tracking.console import Progress, command
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers
-from mt_dnn.training import report, saving, scoring
+from mt_dnn.training import logs, report, saving, scoring
 from mt_dnn.training.assemble import BuildModel, build_model, start_heads
 from mt_dnn.training.best import BestModel
 from mt_dnn.training.gradients import combine_gradients
@@ -152,7 +152,7 @@ class Trainer:
             report.show_setup(
                 self.config, self.data, self.objective, self.total_steps, self.accelerator
             )
-            report.log_setup(self.tracker, self.config, self.data)
+            logs.log_setup(self.tracker, self.config, self.data)
         with self.tracker, self.shutdown, closing(self):
             self.clock = time.perf_counter()
             try:
