@@ -26,6 +26,7 @@ RANGES = (
     ("batch", "pad_multiple", 1, 1024),
     ("data", "max_seq_len", 8, math.inf),
     ("data", "train_limit", 1, math.inf),
+    ("data", "eval_limit", 1, math.inf),
     ("data", "folds", 2, math.inf),
     ("data", "fold", 1, math.inf),
     ("model", "encoder_dropout", 0, 1),

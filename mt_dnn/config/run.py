@@ -37,6 +37,8 @@ class DataConfig:
     """Train on at most this many rows of each task (a random subset that depends on the seed). A row of a span task has several windows, and all of them are used. null: all rows."""
     train_limits: dict[str, int] = field(default_factory=dict)
     """Limits for individual tasks, {task: limit}. They replace train_limit, for example to use more examples of an auxiliary task."""
+    eval_limit: int | None = None
+    """Evaluate on at most this many rows of each dev set during training (a random subset that depends on the seed). The final scores, of the best model on dev and test sets, are always computed on all rows. null: all rows."""
     folds: int | None = None
     """Cross-validation: divide each train split into this many folds (a random partition that depends on the seed, stratified by label where an example has one class). Dev splits are not used. null: no cross-validation."""
     fold: int | None = None
@@ -162,6 +164,10 @@ class TrainConfig:
     """Updates between log entries."""
     patience: int | None = None
     """Stop early after this many evaluations without a better average score. null: never."""
+    select_on: tuple[str, ...] = ()
+    """Dev sets whose average score selects the best model, such as [rte]. Empty means those of all tasks that are trained; a task without a train split, or with weight 0, is evaluated and does not select."""
+    keep_best_per_task: bool = field(default=False, metadata=FREE)
+    """Also keep the best model of each task, by its own dev score, in the folders best-{task}."""
     predictions: bool = field(default=True, metadata=FREE)
     """Write the predictions of the best model on every evaluation set."""
     report: bool = field(default=True, metadata=FREE)

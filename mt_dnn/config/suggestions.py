@@ -59,6 +59,7 @@ SYNONYMS = {
     "tasks_file": "data.tasks",
     "train_datasets": "data.use",
     "max_train_samples": "data.train_limit",
+    "max_eval_samples": "data.eval_limit",
     "model_name": "model.encoder",
     "model_name_or_path": "model.encoder",
     "pretrained_model": "model.encoder",

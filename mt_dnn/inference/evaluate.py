@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from data_utils.files import atomic_file
 from data_utils.registries import METRICS
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
-from mt_dnn.inference.loop import EncodedRows, map_logits
+from mt_dnn.inference.loop import Advance, EncodedRows, map_batches
+from mt_dnn.inference.losses import MeasuredLoss, mean_loss
 from mt_dnn.model import MTDNN
 from mt_dnn.task_types import Prediction, TaskType
 
@@ -29,6 +31,9 @@ class Evaluation:
     """Metric -> score; empty where the rows have no labels."""
     baseline: dict[str, float]
     """Metric -> score of a constant prediction (:meth:`TaskType.guess`); empty without labels."""
+    loss: float | None = None
+    """Mean supervised loss over the labelled units (:class:`mt_dnn.inference.losses.MeasuredLoss`); None
+    without labels."""
 
 
 def evaluate(
@@ -37,6 +42,7 @@ def evaluate(
     *,
     batch_size: int = 64,
     accelerator: Accelerator | None = None,
+    advance: Advance | None = None,
 ) -> Evaluation:
     """Predict one data set and score it, without dropout and without gradient.
 
@@ -47,6 +53,7 @@ def evaluate(
         batch_size: examples in a batch. It changes scores by rounding only.
         accelerator: sets the device and the autocast precision; its processes share the batches.
             None: the model's device, without autocast.
+        advance: called after each batch with the examples done and their total.
 
     Example:
         >>> from mt_dnn import MTDNN, RunConfig, prepare
@@ -60,9 +67,20 @@ def evaluate(
     task = model.tasks[store.manifest.task]
     kind = model.task_types[task.name]
     rows = EncodedRows.from_store(store)
-    windows = map_logits(model, rows, kind.decode, batch_size=batch_size, accelerator=accelerator)
-    predictions = [kind.merge(own) for own in windows]
-    return Evaluation(task, predictions, *score(kind, predictions))
+    measured = MeasuredLoss(model, kind)
+    found = map_batches(
+        model,
+        rows,
+        measured.forward,
+        measured.read,
+        batch_size=batch_size,
+        prepare=kind.prepare,
+        accelerator=accelerator,
+        advance=advance,
+    )
+    predictions = [kind.merge([prediction for prediction, _ in row]) for row in found]
+    loss = mean_loss(share for row in found for _, share in row)
+    return Evaluation(task, predictions, *score(kind, predictions), loss)
 
 
 def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any], dict[str, float]]:
@@ -91,19 +109,25 @@ def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any]
     return found, baseline
 
 
-def average_score(evaluations: dict[str, Evaluation]) -> float | None:
+def average_score(evaluations: Mapping[str, Evaluation]) -> float | None:
+    """Average metric_for_best over tasks; see :func:`average_of`."""
+    return average_of((e.task, e.metrics) for e in evaluations.values())
+
+
+def average_of(scores: Iterable[tuple[TaskDef, Mapping[str, Any]]]) -> float | None:
     """Average metric_for_best over tasks; greater is better.
 
     The data sets of one task are averaged first. A metric where smaller is better counts negatively.
     None when no data set has scores.
+
+    Args:
+        scores: for each data set its task and its metrics.
     """
     per_task: dict[str, list[float]] = {}
-    for evaluation in evaluations.values():
-        task = evaluation.task
-        if evaluation.metrics:
+    for task, metrics in scores:
+        if metrics:
             sign = 1 if METRICS.get(task.metric_for_best).greater_is_better else -1
-            value = sign * evaluation.metrics[task.metric_for_best]
-            per_task.setdefault(task.name, []).append(value)
+            per_task.setdefault(task.name, []).append(sign * metrics[task.metric_for_best])
     return float(np.mean([np.mean(v) for v in per_task.values()])) if per_task else None
 
 

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 Read = Callable[[Tensor, Batch], Sequence[T]]
 """``read(output, batch)``: one result per example of the batch; both arguments are on the CPU."""
+Advance = Callable[[int, int], object]
+"""``advance(done, total)``: examples that this process has finished, and all of its examples."""
 
 
 def map_logits(
@@ -66,6 +68,7 @@ def map_batches(
     batch_size: int,
     prepare: Callable[[Batch, int], Batch] | None = None,
     accelerator: Accelerator | None = None,
+    advance: Advance | None = None,
 ) -> list[list[T]]:
     """Run the model over all rows in eval mode, one batch of similar lengths at a time.
 
@@ -79,6 +82,7 @@ def map_batches(
             number of the batch, counted from 0 over all processes.
         accelerator: sets the device and the autocast precision. Its processes share the batches.
             None: the model's device, without autocast.
+        advance: called after each batch, for example to move a progress bar.
 
     Returns:
         For each row, in the order of the rows, the results of its examples: several where the row was
@@ -89,6 +93,7 @@ def map_batches(
     if accelerator is not None:
         chunks = chunks[accelerator.process_index :: accelerator.num_processes]
         device = accelerator.device
+    total = sum(len(chunk) for _, chunk in chunks)
     found: list[tuple[int, T]] = []
     with dropout_off(model):
         for number, chunk in chunks:
@@ -99,6 +104,8 @@ def map_batches(
                 output = forward(batch)
             batch = batch.to("cpu")  # asynchronous: complete once the output has been copied
             found += zip(chunk, read(output.float().cpu(), batch), strict=True)
+            if advance is not None:
+                advance(len(found), total)
     if accelerator is not None:
         found = gather_object(found)  # a single process gets its own list back
     results = [result for _, result in sorted(found, key=lambda pair: pair[0])]

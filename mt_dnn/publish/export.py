@@ -51,7 +51,7 @@ def export(
     from mt_dnn.model import MTDNN
     from mt_dnn.publish.auto_model import build_auto_model, check_encoder, check_task, encoder_class
     from mt_dnn.runs.model_card import model_card
-    from mt_dnn.runs.model_folder import model_folder, read_scores
+    from mt_dnn.runs.model_folder import model_folder, read_scores, read_test_scores
 
     predictor = load(run, plugins=plugins)
     model = predictor.model
@@ -64,7 +64,7 @@ def export(
             encoder.save_pretrained(aside)
             check_encoder(aside, model)
             about = f"The shared encoder of a run on {', '.join(model.tasks)}"
-            length, scores = predictor.max_seq_len, {}
+            length, scores, test = predictor.max_seq_len, {}, {}
         else:
             definition = predictor.task(task)
             name = str(model.task_types[task].auto_model)
@@ -77,11 +77,14 @@ def export(
             sets = {task, *(dataset_name(task, split) for split in definition.splits("dev"))}
             saved = read_scores(model_folder(run))
             scores = {dataset: saved[dataset] for dataset in saved if dataset in sets}
+            sets = {dataset_name(task, split) for split in definition.splits("test")}
+            test = {n: own for n, own in read_test_scores(model_folder(run)).items() if n in sets}
         card = model_card(
             folder.name,
             f"{about}; sequences of up to {length} tokens.",
             use=_how_to_load(name, folder.name, encoder),
-            scores=scores,
+            scores=scores | test,
+            test=test,
         )
         write_text(aside / "README.md", card)
     return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,13 @@ def save_model_folder(
     config: RunConfig,
     step: int,
     scores: dict[str, dict[str, Any]],
+    best_of: str | None = None,
     keep_as: Path | None = None,
 ) -> None:
     """Write the model of a run with its step, scores and model card.
 
     Args:
+        best_of: the task whose best model it is; None for the best model of the run.
         keep_as: where the model that it replaces is moved; None deletes it.
     """
     facts = {
@@ -50,16 +53,60 @@ def save_model_folder(
     }
     if config.plugins:
         facts["plugins"] = list(config.plugins)
-    card = model_card(
-        config.name,
-        f"One shared encoder, started from `{config.model.encoder}`, with a head for each of: "
-        f"{', '.join(model.tasks)}. Seed {config.seed}, update {step}, preset {config.smart}.",
-        use=HOW_TO_LOAD,
-        scores=scores,
-    )
+    if best_of is not None:
+        facts["best_of"] = best_of
+    card = _card(config, list(model.tasks), step=step, scores=scores, best_of=best_of)
     write_model_folder(
         folder, model=model, tokenizer=tokenizer, facts=facts, card=card, keep_as=keep_as
     )
+
+
+def write_scores(
+    folder: Path,
+    *,
+    config: RunConfig,
+    tasks: Iterable[str],
+    scores: dict[str, dict[str, Any]],
+    test: Collection[str],
+) -> None:
+    """Replace the scores of a saved model, and its card, by those of the end of the run.
+
+    Args:
+        tasks: names of the tasks of the model.
+        scores: data set -> metric -> score, of dev and test sets.
+        test: names of the test sets.
+    """
+    facts = _read_facts(folder) | {
+        "scores": {name: own for name, own in scores.items() if name not in test},
+        "test_scores": {name: scores[name] for name in test},
+    }
+    card = _card(config, list(tasks), step=facts["step"], scores=scores, test=test)
+    write_text(folder / "mt_dnn.json", _facts_text(facts))
+    write_text(folder / "README.md", card)
+
+
+def _card(
+    config: RunConfig,
+    tasks: list[str],
+    *,
+    step: int,
+    scores: dict[str, dict[str, Any]],
+    test: Collection[str] = (),
+    best_of: str | None = None,
+) -> str:
+    chosen = "" if best_of is None else f" The best model for {best_of}."
+    return model_card(
+        config.name,
+        f"One shared encoder, started from `{config.model.encoder}`, with a head for each of: "
+        f"{', '.join(tasks)}. Seed {config.seed}, update {step}, preset {config.smart}.{chosen}",
+        use=HOW_TO_LOAD,
+        scores=scores,
+        test=test,
+    )
+
+
+def _facts_text(facts: dict[str, Any]) -> str:
+    return json.dumps({"format": FORMAT} | facts, indent=2) + "\n"
 
 
 def write_model_folder(
@@ -87,8 +134,7 @@ def write_model_folder(
         heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}
         save_file(heads, aside / "heads.safetensors")
         write_text(aside / "tasks.yml", tasks_yaml(model.tasks))
-        text = json.dumps({"format": FORMAT} | facts, indent=2)
-        write_text(aside / "mt_dnn.json", text + "\n")
+        write_text(aside / "mt_dnn.json", _facts_text(facts))
         write_text(aside / "README.md", card)
 
 
@@ -138,6 +184,11 @@ def read_step(folder: Path) -> int | None:
 def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
     """A saved model's dev scores: data set -> metric -> score; empty if it was never evaluated."""
     return dict(_read_facts(folder).get("scores", {}))
+
+
+def read_test_scores(folder: Path) -> dict[str, dict[str, Any]]:
+    """A saved model's test scores, as :func:`read_scores`; empty before the end of its run."""
+    return dict(_read_facts(folder).get("test_scores", {}))
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import yaml
 from filelock import BaseFileLock
 
 from data_utils.errors import UserError
-from data_utils.files import remove, write_text
+from data_utils.files import PARTIAL, REPLACED, remove, write_text
 from data_utils.locks import hold
 from data_utils.names import confined
 from data_utils.store import Manifest
@@ -39,7 +39,7 @@ OWN = (
     *("scores.json", "report.html", "tensorboard", "checkpoints", "best", "best.partial"),
     *("predictions", "errors"),
 )
-"""Names that a run writes in its folder. Only these are removed."""
+"""Names that a run writes in its folder. Only these and :func:`task_folders` are removed."""
 LOCK = ".lock"
 PACKAGES = (
     "torch",
@@ -74,7 +74,9 @@ def lock_run_dir(config: RunConfig) -> BaseFileLock:
             f"{run_dir} holds a run already: continue it (--resume true), replace it "
             f"(--overwrite true), or choose another name (--name ...)"
         )
-    if not is_run and (foreign := [name for name in OWN if os.path.lexists(run_dir / name)]):
+    foreign = [name for name in OWN if os.path.lexists(run_dir / name)]
+    foreign += [folder.name for folder in task_folders(run_dir)]
+    if not is_run and foreign:
         raise UserError(
             f"{run_dir} contains {', '.join(foreign)}, but no run ({MARKER} is missing). Nothing in it is "
             f"replaced: choose another name (--name ...) or remove them"
@@ -88,6 +90,31 @@ def lock_run_dir(config: RunConfig) -> BaseFileLock:
 def holds_run(run_dir: Path) -> bool:
     """Whether a folder is a run directory: it has the marker, or all files of format 1."""
     return (run_dir / MARKER).exists() or all((run_dir / name).exists() for name in SETUP)
+
+
+def task_folder(run_dir: Path, task: str) -> Path:
+    """The folder of a task's own best model (``train.keep_best_per_task``)."""
+    return run_dir / f"best-{task}"
+
+
+def task_folders(run_dir: Path) -> list[Path]:
+    """Folders of the best models of single tasks that a run wrote, by name.
+
+    The marker in mt_dnn.json distinguishes them from a copy under another name.
+    """
+    found = []
+    for folder in sorted(run_dir.glob("best-*")):
+        try:
+            facts = read_versioned(folder / "mt_dnn.json")
+        except UserError:
+            continue
+        task = facts.get("best_of")
+        if isinstance(task, str) and folder.name in (
+            task_folder(run_dir, task).name,
+            *(f"{task_folder(run_dir, task).name}{suffix}" for suffix in (PARTIAL, REPLACED)),
+        ):
+            found.append(folder)
+    return found
 
 
 def write_setup(
@@ -114,6 +141,8 @@ def write_setup(
         for name in OWN:
             if name != MARKER:
                 remove(run_dir / name)
+        for folder in task_folders(run_dir):
+            remove(folder)
     else:
         known = read_versioned(path) if path.exists() else {}
         marker |= {"numerics": run_numerics(run_dir)}

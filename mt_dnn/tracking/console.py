@@ -1,53 +1,52 @@
-"""Console output of a run, within 80 columns: setup, progress bar, table of scores."""
+"""Console output of a run, within 80 columns: setup, progress bar, next commands."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from rich.box import SIMPLE
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
 MISSING = "-"
+IN_A_LINE = 4
+"""Tasks or data sets that are printed in one line; more become a table."""
 SCRIPTS = {"train": "train.py", "prepare": "prepro.py", "predict": "predict.py"}
 """The scripts of a checkout that do the same as a subcommand of ``mt-dnn``."""
 
 
 @dataclass(frozen=True)
-class ScoreRow:
-    """One line of the final table. Scores are percentages."""
+class EvaluationWork:
+    """How many rows the evaluations of a run predict, for the estimate of the remaining time."""
 
-    dataset: str
-    metric: str
-    score: float | None
-    baseline: float | None
-    """Score of always predicting the majority class, or the mean; None if undefined."""
-    best_step: int | None
-    """Update after which the scored model was saved."""
-    in_average: bool = True
-    """Whether the metric is the task's metric_for_best. Other metrics are marked as not averaged."""
+    rows_left: Callable[[int], int]
+    """Update -> rows that evaluations after it predict, with those of the final scores."""
+    rows_per_update: float
+    """Training examples of an update."""
 
 
 class Progress:
     """Show the progress of a run: a bar on a terminal, plain lines in a file.
 
     Use it as a context manager. :meth:`advance` only moves the bar. :meth:`log` shows losses and speed;
-    when the output is a file, it writes one line.
+    when the output is a file, it writes one line. :meth:`evaluation` shows the rows of an evaluation, on a
+    terminal only.
 
     Args:
         total: updates of the whole run.
         epochs: passes over the mixture.
         step: updates before resuming; excluded from the pace.
         enabled: True in the main process only.
+        work: the evaluations of the run; None leaves them out of the remaining time.
         clock: returns seconds; replaced in tests.
     """
 
@@ -58,15 +57,19 @@ class Progress:
         *,
         step: int = 0,
         enabled: bool = True,
+        work: EvaluationWork | None = None,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.console = console or Console(highlight=False)
         self.enabled = enabled
+        self._work = work
+        self._evaluated_rows, self._evaluated_seconds = 0, 0.0
         self._total, self._epochs, self._step, self._first = total, epochs, step, step
         self._clock, self._start = clock, clock()
         self._bar: _Bar | None = None
-        if enabled and self.console.is_terminal and not self.console.is_dumb_terminal:
+        self._is_shown = enabled and self.console.is_terminal and not self.console.is_dumb_terminal
+        if self._is_shown:
             self._bar = _Bar(self.console, self._clock)
             self._task = self._bar.add_task("", total=total, completed=step, epoch="", eta=None)
 
@@ -106,35 +109,83 @@ class Progress:
         """Show each task's mean loss over the log interval, and the speed."""
         self.advance(step, epoch=epoch)
         numbers = [f"{task} {loss:.4f}" for task, loss in losses.items()]
-        if examples_per_second is not None:
-            numbers.insert(0, f"{examples_per_second:.0f} examples/s")
+        speed = [] if examples_per_second is None else [f"{examples_per_second:.0f} examples/s"]
         if self._bar:
-            self._bar.note = "  ".join(numbers)
-        else:
-            done = f"step {step:>{len(str(self._total))}}/{self._total}"
-            elapsed = duration(self._clock() - self._start)
-            self.print(
-                "  ".join(
-                    [
-                        done,
-                        f"epoch {epoch}/{self._epochs}",
-                        *numbers,
-                        f"{elapsed} elapsed, {duration(self.remaining())} left",
-                    ]
-                )
-            )
+            self._bar.note = "  ".join([*speed, *numbers])
+            return
+        done = f"step {step:>{len(str(self._total))}}/{self._total}"
+        elapsed = duration(self._clock() - self._start)
+        times = f"{elapsed} elapsed, {duration(self.remaining())} left"
+        below = len(numbers) > IN_A_LINE
+        line = [done, f"epoch {epoch}/{self._epochs}", *speed, *([] if below else numbers), times]
+        self.print("  ".join(line))
+        for row in _columns(numbers) if below else ():
+            self.print(row)
 
     def print(self, line: str) -> None:
         """Print a line above the bar, without wrapping."""
         if self.enabled:
             self.console.print(line, markup=False, soft_wrap=True)
 
+    def show(self, table: RenderableType) -> None:
+        """Print a table above the bar."""
+        if self.enabled:
+            self.console.print(table)
+
+    @contextmanager
+    def evaluation(self, dataset: str) -> Iterator[Callable[[int, int], None]]:
+        """Show the rows of an evaluation that are done, and count them.
+
+        Yields:
+            A function of the number of rows done and of all rows.
+        """
+        own = self._bar if self._bar and self._bar.live.is_started else None
+        bar = own or (_Bar(self.console, self._clock, transient=True) if self._is_shown else None)
+        task = bar.add_task("", total=None, epoch=f"evaluating {dataset}") if bar else None
+        rows = 0
+
+        def advance(done: int, total: int) -> None:
+            nonlocal rows
+            rows = done
+            if bar is not None and task is not None:
+                bar.update(task, completed=done, total=total)
+
+        try:
+            with bar if bar is not None and bar is not own else nullcontext():
+                yield advance
+        finally:
+            self._evaluated_rows += rows
+            if own is not None and task is not None:
+                own.remove_task(task)
+
+    def evaluated(self, seconds: float) -> None:
+        """Note the time that the evaluations so far took, with saving and logging their results."""
+        self._evaluated_seconds += seconds
+
     def remaining(self) -> float | None:
-        """Seconds to the end at the mean pace so far, evaluation included; None before the first update."""
+        """Seconds to the end of the run, evaluations included; None before the first update.
+
+        Updates continue at their mean pace, and evaluations at their mean pace of a row. Before the first
+        evaluation, a row is assumed to take a third of the time of a training example.
+        """
         done = self._step - self._first
         if done <= 0:
             return None
-        return (self._total - self._step) * (self._clock() - self._start) / done
+        pace = (self._clock() - self._start - self._evaluated_seconds) / done
+        seconds = (self._total - self._step) * pace
+        if self._work is not None:
+            per_row = pace / self._work.rows_per_update / 3
+            if self._evaluated_rows:
+                per_row = self._evaluated_seconds / self._evaluated_rows
+            seconds += self._work.rows_left(self._step) * per_row
+        return seconds
+
+
+def _columns(entries: Sequence[str], each: int = 3) -> Iterator[str]:
+    """Yield lines of entries in aligned columns."""
+    width = max(map(len, entries))
+    for start in range(0, len(entries), each):
+        yield "  " + "  ".join(e.ljust(width) for e in entries[start : start + each]).rstrip()
 
 
 def duration(seconds: float | None) -> str:
@@ -155,49 +206,24 @@ def summary(facts: Mapping[str, str], *, title: str = "", console: Console | Non
     console.print(grid)
 
 
-def print_scores_table(
-    rows: Sequence[ScoreRow], *, average: float | None = None, console: Console | None = None
-) -> None:
-    """Print the dev scores of the best model, each with its baseline."""
-    console = console or Console(highlight=False)
-    table = Table(title="Dev scores", title_style="bold", title_justify="left", box=SIMPLE)
-    table.add_column("dataset", overflow="fold")
-    table.add_column("metric", overflow="fold")
-    for name in ("score", "baseline", "best step"):
-        table.add_column(name, justify="right", no_wrap=True)
-    previous = None
-    for row in rows:
-        style = "" if row.in_average else "dim"
-        table.add_row(
-            "" if row.dataset == previous else Text(row.dataset),
-            Text(row.metric if row.in_average else f"({row.metric})"),
-            Text(_number(row.score), style="bold" if row.in_average else ""),
-            _number(row.baseline),
-            MISSING if row.best_step is None else str(row.best_step),
-            style=style,
-        )
-        previous = row.dataset
-    if average is not None:
-        table.add_section()
-        table.add_row("average", "", Text(_number(average), style="bold"), "", "")
-    console.print(table)
-    console.print("baseline: always the majority class, or the mean", style="dim")
-    if average is not None and not all(row.in_average for row in rows):
-        console.print("(metric): not part of the average", style="dim")
-
-
 def print_next(
-    run_dir: str | Path, commands: Mapping[str, str], *, console: Console | None = None
+    run_dir: str | Path,
+    commands: Mapping[str, str],
+    *,
+    more: Mapping[str, str] | None = None,
+    console: Console | None = None,
 ) -> None:
     """Print the run's files and the next commands, one per line so that they can be copied.
 
     Args:
         commands: purpose -> command.
+        more: further files of the run and what they are.
     """
     console = console or Console(highlight=False)
     run_dir = Path(run_dir)
     contents = {
         "best": "the best model",
+        **(more or {}),
         "checkpoints": "to resume from",
         "predictions": "of the best model on the evaluation sets",
         "metrics.jsonl": "losses and scores",
@@ -250,27 +276,28 @@ def _line(console: Console, line: str, style: str | None = None) -> None:
     console.print(line, style=style, markup=False, soft_wrap=True)
 
 
-def _number(value: float | None) -> str:
-    return MISSING if value is None or value != value else f"{value:.2f}"
-
-
 class _Remaining(ProgressColumn):
     def render(self, task: Task) -> Text:
         elapsed = duration(task.elapsed or 0.0)
+        if "eta" not in task.fields:  # of an evaluation
+            return Text(elapsed)
         return Text(f"{elapsed}, {duration(task.fields['eta'])} left")
 
 
 class _Bar(RichProgress):
     """A progress bar with a line of losses below it, cut at the width of the terminal."""
 
-    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, console: Console, clock: Callable[[], float], *, transient: bool = False
+    ) -> None:
         self.note = ""
         super().__init__(
             TextColumn("{task.fields[epoch]}", markup=False),
             BarColumn(bar_width=None),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            MofNCompleteColumn(),
             _Remaining(),
             console=console,
+            transient=transient,
             get_time=clock,
             expand=True,
             refresh_per_second=4,

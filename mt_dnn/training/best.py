@@ -1,11 +1,14 @@
-"""The best model of a run so far, by its average dev score."""
+"""The best model of a run so far, by its average dev score, and the data sets that decide it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mt_dnn.inference.evaluate import Evaluation
+from data_utils.errors import UserError
+from data_utils.registry import choices_hint
+from mt_dnn.inference.evaluate import Evaluation, average_of, average_score
+from mt_dnn.runs.prepare import RunData
 
 
 class BestModel:
@@ -14,13 +17,25 @@ class BestModel:
     Args:
         patience: number of evaluations without a better average after which training stops; None:
             never.
+        data: the tasks and dev sets of the run; its configuration names the data sets that select.
+
+    Raises:
+        UserError: ``train.select_on`` names a data set that the run does not evaluate.
     """
 
-    def __init__(self, patience: int | None) -> None:
+    def __init__(self, patience: int | None, data: RunData) -> None:
         self.patience = patience
+        self.selected_on = selecting(data)
+        """The data sets whose average selects the model."""
+        self.tasks = {name: data.tasks[store.manifest.task] for name, store in data.dev.items()}
         self.record: dict[str, Any] | None = None
-        """Step, average, scores and baselines of the best model; None before the first evaluation."""
+        """Step, average, scores, baselines and losses of the best model; None before the first
+        evaluation."""
         self.evaluations_since = 0
+
+    def average(self, evaluations: Mapping[str, Evaluation]) -> float | None:
+        """Average over the data sets that select the model; see :func:`average_score`."""
+        return average_score({n: e for n, e in evaluations.items() if n in self.selected_on})
 
     def offer(
         self, step: int, evaluations: Mapping[str, Evaluation], average: float | None
@@ -38,8 +53,24 @@ class BestModel:
             "average": average,
             "scores": {name: e.metrics for name, e in evaluations.items()},
             "baselines": {name: e.baseline for name, e in evaluations.items()},
+            "losses": {name: e.loss for name, e in evaluations.items() if e.loss is not None},
         }
         return True
+
+    def restore(self, record: dict[str, Any] | None, evaluations_since: int) -> None:
+        """Continue from a checkpoint.
+
+        The average is computed again, because older versions averaged over data sets that do not select
+        any more.
+        """
+        self.record, self.evaluations_since = record, evaluations_since
+        if record is not None and record["average"] is not None:
+            scores = [
+                (self.tasks[name], metrics)
+                for name, metrics in record["scores"].items()
+                if name in self.selected_on
+            ]
+            self.record = record | {"average": average_of(scores)}
 
     @property
     def step(self) -> int | None:
@@ -50,3 +81,32 @@ class BestModel:
     def out_of_patience(self) -> bool:
         """Whether training should stop early."""
         return self.patience is not None and self.evaluations_since >= self.patience
+
+
+def selecting(data: RunData) -> tuple[str, ...]:
+    """Names of the data sets whose average selects the best model, in the order of the tasks.
+
+    These are the data sets of ``train.select_on``; by default the dev sets of the tasks that are trained,
+    or all dev sets if no trained task has one.
+
+    Raises:
+        UserError: ``train.select_on`` names something else than a dev set of the run.
+    """
+    chosen: Sequence[str] = data.config.train.select_on
+    for name in chosen:
+        if name in data.test:
+            raise UserError(
+                f"train.select_on: {name} is a test set, which is scored once, at the end. "
+                f"Name dev sets: {', '.join(data.dev)}"
+            )
+        if name not in data.dev:
+            raise UserError(
+                f"train.select_on: the run evaluates no data set {name!r}.{choices_hint(name, data.dev)}"
+            )
+    if not chosen:
+        chosen = [
+            name
+            for name, store in data.dev.items()
+            if store.manifest.task in data.train and data.tasks[store.manifest.task].weight != 0
+        ]
+    return tuple(name for name in data.dev if not chosen or name in chosen)

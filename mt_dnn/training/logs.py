@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
@@ -48,12 +49,13 @@ def log_evaluation(
     average: float,
     kinds: dict[str, TaskType],
 ) -> None:
-    """Log the scores, their average, and a plot of each data set's predictions."""
+    """Log the scores, losses and average, and a plot of each data set's predictions."""
     scores: dict[str, Any] = {
         f"eval/{dataset}/{metric}": value
         for dataset, evaluation in evaluations.items()
         for metric, value in evaluation.metrics.items()
     }
+    scores |= {f"eval/{name}/loss": e.loss for name, e in evaluations.items() if e.loss is not None}
     tracker.scalars(step, scores | {"eval/average": average})
     if not tracker.takes_images:
         return
@@ -82,3 +84,20 @@ def log_best(tracker: Tracker, step: int, best: dict[str, Any], data: RunData) -
         name = data.tasks[data.dev[dataset].manifest.task].metric_for_best
         scores[f"best/{dataset}/{name}"] = metrics[name]
     tracker.scalars(step, scores)
+
+
+def log_final(tracker: Tracker, step: int, final: Mapping[str, Any]) -> None:
+    """Log the test scores and losses of the best model.
+
+    Args:
+        step: the last update, so that the values are after all others.
+        final: the content of scores.json.
+    """
+    scores: dict[str, Any] = {}
+    for dataset in final["test"]:
+        own = final["scores"][dataset]
+        scores |= {f"test/{dataset}/{metric}": value for metric, value in own.items()}
+        if dataset in final["losses"]:
+            scores[f"test/{dataset}/loss"] = final["losses"][dataset]
+    if scores:
+        tracker.scalars(step, scores)

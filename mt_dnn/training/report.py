@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 
-from data_utils.registries import METRICS
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import device_name
-from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.objective.balance import LIMIT
 from mt_dnn.objective.objective import Objective
 from mt_dnn.objective.proximal import momentum
 from mt_dnn.runs.prepare import RunData
 from mt_dnn.tracking import console
-from mt_dnn.tracking.smart_health import SmartHealth
+from mt_dnn.training.best import selecting
 from mt_dnn.training.schedule import Timeline, learning_rate_factor
 
 WEAK_RHO = 1e-3
 """Below this rho a term cannot act."""
 GOOD_RHO = 0.1
 """The rho that messages advise; 0.01 to 0.5 is where a regularizer can help."""
-
-CONSTANT = 0.05
-"""Predicted numbers that vary by less than this share of the labels' deviation count as equal."""
 
 
 def show_setup(
@@ -57,6 +49,10 @@ def show_setup(
         facts[f"task {name}"] = (
             f"{data.tasks[name].task_type}, {len(store)} train{part}, dev: {sets or 'none'}"
         )
+    if (chosen := selecting(data)) != tuple(data.dev):
+        facts["selected on"] = ", ".join(chosen)
+    if config.data.eval_limit is not None:
+        facts["evaluation"] = f"{config.data.eval_limit} rows of a dev set; the final scores on all"
     facts |= {
         "mixing": config.mixing.name,
         "batches": f"{batch.size} x {batch.accumulate}; {total} updates, at most "
@@ -174,74 +170,6 @@ def _missing(rho: Mapping[str, float]) -> float | None:
     if min(rho.values()) <= 0:
         return None
     return GOOD_RHO / math.exp(sum(map(math.log, rho.values())) / len(rho))
-
-
-def score_line(evaluations: dict[str, Evaluation], average: float) -> str:
-    """One line with each data set's metric_for_best and the average."""
-    scores = [
-        f"{dataset} {e.task.metric_for_best} {e.metrics[e.task.metric_for_best]:.2f}"
-        for dataset, e in evaluations.items()
-    ]
-    return "  ".join([*scores, f"average {average:.2f}"])
-
-
-def constant_predictions(evaluations: dict[str, Evaluation]) -> list[str]:
-    """One line for each data set whose predictions are all equal although its labels are not.
-
-    Numbers are taken as equal if their standard deviation is below CONSTANT times that of the labels.
-    """
-    lines = []
-    for dataset, evaluation in evaluations.items():
-        values = [prediction.value for prediction in evaluation.predictions]
-        gold = [prediction.gold for prediction in evaluation.predictions]
-        if not values or not all(isinstance(value, (int, float, str)) for value in values):
-            continue
-        if all(isinstance(value, float) for value in values):
-            spread = float(np.std(gold)) if evaluation.metrics else 0.0
-            shown = f"{np.mean(values):.4g}" if np.std(values) < CONSTANT * spread else None
-        else:
-            differ = any(label != gold[0] for label in gold)
-            shown = repr(values[0]) if differ and len(set(values)) == 1 else None
-        if shown is not None:
-            lines.append(
-                f"note: all predictions of {dataset} are equal ({shown}): the model has not learnt the "
-                f"task yet. If this stays so, raise optim.lr or train.epochs"
-            )
-    return lines
-
-
-def show_results(
-    config: RunConfig, data: RunData, run_dir: Path, best: dict[str, Any], health: SmartHealth
-) -> None:
-    """Print the best model's dev scores with their baselines, the run's files and next commands."""
-    if best["scores"]:
-        rows = []
-        for dataset, metrics in best["scores"].items():
-            task = data.tasks[data.dev[dataset].manifest.task]
-            rows += [
-                console.ScoreRow(
-                    dataset=dataset,
-                    metric=name,
-                    score=value,
-                    baseline=best["baselines"][dataset].get(name),
-                    best_step=best["step"],
-                    in_average=name == task.metric_for_best,
-                )
-                for name, value in metrics.items()
-                if METRICS.get(name).is_number
-            ]
-        console.print_scores_table(rows, average=best["average"])
-    if line := health.line():
-        print(line)
-    first = next(iter(data.tasks))
-    predict = f"{console.command('predict')} --run {run_dir} --task {first} --input -"
-    if config.plugins:
-        predict += " --plugins"
-    commands = {"predict your own rows (TSV on standard input)": predict}
-    if (run_dir / "tensorboard").exists():
-        curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
-        commands = {"watch the curves": curves} | commands
-    console.print_next(run_dir, commands)
 
 
 def show_new_length(before: int | None, timeline: Timeline, step: int) -> None:

@@ -12,7 +12,7 @@ from mt_dnn.devices import device_name
 from mt_dnn.runs.fingerprint import differences, fingerprint, listed
 from mt_dnn.runs.run_dir import holds_run, lock_run_dir
 from mt_dnn.tracking.jsonl import cut_back_logs, sync_logs
-from mt_dnn.training import checkpoint, report
+from mt_dnn.training import checkpoint, report, task_best
 from mt_dnn.training.assemble import write_run_dir
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def save(trainer: Trainer) -> None:
     if trainer.saved_step == trainer.step:
         return
     trainer.saved_step, trainer.saved_best = trainer.step, trainer.selection.step
+    task_best.checkpoint_saved(trainer)
     window = trainer.meters.state_dict()  # of all processes
     if not trainer.is_main:
         return
@@ -46,12 +47,14 @@ def save(trainer: Trainer) -> None:
             "skipped": trainer.skipped,
             "best": trainer.best,
             "evaluations_since_best": trainer.selection.evaluations_since,
+            "task_best": trainer.task_best.records,
             "owes_evaluation": trainer.owes_evaluation,
             "logs": sync_logs(trainer.run_dir),
             "scaler": scaler.state_dict() if scaler is not None else None,
         },
     )
     remove(trainer.run_dir / "checkpoints" / "best")  # the checkpoint names best/ itself
+    task_best.drop_kept(trainer)
 
 
 def open_run(trainer: Trainer) -> None:
@@ -119,13 +122,12 @@ def _resume(trainer: Trainer) -> dict[str, int]:
     trainer.smart_health.load_state_dict(state["health"])
     trainer.rho_schedule.load_state_dict(state.get("rho", {}))  # older checkpoints have neither
     trainer.skipped = state.get("skipped", 0)
-    trainer.selection.record = state["best"]
-    trainer.selection.evaluations_since = state["evaluations_since_best"]
+    trainer.selection.restore(state["best"], state["evaluations_since_best"])
     trainer.owes_evaluation = state.get("owes_evaluation", False)
-    trainer.owes_predictions = True
     if trainer.accelerator.scaler is not None and state["scaler"]:
         trainer.accelerator.scaler.load_state_dict(state["scaler"])
     _resume_best(trainer)
+    task_best.resume_task_best(trainer, state.get("task_best", {}))
     if trainer.is_main:
         print(f"resumed from {folder}", flush=True)
         report.show_new_length(state.get("total"), trainer.timeline, trainer.step)

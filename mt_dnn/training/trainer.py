@@ -15,10 +15,12 @@ from data_utils.collator import Batch
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.devices import build_accelerator
+from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.balance import RhoSchedule
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
+from mt_dnn.runs.eval_rows import limited
 from mt_dnn.runs.prepare import prepare
 from mt_dnn.tracking.console import Progress, command
 from mt_dnn.tracking.smart_health import SmartHealth
@@ -34,6 +36,7 @@ from mt_dnn.training.optim import BuildOptimizer, build_optimizer, freeze, set_l
 from mt_dnn.training.schedule import Timeline
 from mt_dnn.training.shares import batch_shares
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
+from mt_dnn.training.task_best import TaskBest
 
 BuildObjective = Callable[[MTDNN, RunConfig], Objective]
 
@@ -118,7 +121,12 @@ class Trainer:
         self.step = 0
         self.skipped = 0
         """Updates that fp16's scaler skipped, because a gradient was not finite."""
-        self.selection = BestModel(config.train.patience)
+        self.selection = BestModel(config.train.patience, self.data)
+        self.task_best = TaskBest()
+        self.watched = limited(self.data.dev, config.data.eval_limit, config.seed)
+        """What evaluations during training predict: the dev sets, or a part of their rows."""
+        self.best_evaluations: dict[str, Evaluation] = {}
+        """Evaluations of the best model on all rows of a data set, as far as this process has them."""
         self.shutdown = GracefulShutdown()
         self.saved_step: int | None = None
         """Update of the newest checkpoint."""
@@ -126,22 +134,24 @@ class Trainer:
         """Update of the best model that the newest checkpoint names."""
         self.owes_evaluation = False
         """Whether the evaluation after the last update is still to be done."""
-        self.owes_predictions = False
-        """Whether the files of predictions may be those of another model than ``best/``."""
         self.unlock: Callable[[], Any] = lambda: None
         """Release the lock of the run directory."""
         self.fingerprint: dict[str, Any] = {}
         """What a resumed run is compared with."""
         saving.open_run(self)
         self.progress = Progress(
-            self.total_steps, config.train.epochs, step=self.step, enabled=self.is_main
+            self.total_steps,
+            config.train.epochs,
+            step=self.step,
+            enabled=self.is_main,
+            work=scoring.evaluation_work(self),
         )
 
     def fit(self) -> dict[str, Any]:
         """Train until the last update, early stopping, or a signal.
 
         Returns:
-            The best model's step, average, scores and baselines.
+            The content of scores.json: the best model's step, average, scores, baselines and losses.
 
         Raises:
             UserError: a loss or gradient was non-finite; the run directory has the batch's uids.
@@ -187,7 +197,8 @@ class Trainer:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """Step, average, scores and baselines of the best model; None before the first evaluation."""
+        """Step, average, scores, baselines and losses of the best model; None before the first
+        evaluation."""
         return self.selection.record
 
     def updates(self) -> Iterator[list[Batch]]:
@@ -267,7 +278,9 @@ class Trainer:
         self.progress.log(
             self.step,
             epoch=self.timeline.epoch(self.step),
-            losses={task: loss for task, loss in losses.items() if loss is not None},
+            losses={
+                task: loss for task in self.data.tasks if (loss := losses.get(task)) is not None
+            },
             examples_per_second=speed["speed/examples_per_second"],
         )
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 import mt_dnn
 from data_utils.errors import UserError
 from mt_dnn.training import scoring
+from mt_dnn.training.best import BestModel
 from mt_dnn.training.trainer import Trainer
 from tests.support.runs import assert_same_weights, copy_workspace, logged, predictions, run
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 def scripted(monkeypatch: pytest.MonkeyPatch, averages: list[float]) -> None:
     """Let the evaluations of the next run have these averages."""
     values = iter(averages)
-    monkeypatch.setattr(scoring, "average_score", lambda evaluations: next(values))
+    monkeypatch.setattr(BestModel, "average", lambda self, evaluations: next(values))
 
 
 def test_the_best_average_is_kept_and_predicts_the_test_set(
@@ -140,7 +141,7 @@ def test_pictures_and_scalars_reach_tensorboard(tiny_config, monkeypatch):
 def test_every_process_owes_the_same_predictions(tiny_config):
     """They predict together at the end, so that one with another list of data sets would wait forever."""
     trainer = Trainer(tiny_config(data={"use": ("pair",)}))
-    trainer.owes_predictions, trainer.is_main, trainer.clock = True, False, 0.0
+    trainer.is_main, trainer.clock = False, 0.0
     scoring.evaluate_dev(trainer)
     trainer.close()
-    assert not trainer.owes_predictions
+    assert trainer.best_evaluations.keys() == {"pair"}

@@ -6,7 +6,8 @@ import math
 import pytest
 from rich.console import Console
 
-from mt_dnn.tracking.console import Progress, ScoreRow, print_next, print_scores_table, summary
+from mt_dnn.tracking.console import Progress, print_next, summary
+from mt_dnn.tracking.score_table import ScoreRow, print_scores_table
 
 
 def screen(width=80, *, terminal=False):

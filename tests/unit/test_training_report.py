@@ -9,11 +9,8 @@ import pytest
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
-from mt_dnn.inference.evaluate import Evaluation
-from mt_dnn.task_types import Prediction
 from mt_dnn.tracking import console
-from mt_dnn.training.report import constant_predictions, idle_teacher, slow_teacher, weak_terms
-from tests.support.tasks import make_task
+from mt_dnn.training.report import idle_teacher, slow_teacher, weak_terms
 
 
 @pytest.mark.parametrize(
@@ -126,26 +123,3 @@ def test_a_printed_command_starts_as_this_process_was_started(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [started.format(here=tmp_path)])
     assert console.command("predict") == shown
-
-
-@pytest.mark.parametrize(
-    ("values", "gold", "shown"),
-    [
-        ([3.6, 3.61, 3.59], [1.0, 4.0, 5.0], "3.6"),
-        ([3.0, 3.6, 4.0], [1.0, 4.0, 5.0], None),
-        ([2.0, 2.0], [2.0, 2.0], None),
-        ([1, 1, 1], [0, 1, 1], "1"),
-        ([1, 0, 1], [0, 1, 1], None),
-        ([1, 1], [1, 1], None),
-        ([1, 1], [None, None], None),
-        ([[1, 0], [1, 0]], [[0, 1], [1, 0]], None),
-    ],
-)
-def test_constant_predictions_are_reported(values, gold, shown):
-    predictions = [
-        Prediction("u", value, None, label) for value, label in zip(values, gold, strict=True)
-    ]
-    metrics = {} if gold[0] is None else {"ACC": 50.0}
-    lines = constant_predictions({"dev": Evaluation(make_task(), predictions, metrics, {})})
-    expected = [] if shown is None else [f"note: all predictions of dev are equal ({shown})"]
-    assert [line[: line.index(")") + 1] for line in lines] == expected
