@@ -61,17 +61,20 @@ def predict(
     from data_utils.utf8 import open_lines
     from mt_dnn.inference.lines import choose_task, metrics_line, predict_lines
     from mt_dnn.inference.predictor import load
+    from mt_dnn.inference.progress import rows_done
 
     predictor = load(run, device, plugins=plugins)
     definition = choose_task(predictor, task, what, tasks)
     with (
         open_lines(sys.stdin.fileno() if input == "-" else path) as lines,
         nullcontext(sys.stdout) if output is None else open_output(output, source=input) as stream,
+        rows_done(enabled=output is not None or not sys.stdout.isatty()) as done,
     ):
 
         def write(text: str) -> None:
             stream.write(text)
             stream.flush()
+            done(text.count("\n"))
 
         scored = predict_lines(
             predictor,

@@ -202,10 +202,15 @@ def _check_columns(table: Table) -> None:
 
 
 def _evaluated(task: TaskDef, *, folds: int | None) -> list[str]:
-    """Data sets that a run scores: dev splits, or with folds the held-out fold of the train split."""
-    if folds is None:
-        return [dataset_name(task.name, split) for split in task.splits("dev")]
-    return [task.name] if task.splits("train") else []
+    """Data sets that a run scores: those that select its model, then the labelled test sets.
+
+    The first are dev splits, or with folds the held-out fold of the train split. Whether a test set has
+    labels is known only when it is read.
+    """
+    selecting = [dataset_name(task.name, split) for split in task.splits("dev")]
+    if folds is not None:
+        selecting = [task.name] if task.splits("train") else []
+    return selecting + [dataset_name(task.name, split) for split in task.splits("test")]
 
 
 def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> list[PlannedRun]:

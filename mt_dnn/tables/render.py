@@ -133,6 +133,12 @@ def footer(summary: Summary, command: str) -> list[str]:
         f"Seeds: {seeds}, the same for every row; all finished ones are included. n: finished {repeats} of "
         f"the planned ones; sd: of the sample, n − 1. {MISSING}: missing.",
     ]
+    test_sets = {dataset for result in results for dataset in result.get("test", ())}
+    if reported := [column.name for column in table.columns if column.dataset in test_sets]:
+        notes.append(
+            f"{', '.join(reported)}: the {where} selected the model of each run, whose score on the test set "
+            f"is reported."
+        )
     if table.folds is not None:
         notes.append(
             f"{table.folds}-fold cross-validation of the train splits, stratified by label where an example "

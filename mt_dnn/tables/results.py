@@ -121,6 +121,7 @@ def read_run(run: PlannedRun, run_dir: Path) -> Result | None:
         "average": best.get("average"),
         "scores": best["scores"],
         "baselines": best["baselines"],
+        "test": best.get("test", []),  # older runs scored no test sets
         "step": best["step"],
         "numerics": NUMERICS,  # otherwise the hashes would differ
     } | {key: environment.get(key) for key in PROVENANCE}

@@ -225,6 +225,7 @@ def print_next(
         "best": "the best model",
         **(more or {}),
         "checkpoints": "to resume from",
+        "scores.json": "scores of the best model on dev and test sets",
         "predictions": "of the best model on the evaluation sets",
         "metrics.jsonl": "losses and scores",
         "tensorboard": "losses and scores as curves",

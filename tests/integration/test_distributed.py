@@ -138,7 +138,7 @@ def test_two_processes_compute_what_one_does(
     )
     assert done.returncode == 0, done.stderr
     run_dir = Path(two.output_dir) / "two"
-    assert done.stdout.count("Dev scores") == 1  # one process speaks
+    assert done.stdout.count("Scores of the best model") == 1  # one process speaks
     assert json.loads((run_dir / "environment.json").read_text())["device"].startswith("2 x cpu")
     assert not list(run_dir.glob("**/*.partial"))
 

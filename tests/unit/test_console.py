@@ -6,7 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
-from mt_dnn.tracking.console import Progress, print_next, summary
+from mt_dnn.tracking.console import EvaluationWork, Progress, print_next, summary
 from mt_dnn.tracking.score_table import ScoreRow, print_scores_table
 
 
@@ -28,6 +28,51 @@ def test_remaining_time_is_of_this_process_and_not_of_the_run_resumed():
     clock.now += 20.0
     progress.advance(50, epoch=1)
     assert progress.remaining() == pytest.approx(100.0)  # 2 s a step, 50 to go
+
+
+def test_remaining_time_has_the_evaluations():
+    clock = Clock()
+    work = EvaluationWork(lambda step: {10: 300, 50: 100}[step], rows_per_update=10)
+    progress = Progress(100, 2, work=work, console=screen(), clock=clock)
+    clock.now += 10.0
+    progress.advance(10, epoch=1)
+    # 1 s an update; a row costs a third of 1 / 10 s until one has been evaluated.
+    assert progress.remaining() == pytest.approx(90.0 + 300 / 30)
+    clock.now += 40.0
+    with progress.evaluation("rte") as advance:
+        advance(80, 200)
+        advance(200, 200)
+    clock.now += 20.0
+    progress.evaluated(20.0)
+    progress.advance(50, epoch=1)
+    assert progress.remaining() == pytest.approx(50.0 + 100 * 20 / 200)
+
+
+def test_an_evaluation_is_shown_on_a_terminal_only():
+    for terminal in (False, True):
+        console = screen(terminal=terminal)
+        progress = Progress(10, 1, console=console)
+        with progress, progress.evaluation("rte") as advance:
+            advance(20, 60)
+            if progress._bar:
+                progress._bar.refresh()
+        with progress.evaluation("rte_test") as advance:  # after training, the bar has stopped
+            advance(1, 3)
+        shown = console.file.getvalue()
+        assert ("evaluating rte " in shown) == terminal
+        assert ("20/60" in shown) == terminal
+        assert ("evaluating rte_test" in shown) == terminal
+
+
+def test_losses_of_more_than_four_tasks_are_below_the_line():
+    clock, console = Clock(), screen()
+    progress = Progress(100, 2, console=console, clock=clock)
+    progress.log(50, epoch=1, losses={f"task_{i}": i / 10 for i in range(5)})
+    assert console.file.getvalue().splitlines() == [
+        "step  50/100  epoch 1/2  0:00:00 elapsed, 0:00:00 left",
+        "  task_0 0.0000  task_1 0.1000  task_2 0.2000",
+        "  task_3 0.3000  task_4 0.4000",
+    ]
 
 
 def test_progress_in_a_file_is_a_line_per_log_point_and_nothing_else():
@@ -87,6 +132,23 @@ def test_scores_table_is_aligned_and_within_80_columns():
     assert second.split() == ["(f1)", "-", "0.00", "500"]
     (average,) = [line for line in printed if line.strip().startswith("average")]
     assert average.index("82.55") == first.index("83.21")
+
+
+def test_test_sets_and_sets_that_do_not_select_are_apart():
+    console = screen()
+    rows = [
+        ScoreRow("rte", "ACC", 83.214, 50.0, 500, interval=(79.0, 87.04)),
+        ScoreRow("ax", "ACC", 40.0, 50.0, 500, group="dev, not used for selection"),
+        ScoreRow("rte_test", "ACC", 80.0, 50.0, 500, group="test, not used for selection"),
+    ]
+    print_scores_table(rows, average=83.214, console=console)
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    order = ["rte", "average", "dev, not used", "ax", "test, not used", "rte_test"]
+    places = [next(i for i, line in enumerate(lines) if line.startswith(word)) for word in order]
+    assert places == sorted(places)
+    assert "83.21 [79.0, 87.0]" in lines[places[0]]
+    assert "[low, high]: 95% confidence interval" in lines
+    assert max(map(len, lines)) <= 80
 
 
 def test_paths_that_exist_and_commands_are_printed_whole(tmp_path):
