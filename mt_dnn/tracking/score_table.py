@@ -63,6 +63,8 @@ def print_scores_table(
     console.print("baseline: always the majority class, or the mean", style="dim")
     if average is not None and not all(row.in_average for row in rows if not row.group):
         console.print("(metric): not part of the average", style="dim")
+    if average is not None and any(row.group for row in rows):
+        console.print("the data sets above the average selected the model", style="dim")
     if any(row.interval for row in rows):
         console.print("[low, high]: 95% confidence interval", style="dim", markup=False)
 

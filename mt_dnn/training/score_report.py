@@ -23,8 +23,8 @@ CONSTANT = 0.05
 """Predicted numbers that vary by less than this share of the labels' deviation count as equal."""
 IMBALANCED = 75.0
 """Percentage of the most frequent label from which the advice is about imbalance."""
-NOT_SELECTING = "dev, not used for selection"
-TEST = "test, not used for selection"
+NOT_SELECTING, TEST = "not selecting", "test"
+"""Headings in the final table."""
 
 
 def show_evaluation(

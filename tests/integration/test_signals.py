@@ -27,7 +27,7 @@ OPTIONS: dict[str, Any] = {"train": {"max_steps": 4, "eval_every": 2, "save_ever
 def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, *, times: int = 1) -> None:
     """Send SIGTERM in the middle of the ``call``-th data set that is evaluated, counted from 1."""
     calls = 0
-    original = evaluation.map_logits
+    original = evaluation.map_batches
 
     def interrupted(*args: Any, **keys: Any) -> Any:
         nonlocal calls
@@ -37,7 +37,7 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, *, times: int = 1) -> 
                 os.kill(os.getpid(), signal.SIGTERM)
         return original(*args, **keys)
 
-    monkeypatch.setattr(evaluation, "map_logits", interrupted)
+    monkeypatch.setattr(evaluation, "map_batches", interrupted)
 
 
 @pytest.fixture(scope="module")

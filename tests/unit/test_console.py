@@ -138,13 +138,14 @@ def test_test_sets_and_sets_that_do_not_select_are_apart():
     console = screen()
     rows = [
         ScoreRow("rte", "ACC", 83.214, 50.0, 500, interval=(79.0, 87.04)),
-        ScoreRow("ax", "ACC", 40.0, 50.0, 500, group="dev, not used for selection"),
-        ScoreRow("rte_test", "ACC", 80.0, 50.0, 500, group="test, not used for selection"),
+        ScoreRow("ax", "ACC", 40.0, 50.0, 500, group="not selecting"),
+        ScoreRow("rte_test", "ACC", 80.0, 50.0, 500, group="test"),
     ]
     print_scores_table(rows, average=83.214, console=console)
     lines = [line.strip() for line in console.file.getvalue().splitlines()]
-    order = ["rte", "average", "dev, not used", "ax", "test, not used", "rte_test"]
+    order = ["rte", "average", "not selecting", "ax", "test", "rte_test"]
     places = [next(i for i, line in enumerate(lines) if line.startswith(word)) for word in order]
+    assert "the data sets above the average selected the model" in lines
     assert places == sorted(places)
     assert "83.21 [79.0, 87.0]" in lines[places[0]]
     assert "[low, high]: 95% confidence interval" in lines
