@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 
 import mt_dnn
 from mt_dnn.config.run import RunConfig
+from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.runs.model_folder import read_step, read_test_scores
 from mt_dnn.runs.run_dir import task_folders
 from mt_dnn.training import saving
+from mt_dnn.training.task_best import TaskBest
 from mt_dnn.training.trainer import Trainer
 from tests.support.runs import assert_same_weights, copy_workspace, logged, predictions, run
 from tests.support.workspace import TASKS
@@ -125,15 +127,29 @@ def test_a_killed_run_ends_with_the_same_models_and_scores(make, whole, monkeypa
     def killed(trainer: Trainer) -> None:
         raise RuntimeError("killed")
 
+    offer = TaskBest.offer
+
+    def every_model(self: TaskBest, step: int, evaluations: Mapping[str, Evaluation]) -> list[str]:
+        """Replace the folders at every evaluation; a record of the first one is that of the run itself."""
+        if step == 2:
+            return offer(self, step, evaluations)
+        return list(self.records)
+
     config = make("killed")
     save = saving.save
     with monkeypatch.context() as patch:
         patch.setattr(
             saving, "save", lambda trainer: (save if trainer.step < 6 else killed)(trainer)
         )
+        patch.setattr(TaskBest, "offer", every_model)
         with pytest.raises(RuntimeError, match="killed"):
             run(config)
-    resumed = run(dataclasses.replace(config, resume=True))
+    run_dir = whole.run_dir.with_name("killed")
+    assert {read_step(folder) for folder in task_folders(run_dir)} == {6}
+    resumed = Trainer(dataclasses.replace(config, resume=True))
+    assert {read_step(folder) for folder in task_folders(run_dir)} == {2}, "the checkpoint's"
+    assert set(resumed.task_best.steps().values()) == {2}
+    resumed.fit()
     assert scores(resumed) == scores(whole)
     for folder in [whole.run_dir / "best", *task_folders(whole.run_dir)]:
         own = resumed.run_dir / folder.name
