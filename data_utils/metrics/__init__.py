@@ -9,3 +9,4 @@ from data_utils.metrics.base import Results as Results
 from data_utils.metrics.base import Undefined as Undefined
 from data_utils.metrics.base import metric as metric
 from data_utils.metrics.outcome import Outcome as Outcome
+from data_utils.metrics.statistics import Statistics as Statistics

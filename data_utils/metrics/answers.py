@@ -22,6 +22,7 @@ from difflib import SequenceMatcher
 from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
 from data_utils.metrics.outcome import Outcome
+from data_utils.metrics.statistics import mean_of
 
 ARTICLE = re.compile(r"\b(a|an|the)\b")
 ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -39,45 +40,60 @@ def answer_tokens(text: str) -> list[str]:
     return ARTICLE.sub(" ", text.lower().translate(ASCII_PUNCTUATION)).split()
 
 
-@metric(fits=(Outcome.TEXT,))
+def exact_matches(results: Results) -> list[float]:
+    """Return for each question 1 if its answer equals an accepted one, else 0."""
+    return _scores(results, _squad(lambda answer, gold: float(answer == gold), results))
+
+
+def _answer_f1s(results: Results) -> list[float]:
+    empty = 1.0 if _has_questions_without_answer(results) else 0.0
+    return _scores(results, _squad(lambda answer, gold: token_f1(answer, gold, empty), results))
+
+
+def _cmrc_matches(results: Results) -> list[float]:
+    def bare(text: str) -> str:
+        return text.lower().strip().translate(CMRC_PUNCTUATION)
+
+    return _scores(results, lambda answer, gold: float(bare(answer) in map(bare, gold)))
+
+
+def _cmrc_f1s(results: Results) -> list[float]:
+    def score(answer: str, gold: list[str]) -> float:
+        return max(_run_f1(cmrc_segments(answer), cmrc_segments(text)) for text in gold)
+
+    return _scores(results, score)
+
+
+@metric(fits=(Outcome.TEXT,), statistics=mean_of(exact_matches))
 def exact_match(results: Results) -> float:
     """Share of questions whose answer equals an accepted one after SQuAD's normalisation."""
-    return _mean(results, _squad(lambda answer, gold: float(answer == gold), results))
+    return _mean(exact_matches(results))
 
 
-@metric(fits=(Outcome.TEXT,))
+@metric(fits=(Outcome.TEXT,), statistics=mean_of(_answer_f1s))
 def answer_f1(results: Results) -> float:
     """Word F1 of each answer, averaged over questions. Repeated words count repeatedly.
 
     MT-DNN's EmF1 (SQuAD v1.1) and EmF12 (v2.0) printed this F1 together with EM. Here these names are
     aliases of this metric, and EM is a metric of its own.
     """
-    empty = 1.0 if _has_questions_without_answer(results) else 0.0
-    return _mean(results, _squad(lambda answer, gold: token_f1(answer, gold, empty), results))
+    return _mean(_answer_f1s(results))
 
 
-@metric(fits=(Outcome.TEXT,))
+@metric(fits=(Outcome.TEXT,), statistics=mean_of(_cmrc_matches))
 def cmrc_exact_match(results: Results) -> float:
     """Share of questions whose answer equals an accepted one without punctuation, in lower case."""
-
-    def bare(text: str) -> str:
-        return text.lower().strip().translate(CMRC_PUNCTUATION)
-
-    return _mean(results, lambda answer, gold: float(bare(answer) in map(bare, gold)))
+    return _mean(_cmrc_matches(results))
 
 
-@metric(fits=(Outcome.TEXT,))
+@metric(fits=(Outcome.TEXT,), statistics=mean_of(_cmrc_f1s))
 def cmrc_f1(results: Results) -> float:
     """F1 of the longest common run of Chinese characters and of words, averaged over questions.
 
     CMRC's script splits text between Chinese characters with NLTK, whose models are a download. Here
     it is split at white space and at ASCII punctuation, so decimal numbers and contractions differ.
     """
-
-    def score(answer: str, gold: list[str]) -> float:
-        return max(_run_f1(cmrc_segments(answer), cmrc_segments(text)) for text in gold)
-
-    return _mean(results, score)
+    return _mean(_cmrc_f1s(results))
 
 
 def token_f1(answer: list[str], gold: list[str], empty: float = 1.0) -> float:
@@ -124,13 +140,21 @@ def _texts(gold: str | list[str]) -> list[str]:
     return [gold] if isinstance(gold, str) else list(gold)
 
 
-def _mean(results: Results, score: Score) -> float:
-    """Average the scores of all questions, in percent."""
-    if not len(results.gold):
-        raise Undefined("no examples")
-    total = 0.0
+def _scores(results: Results, score: Score) -> list[float]:
+    """Return the score of each question."""
+    found = []
     for predicted, gold in zip(results.predicted, results.gold, strict=True):
         if not isinstance(predicted, str):
             raise UserError(f"it compares texts, not {predicted!r}")
-        total += score(predicted, _texts(gold) or [""])
-    return 100.0 * total / len(results.gold)
+        found.append(score(predicted, _texts(gold) or [""]))
+    return found
+
+
+def _mean(scores: list[float]) -> float:
+    """Average the scores of all questions, in percent."""
+    if not scores:
+        raise Undefined("no examples")
+    total = 0.0
+    for score in scores:  # sum() rounds differently from Python 3.12 on
+        total += score
+    return 100.0 * total / len(scores)

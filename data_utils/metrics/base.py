@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data_utils.errors import UserError
+from data_utils.metrics.statistics import Statistics
 from data_utils.task_def import TaskDef
 
 if TYPE_CHECKING:  # outcome.py reads the registry of metrics
@@ -106,6 +107,11 @@ class Results:
         """Whether the labels are sets of ids."""
         return any(_is_set(entry) for entry in self.gold)
 
+    def owners(self) -> np.ndarray:
+        """Return the example that each decision belongs to: (M,), aligned with :meth:`classes`."""
+        sizes = [len(entry) if _is_list(entry) else 1 for entry in self.gold]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
     def check_lengths(self) -> None:
         """Check that every example has as many gold labels as predictions.
 
@@ -181,6 +187,8 @@ class Metric:
     """Raises UserError for a task that it cannot measure for another reason, such as its labels."""
     constant: float | None = None
     """Score of a constant prediction, for metrics that are undefined for it."""
+    statistics: Statistics | None = None
+    """Sums from which the score follows, for confidence intervals; None: it has no interval."""
 
     def __call__(
         self,
@@ -228,7 +236,7 @@ def metric(**declared: Any) -> Callable[[Function], Function]:
 
     Args:
         declared: fields of Metric: ``needs``, ``fits``, ``check``, ``greater_is_better``, ``is_number``,
-            ``undefined`` or ``constant``.
+            ``undefined``, ``constant`` or ``statistics``.
 
     Example::
 

@@ -9,13 +9,23 @@ from __future__ import annotations
 import numpy as np
 
 from data_utils.metrics.base import Results, Undefined, metric
+from data_utils.metrics.class_counts import (
+    ACCURACY,
+    F1_MACRO,
+    F1_MICRO,
+    F1_POSITIVE,
+    MATTHEWS,
+)
 from data_utils.metrics.outcome import Outcome
 
 CLASSES = (Outcome.BINARY, Outcome.CLASS, Outcome.CANDIDATES, Outcome.WORDS)
 """Decisions for one of the classes of a task."""
 
 
-@metric(fits=(*CLASSES, Outcome.POSITION, Outcome.TOKENS, Outcome.SET))
+@metric(
+    fits=(*CLASSES, Outcome.POSITION, Outcome.TOKENS, Outcome.SET),
+    statistics=ACCURACY,
+)
 def accuracy(results: Results) -> float:
     """Share of right decisions; for label sets, the share of sets that are entirely right."""
     gold, predicted = results.classes()
@@ -23,7 +33,7 @@ def accuracy(results: Results) -> float:
     return 100.0 * float(np.mean(right.all(axis=-1) if results.has_sets else right))
 
 
-@metric(fits=(Outcome.BINARY, Outcome.CANDIDATES, Outcome.SET))
+@metric(fits=(Outcome.BINARY, Outcome.CANDIDATES, Outcome.SET), statistics=F1_POSITIVE)
 def f1(results: Results) -> float:
     """F1 of class 1; for label sets, the micro average. Undefined if nothing is positive."""
     if results.has_sets:
@@ -34,7 +44,7 @@ def f1(results: Results) -> float:
     return 100.0 * float((2 * agreed / named)[classes == 1].item())
 
 
-@metric(fits=(*CLASSES, Outcome.SET))
+@metric(fits=(*CLASSES, Outcome.SET), statistics=F1_MACRO)
 def f1_macro(results: Results) -> float:
     """Macro F1: the mean of the F1 of all classes that occur in gold or predictions.
 
@@ -45,7 +55,7 @@ def f1_macro(results: Results) -> float:
     return 100.0 * float(np.mean(2 * agreed / np.maximum(named, 1)))
 
 
-@metric(fits=(*CLASSES, Outcome.SET))
+@metric(fits=(*CLASSES, Outcome.SET), statistics=F1_MICRO)
 def f1_micro(results: Results) -> float:
     """Micro F1: F1 over the decisions of all classes; for single labels, the accuracy."""
     _, agreed, named = _counts(results)
@@ -71,7 +81,7 @@ def _counts(results: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return classes, agreed, np.bincount(codes, minlength=len(classes))
 
 
-@metric(fits=CLASSES, constant=0.0)
+@metric(fits=CLASSES, constant=0.0, statistics=MATTHEWS)
 def matthews(results: Results) -> float:
     """Matthews correlation of the decisions.
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from data_utils.errors import UserError
 from data_utils.metrics.base import Function, Results, Undefined, metric
 from data_utils.metrics.outcome import Outcome
+from data_utils.metrics.statistics import Statistics, mean_of, percent
 from data_utils.metrics.tag_scheme import (
     DETECTED,
     Entities,
@@ -20,14 +23,38 @@ from data_utils.metrics.tag_scheme import (
 )
 
 
-def _of_entities(constant: float | None = None) -> Callable[[Function], Function]:
+def _of_entities(
+    statistics: Statistics, constant: float | None = None
+) -> Callable[[Function], Function]:
     """Declare what the metrics of this module have in common."""
     return metric(
-        needs=("labels",), fits=(Outcome.WORDS,), check=check_tag_scheme, constant=constant
+        needs=("labels",),
+        fits=(Outcome.WORDS,),
+        check=check_tag_scheme,
+        constant=constant,
+        statistics=statistics,
     )
 
 
-@_of_entities()
+def _by_sentence(results: Results) -> np.ndarray:
+    """Return the entities of each sentence in gold, in predictions, and in both: (N, 3)."""
+    rows = [(len(g), len(p), len(g & p)) for g, p in sentence_entities(results)]
+    return np.array(rows, dtype=float).reshape(-1, 3)
+
+
+def _f1_by_sentence(results: Results) -> list[float]:
+    return [
+        2 * len(gold & predicted) / (len(gold) + len(predicted)) if gold or predicted else 1.0
+        for gold, predicted in sentence_entities(results)
+    ]
+
+
+F1 = Statistics(_by_sentence, lambda n: percent(2 * n[..., 2], n[..., 0] + n[..., 1]))
+PRECISION = Statistics(_by_sentence, lambda n: percent(n[..., 2], n[..., 1]))
+RECALL = Statistics(_by_sentence, lambda n: percent(n[..., 2], n[..., 0]))
+
+
+@_of_entities(F1)
 def entity_f1(results: Results) -> float:
     """Micro F1 of the entities of all sentences and types.
 
@@ -37,30 +64,27 @@ def entity_f1(results: Results) -> float:
     return _percentage(2 * agreed, gold + predicted, "sentences without entities")
 
 
-@_of_entities(constant=0.0)
+@_of_entities(PRECISION, constant=0.0)
 def entity_precision(results: Results) -> float:
     """Share of predicted entities that are right; undefined if none are predicted."""
     _, predicted, agreed = _counts(results)
     return _percentage(agreed, predicted, "predictions without entities")
 
 
-@_of_entities()
+@_of_entities(RECALL)
 def entity_recall(results: Results) -> float:
     """Share of gold entities that are predicted; undefined if there are none."""
     gold, _, agreed = _counts(results)
     return _percentage(agreed, gold, "sentences without entities")
 
 
-@_of_entities()
+@_of_entities(mean_of(_f1_by_sentence))
 def entity_f1_by_sentence(results: Results) -> float:
     """F1 of each sentence, averaged; 1 for a sentence correctly predicted without entities.
 
     MT-DNN uses it for CLUE tasks whose sentences may have no entity.
     """
-    scores = [
-        2 * len(gold & predicted) / (len(gold) + len(predicted)) if gold or predicted else 1.0
-        for gold, predicted in _sentences(results)
-    ]
+    scores = _f1_by_sentence(results)
     return _percentage(sum(scores), len(scores), "no examples")
 
 
@@ -73,7 +97,7 @@ def _percentage(part: float, whole: int, undefined: str) -> float:
 
 def _counts(results: Results) -> tuple[int, int, int]:
     """Return the numbers of entities in gold, in predictions, and in both."""
-    sentences = _sentences(results)
+    sentences = sentence_entities(results)
     return (
         sum(len(gold) for gold, _ in sentences),
         sum(len(predicted) for _, predicted in sentences),
@@ -81,7 +105,7 @@ def _counts(results: Results) -> tuple[int, int, int]:
     )
 
 
-def _sentences(results: Results) -> list[tuple[Entities, Entities]]:
+def sentence_entities(results: Results) -> list[tuple[Entities, Entities]]:
     """Return the gold and predicted entities of each sentence.
 
     Raises:

@@ -10,9 +10,16 @@ from data_utils.errors import UserError
 from data_utils.metrics.base import Results, Undefined, metric
 from data_utils.metrics.classes import CLASSES
 from data_utils.metrics.outcome import Outcome
+from data_utils.metrics.statistics import Statistics
 
 BINS = 15
 """Number of confidence bins of the calibration error."""
+
+
+def confidence_bins(confidence: np.ndarray) -> np.ndarray:
+    """Return the number of the bin (lower, upper] of each confidence, from 0 to BINS - 1."""
+    inner_edges = np.arange(1, BINS) / BINS
+    return np.digitize(confidence, inner_edges, right=True)
 
 
 @metric(
@@ -74,15 +81,30 @@ def calibration_error(results: Results) -> float:
         confidence = p
     else:
         confidence = np.where(predicted == 1, p, 1 - p)
-    inner_edges = np.arange(1, BINS) / BINS
-    bins = np.digitize(confidence, inner_edges, right=True).ravel()
+    bins = confidence_bins(confidence).ravel()
     surplus = (
         (gold == predicted) - confidence
     ).ravel()  # its sum over a bin B is |B| (accuracy - confidence)
     return 100.0 * float(np.abs(np.bincount(bins, surplus)).sum() / len(bins))
 
 
-@metric(needs=("scores",), fits=(Outcome.TOKENS,), greater_is_better=False, undefined=math.inf)
+def _likelihoods(results: Results) -> np.ndarray:
+    """Return the sum of negative log-likelihoods and the number of tokens of each example, (N, 2)."""
+    return np.asarray(results.scores, dtype=float).reshape(-1, 2)
+
+
+def _perplexity_of(sums: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return np.exp(sums[..., 0] / sums[..., 1])
+
+
+@metric(
+    needs=("scores",),
+    fits=(Outcome.TOKENS,),
+    greater_is_better=False,
+    undefined=math.inf,
+    statistics=Statistics(_likelihoods, _perplexity_of),
+)
 def perplexity(results: Results) -> float:
     """Perplexity: exp of the mean negative log-likelihood over all predicted tokens.
 
@@ -90,8 +112,7 @@ def perplexity(results: Results) -> float:
     the number of its tokens. Gold and predictions are not used.
     """
     assert results.scores is not None
-    pairs = np.asarray(results.scores, dtype=float).reshape(-1, 2)
-    nats, tokens = pairs.sum(axis=0)
+    nats, tokens = _likelihoods(results).sum(axis=0)
     if not tokens:
         raise Undefined("no predicted tokens")
     if not math.isfinite(nats):

@@ -1,0 +1,1 @@
+"""What an evaluation shows besides its scores, one detail per file. Nothing here imports torch."""
