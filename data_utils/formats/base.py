@@ -150,6 +150,9 @@ class DataFormat(ABC):
     """Columns of the canonical TSV, in order. If the last name ends in ``*``, it takes all remaining cells."""
     text_columns: ClassVar[tuple[str, ...]]
     """The columns whose text the model reads."""
+    shared_column: ClassVar[str | None] = None
+    """Column whose text several rows may share, such as a passage with several questions. Confidence
+    intervals resample these rows together."""
     optional_keys: ClassVar[tuple[str, ...]] = ()
     """Keys of JSON rows that are read besides the columns."""
     options: ClassVar[dict[str, Any]] = {}

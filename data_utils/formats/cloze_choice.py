@@ -33,6 +33,7 @@ class ClozeChoice(DataFormat):
         *("premise", "hypothesis*"),
     )
     text_columns: ClassVar[tuple[str, ...]] = ("premise", "hypothesis*")
+    shared_column: ClassVar[str | None] = "premise"
     has_candidates: ClassVar[bool] = True
 
     def parse(self, row: Row, task: TaskDef) -> Example:

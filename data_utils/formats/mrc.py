@@ -59,6 +59,7 @@ class MRC(DataFormat):
     options: ClassVar[dict[str, Any]] = {"stride": 128}
     columns: ClassVar[tuple[str, ...]] = ("uid", "label", "document", "question")
     text_columns: ClassVar[tuple[str, ...]] = ("document", "question")
+    shared_column: ClassVar[str | None] = "document"
     optional_keys: ClassVar[tuple[str, ...]] = ("answers", "is_impossible")
 
     def parse(self, row: Row, task: TaskDef) -> Example:

@@ -228,6 +228,22 @@ class TaskType(ABC):
         """Convert a prediction's value or gold label from class ids to label words."""
         return self.task.decode_label(value)
 
+    def details(self) -> tuple[str, ...]:
+        """Return the names of the details that fit the predictions; by default none.
+
+        They are ``classes``, ``words`` (entities, or else classes of words), ``confusion``,
+        ``calibration``, ``ranges`` and ``answers``: see mt_dnn/inference/details.
+        """
+        return ()
+
+    def confidence(self, value: Any, scores: Any) -> float | list[float] | None:
+        """Return the probability of a prediction, from its ``value`` and ``scores``.
+
+        A list or a set has the probability of each of its decisions. None, the default, means that the
+        type has no probabilities.
+        """
+        return None
+
     def named_scores(self, scores: Any) -> Any:
         """Return a prediction's scores, as a dict by label word if they are class scores."""
         return scores

@@ -73,5 +73,11 @@ class Classification(ExampleTaskType):
             )
         ]
 
+    def details(self) -> tuple[str, ...]:
+        return ("classes", "confusion", "calibration")
+
+    def confidence(self, value: int, scores: list[float]) -> float:
+        return max(scores)
+
     def named_scores(self, scores: list[float]) -> dict[Any, float]:
         return dict(zip(self.task.labels or range(self.task.n_class), scores, strict=True))

@@ -53,5 +53,11 @@ class ClozeChoice(CandidateTaskType):
         """Return empty texts: no text is a constant choice, since candidates differ per example."""
         return [""] * len(gold)
 
+    def details(self) -> tuple[str, ...]:
+        return ("calibration",)
+
+    def confidence(self, value: str, scores: list[float]) -> float:
+        return max(scores)
+
     def in_words(self, value: Any) -> Any:
         return value

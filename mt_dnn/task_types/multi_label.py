@@ -74,6 +74,12 @@ class MultiLabel(ExampleTaskType):
         common = Counter(map(frozenset, gold)).most_common(1)[0][0]
         return [set(common)] * len(gold)
 
+    def details(self) -> tuple[str, ...]:
+        return ("classes", "calibration")
+
+    def confidence(self, value: set[int], scores: list[float]) -> list[float]:
+        return [p if label in value else 1 - p for label, p in enumerate(scores)]
+
     def named_scores(self, scores: list[float]) -> dict[Any, float]:
         return dict(zip(self.task.labels or range(self.task.n_class), scores, strict=True))
 

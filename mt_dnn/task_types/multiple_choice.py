@@ -46,5 +46,11 @@ class MultipleChoice(CandidateTaskType):
             )
         ]
 
+    def details(self) -> tuple[str, ...]:
+        return ("calibration",)
+
+    def confidence(self, value: int, scores: list[float]) -> float:
+        return max(scores)
+
     def in_words(self, value: Any) -> Any:
         return value

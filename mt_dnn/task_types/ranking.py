@@ -43,3 +43,9 @@ class Ranking(CandidateTaskType):
             value = [int(i == best) for i in range(len(scores))]
             predictions.append(Prediction(uid, value, scores, labels))
         return predictions
+
+    def details(self) -> tuple[str, ...]:
+        return ("classes", "confusion", "calibration")
+
+    def confidence(self, value: list[int], scores: list[float]) -> list[float]:
+        return [p if chosen else 1 - p for chosen, p in zip(value, scores, strict=True)]

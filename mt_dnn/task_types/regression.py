@@ -73,3 +73,6 @@ class Regression(ExampleTaskType):
     def guess(self, gold: list[float]) -> list[float]:
         """Return the mean of the gold labels for every example."""
         return [sum(gold) / len(gold)] * len(gold)
+
+    def details(self) -> tuple[str, ...]:
+        return ("ranges",)

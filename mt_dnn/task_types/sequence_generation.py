@@ -80,6 +80,9 @@ class SequenceGeneration(TokenTaskType):
             return [""] * len(gold)
         return [Counter(gold).most_common(1)[0][0]] * len(gold)
 
+    def details(self) -> tuple[str, ...]:
+        return ("classes", "confusion") if self.task.labels else ()
+
     def in_words(self, value: Any) -> Any:
         if isinstance(value, int):
             return self.task.labels[value] if value < len(self.task.labels) else None

@@ -100,6 +100,12 @@ class SequenceLabeling(TokenTaskType):
             )
         return predictions
 
+    def details(self) -> tuple[str, ...]:
+        return ("words", "confusion", "calibration")
+
+    def confidence(self, value: list[int], scores: list[float]) -> list[float]:
+        return scores
+
     def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
         """Return the logits (words, C) of each example.
 

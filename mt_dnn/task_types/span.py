@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -125,6 +126,16 @@ class Span(TaskType):
         """Return empty texts: no single text can be an answer in every document."""
         return [""] * len(gold)
 
+    def details(self) -> tuple[str, ...]:
+        return ("answers",)
+
+    def confidence(self, value: str, scores: dict[str, Any]) -> float | None:
+        """Return the probability of the answer among the texts that are kept, by the softmax of scores.
+
+        It orders the answers of a data set. It is not calibrated, because other spans are left out.
+        """
+        return _share(scores["score"], [score for _, score in scores["n_best"]])
+
     def in_words(self, value: Any) -> Any:
         return value
 
@@ -143,3 +154,15 @@ class SpanYN(Span):
     def choose(self, found: Found, null: float) -> str:
         is_null = not found or null - found[0][1] > self.task.options["null_threshold"]
         return "" if is_null else found[0][0]
+
+    def confidence(self, value: str, scores: dict[str, Any]) -> float | None:
+        """Return the probability of the answer, or of no answer, among the texts that are kept."""
+        chosen = scores["score"] if value else scores["null"]
+        return _share(chosen, [scores["null"], *(score for _, score in scores["n_best"])])
+
+
+def _share(chosen: float | None, scores: list[float]) -> float | None:
+    """Return the softmax of ``scores`` at the score ``chosen``; None without a score."""
+    if chosen is None:
+        return None
+    return 1 / sum(math.exp(min(score - chosen, 700.0)) for score in scores)

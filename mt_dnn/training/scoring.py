@@ -12,6 +12,7 @@ from torch import Tensor
 from data_utils import strict_json
 from data_utils.files import remove, write_text
 from data_utils.store import StoreSubset, TaskStore
+from mt_dnn.inference.details.describe import describe_run
 from mt_dnn.inference.evaluate import Evaluation, evaluate, write_predictions
 from mt_dnn.runs.model_folder import load_best, save_model_folder, write_scores
 from mt_dnn.tracking.console import EvaluationWork
@@ -58,7 +59,8 @@ def _keep_best(trainer: Trainer, evaluations: dict[str, Evaluation]) -> None:
     """Write ``best/`` and its predictions; only the main process does."""
     if not trainer.is_main:
         return
-    remove(trainer.run_dir / "scores.json")  # of the model that is replaced
+    for name in ("scores.json", "errors"):  # of the model that is replaced
+        remove(trainer.run_dir / name)
     save_model_folder(
         trainer.run_dir / "best",
         model=trainer.model,
@@ -84,6 +86,13 @@ def finish(trainer: Trainer) -> dict[str, Any]:
     if trainer.is_main:
         _write_predictions(
             trainer, {n: e for n, e in evaluations.items() if n not in trainer.best_evaluations}
+        )
+        final |= describe_run(
+            trainer.run_dir,
+            trainer.model.task_types,
+            {**trainer.data.dev, **trainer.data.test},
+            data_dir=trainer.config.data.data_dir,
+            tokenizer=trainer.data.tokenizer,
         )
         write_text(trainer.run_dir / "scores.json", strict_json.dumps(final, indent=2) + "\n")
         write_scores(

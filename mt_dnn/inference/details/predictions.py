@@ -1,0 +1,97 @@
+"""Predictions of a finished run, read back from its files as metrics take them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from data_utils import strict_json
+from data_utils.errors import UserError
+from data_utils.metrics.base import Results
+from data_utils.metrics.outcome import Outcome
+from data_utils.task_def import TaskDef, dataset_name
+
+
+def read_predictions(path: Path, task: TaskDef, outcome: Outcome | None) -> Results | None:
+    """Read a file of predictions, ``predictions/<dataset>.jsonl``.
+
+    Args:
+        path: the file.
+        task: the task that predicted, with all labels and options.
+        outcome: what the task predicts.
+
+    Returns:
+        Gold labels and predictions with label words replaced by ids; None if the rows have no labels.
+
+    Raises:
+        UserError: the file cannot be read; the message has the line.
+    """
+    uids, predicted, scores, gold = [], [], [], []
+    reader = _Reader(task, outcome)
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    record = strict_json.loads(line)
+                    uids.append(str(record["uid"]))
+                    key = "prediction" if "prediction" in record else "label"
+                    predicted.append(reader.value(record[key]))
+                    scores.append(reader.scores(record.get("scores")))
+                    label = record.get("gold")
+                    gold.append(None if label is None else reader.value(label))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise UserError(
+                        f"{path}:{number}: not a prediction of task {task.name!r} ({error!r:.80})"
+                    ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not gold or any(label is None for label in gold):
+        return None
+    return Results(gold, predicted, scores, task.labels, uids, task.options)
+
+
+def dataset_tasks(tasks: dict[str, TaskDef]) -> dict[str, TaskDef]:
+    """Return data set name -> its task, for all splits and for held-out folds."""
+    named = {
+        dataset_name(task.name, split): task
+        for task in tasks.values()
+        for split in task.split_names
+    }
+    return {**tasks, **named}
+
+
+class _Reader:
+    """Converts the words of a file to what a task predicts."""
+
+    def __init__(self, task: TaskDef, outcome: Outcome | None) -> None:
+        self.labels = task.labels
+        self.outcome = outcome
+        self.ids = {word: index for index, word in enumerate(task.labels)}
+        self.tokens: dict[str, int] = {}
+
+    def value(self, words: Any) -> Any:
+        """Return ids for label words; None, a text that is no label, has the id after the last."""
+        if self.outcome is Outcome.SET:
+            return {self._id(word) for word in words}
+        if self.outcome is Outcome.TOKENS:
+            return [self.tokens.setdefault(word, len(self.tokens)) for word in words]
+        if self.outcome in (Outcome.TEXT, Outcome.NUMBER, Outcome.POSITION):
+            return words
+        if isinstance(words, list):
+            return [self._id(word) for word in words]
+        return self._id(words)
+
+    def scores(self, scores: Any) -> Any:
+        """Return the probabilities of classes in the order of the classes."""
+        if isinstance(scores, dict) and self.outcome in (
+            *(Outcome.BINARY, Outcome.CLASS, Outcome.SET),
+        ):
+            names = self.labels or tuple(map(str, range(len(scores))))
+            if set(scores) == set(names):
+                return [scores[name] for name in names]
+        return scores
+
+    def _id(self, word: Any) -> Any:
+        if not self.labels:
+            return word
+        return len(self.labels) if word is None else self.ids[word]
