@@ -36,6 +36,9 @@ COMMANDS = {
         "mt_dnn.launch", "run train in several processes: launch --nproc_per_node 2 train"
     ),
     "predict": Command("mt_dnn.inference.command", "predict rows of text with finished runs"),
+    "compare": Command(
+        "mt_dnn.reports.compare", "show the scores of a run by class, or compare two runs"
+    ),
     "table": Command("mt_dnn.tables.command", "run and render a table of settings and seeds"),
     "report": Command(
         "mt_dnn.reports.command", "write a page about a run, or several side by side"

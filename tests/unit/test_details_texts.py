@@ -103,7 +103,6 @@ def test_questions_on_one_passage_are_one_group(tmp_path):
         (Outcome.CANDIDATES, ("no", "yes"), ["yes", "no"], [1, 0]),
         (Outcome.SET, ("x", "y"), ["y"], {1}),
         (Outcome.SET, (), [0, 2], {0, 2}),
-        (Outcome.TOKENS, (), ["the", "##s", "the"], [0, 1, 0]),
         (Outcome.TEXT, (), "dog", "dog"),
         (Outcome.NUMBER, (), 1.5, 1.5),
         (None, ("a", "b"), "b", 1),
@@ -117,6 +116,19 @@ def test_words_become_ids_again(tmp_path, outcome, labels, written, expected):
     assert results is not None
     assert list(results.predicted) == [expected]
     assert results.uids == ["7"]
+
+
+def test_tokens_are_numbers_that_are_the_same_in_all_files(tmp_path):
+    task = make_task("MaskLM")
+    found = []
+    for name, words in (("one", ["the", "##s", "the"]), ("other", ["##s", "the"])):
+        row = {"uid": "1", "prediction": words, "scores": [1.0, 3], "gold": words}
+        results = read_predictions(write(tmp_path, name, [row]), task, Outcome.TOKENS)
+        assert results is not None
+        found.append(results.predicted[0])
+    (the, s, again), other = found
+    assert the == again != s
+    assert other == [s, the]
 
 
 def test_named_scores_are_ordered_by_class(tmp_path):

@@ -19,6 +19,7 @@ from mt_dnn.inference.details.intervals import (
     score_intervals,
     with_interval,
 )
+from tests.support.documents import ROOT, blocks
 
 RNG = np.random.default_rng(5)
 N = 40
@@ -140,6 +141,18 @@ def test_sums_give_the_score_of_every_resample(case):
 def test_every_built_in_case_is_here():
     declared = {name for name in METRICS.names() if METRICS.get(name).statistics is not None}
     assert declared == {case[0] for case in CASES.values()} | {"ReCoRDEM", "ReCoRDF1"}
+
+
+def test_a_metric_of_ones_own_is_resampled(registries):
+    """As docs/details.md registers it."""
+    block = next(block for block in blocks(ROOT / "docs" / "details.md", "python"))
+    exec(block, {})
+    gold, predicted = numbers()
+    metric, results = METRICS.get("RMSE"), Results(gold, predicted)
+    scores = resampled_scores(metric, results)
+    assert scores is not None
+    np.testing.assert_allclose(scores[:50], by_hand(metric, results, 50), rtol=1e-12)
+    assert metric(gold, predicted) == pytest.approx(np.std(np.subtract(gold, predicted)), rel=0.2)
 
 
 def test_groups_are_drawn_as_a_whole():

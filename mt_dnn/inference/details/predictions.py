@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,17 @@ def dataset_tasks(tasks: dict[str, TaskDef]) -> dict[str, TaskDef]:
     return {**tasks, **named}
 
 
+def in_words(task: TaskDef, value: Any) -> Any:
+    """Return label words for ids, as a file of predictions has them; other values stay as they are."""
+    if isinstance(value, set):
+        value = sorted(value)
+    if isinstance(value, list):
+        return [in_words(task, item) for item in value]
+    if isinstance(value, int) and task.labels:
+        return task.labels[value] if value < len(task.labels) else None
+    return value
+
+
 class _Reader:
     """Converts the words of a file to what a task predicts."""
 
@@ -67,14 +79,13 @@ class _Reader:
         self.labels = task.labels
         self.outcome = outcome
         self.ids = {word: index for index, word in enumerate(task.labels)}
-        self.tokens: dict[str, int] = {}
 
     def value(self, words: Any) -> Any:
         """Return ids for label words; None, a text that is no label, has the id after the last."""
         if self.outcome is Outcome.SET:
             return {self._id(word) for word in words}
         if self.outcome is Outcome.TOKENS:
-            return [self.tokens.setdefault(word, len(self.tokens)) for word in words]
+            return [_token_id(word) for word in words]
         if self.outcome in (Outcome.TEXT, Outcome.NUMBER, Outcome.POSITION):
             return words
         if isinstance(words, list):
@@ -95,3 +106,8 @@ class _Reader:
         if not self.labels:
             return word
         return len(self.labels) if word is None else self.ids[word]
+
+
+def _token_id(token: str) -> int:
+    """Return a number that is the same in all files; only whether two tokens are equal matters."""
+    return int.from_bytes(blake2b(token.encode(), digest_size=7).digest())
