@@ -63,7 +63,8 @@ def _show(run: ScoredRun, datasets: list[str]) -> None:
         for part in detail_tables(scores, name):
             console.print(part)
         if name not in scores["details"]:
-            console.print(f"no details: the run has no predictions/{name}.jsonl", style="dim")
+            line = f"no details: the run has no predictions/{name}.jsonl"
+            console.print(line, style="dim", markup=False)
 
 
 def _compare(first: ScoredRun, second: ScoredRun, datasets: list[str], out: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -168,10 +169,12 @@ def _metric_difference(
     name: str, one: Results, other: Results, groups: list[str] | None
 ) -> MetricDifference:
     metric = METRICS.get(name)
-    first, second = (
-        metric(r.gold, r.predicted, r.scores, labels=r.labels, uids=r.uids, options=r.options)
-        for r in (one, other)
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an undefined score, which the run has printed
+        first, second = (
+            metric(r.gold, r.predicted, r.scores, labels=r.labels, uids=r.uids, options=r.options)
+            for r in (one, other)
+        )
     return MetricDifference(name, first, second, difference(metric, one, other, groups))
 
 

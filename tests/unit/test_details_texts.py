@@ -137,6 +137,15 @@ def test_named_scores_are_ordered_by_class(tmp_path):
     results = read_predictions(write(tmp_path, "p", [row]), task, Outcome.BINARY)
     assert results is not None
     assert (results.predicted, results.scores) == ([1], [[0.25, 0.75]])
+    plain = make_task("Classification", name="t", n_class=2)  # keys of JSON are texts
+    row = {"uid": "1", "prediction": 0, "scores": {"1": 0.25, "0": 0.75}, "gold": 0}
+    results = read_predictions(write(tmp_path, "p", [row]), plain, Outcome.BINARY)
+    assert results is not None
+    assert results.scores == [[0.75, 0.25]]
+    masked = {"uid": "1", "prediction": [], "scores": {"tokens": 2, "nats": 1.5}, "gold": []}
+    results = read_predictions(write(tmp_path, "m", [masked]), make_task("MaskLM"), Outcome.TOKENS)
+    assert results is not None
+    assert results.scores == [[1.5, 2]]
 
 
 def test_a_damaged_file_is_named_with_its_line(tmp_path):

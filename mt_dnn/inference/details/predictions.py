@@ -93,14 +93,15 @@ class _Reader:
         return self._id(words)
 
     def scores(self, scores: Any) -> Any:
-        """Return the probabilities of classes in the order of the classes."""
-        if isinstance(scores, dict) and self.outcome in (
-            *(Outcome.BINARY, Outcome.CLASS, Outcome.SET),
-        ):
+        """Return scores without names: of classes in their order, of masked tokens as a pair."""
+        if not isinstance(scores, dict):
+            return scores
+        names = None
+        if self.outcome in (Outcome.BINARY, Outcome.CLASS, Outcome.SET):
             names = self.labels or tuple(map(str, range(len(scores))))
-            if set(scores) == set(names):
-                return [scores[name] for name in names]
-        return scores
+        elif self.outcome is Outcome.TOKENS:
+            names = ("nats", "tokens")
+        return [scores[n] for n in names] if names and set(scores) == set(names) else scores
 
     def _id(self, word: Any) -> Any:
         if not self.labels:
