@@ -115,6 +115,16 @@ def test_numbers_have_no_right_and_wrong(runs):
     assert spearman.interval is None  # its ranks are no sums
 
 
+def test_options_of_a_question_are_not_independent(runs):
+    first = [{**line, "uid": f"1-{i}-0"} for i, line in enumerate(lines("ab", "aa"))]
+    second = [{**line, "uid": f"1-{i}-0"} for i, line in enumerate(lines("ab", "ab"))]
+    of_questions = TASKS.replace("[ACC, F1MAC, ECE]", "[MultiRCEM]")
+    found = compare_dataset(*runs({"t": first}, {"t": second}, tasks=of_questions), "t")
+    assert found.test is None  # McNemar's test takes independent examples
+    assert found.flips is not None
+    assert found.metrics[0].interval is None  # of one passage
+
+
 def test_words_are_compared_by_sentence_and_entity_type(runs):
     gold = [["B-x", "O"], ["B-y"], ["O"]]
     wrong = [["B-x", "O"], ["O"], ["O"]]
