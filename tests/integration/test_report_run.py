@@ -5,7 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+)
 
 from mt_dnn.reports import page as report_page
 from mt_dnn.reports.page import read_runs, render
@@ -28,6 +33,26 @@ def test_the_scores_of_the_page_are_those_of_the_predictions(run):
         if name == "tone":
             assert shown[name, "F1"] == pytest.approx(100 * f1_score(gold, predicted), abs=0.005)
     assert 0 < shown["nli", "ACC"] <= 100
+
+
+def test_the_classes_and_the_confusion_of_the_page_are_those_of_the_predictions(run):
+    page = Page(render(read_runs([run.folder])))
+    lines = run.written("nli")
+    gold, predicted = ([line[key] for line in lines] for key in ("gold", "prediction"))
+    labels = ["entailment", "neutral", "contradiction"]
+    expected = precision_recall_fscore_support(gold, predicted, labels=labels, zero_division=0)
+    tables = [table for table in page.tables if [row[0] for row in table[1:]] == labels]
+    classes, matrix = tables
+    for place, label in enumerate(labels):
+        _, *shares, support = (" ".join(cell.split()) for cell in classes[1 + place])
+        assert [float(x) for x in shares] == pytest.approx(
+            [100 * column[place] for column in expected[:3]], abs=0.05
+        ), label
+        assert int(support) == expected[3][place]
+    counts = [[int(cell) for cell in row[1:]] for row in matrix[1:]]
+    present = [label for label in labels if label in gold or label in predicted]
+    assert present == labels
+    assert counts == confusion_matrix(gold, predicted, labels=labels).tolist()
 
 
 @pytest.mark.usefixtures("no_pictures")
