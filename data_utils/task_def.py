@@ -82,6 +82,8 @@ class TaskDef:
     """Activation of the pooler; defaults to that of the run [actf]."""
     pooling: str | None = None
     """Pooling of the hidden states; defaults to that of the run."""
+    layers: str | None = None
+    """Layers that the head reads, last or scalar_mix; defaults to those of the run."""
     split_names: tuple[str, ...] = ROLES
     """Names such as ``dev`` or ``matched_dev``. The part after the last underscore is the role."""
     max_seq_len: int | None = None

@@ -33,6 +33,7 @@ KEYS = {
     "dropout_p": "dropout",
     "actf": "activation",
     "pooling": "pooling",
+    "layers": "layers",
     "split_names": "split_names",
     "max_seq_len": "max_seq_len",
     "weight": "weight",
@@ -40,6 +41,8 @@ KEYS = {
     "options": "options",
     "source": "source",
 }
+HEAD_CHOICES = ("activation", "pooling", "layers", "enable_san")
+"""Fields of TaskDef that select what the head computes."""
 IGNORED = {"encoder_type": "the encoder is that of model.encoder"}
 """Key of older MT-DNN task files that has no effect -> the reason."""
 REQUIRED = ("data_format", "task_type", "metric_meta")
@@ -50,7 +53,7 @@ SCALARS: dict[str, tuple[type, ...]] = {
     "weight": (int, float),
     "enable_san": (bool,),
     **dict.fromkeys(("data_format", "task_type", "loss", "kd_loss", "adv_loss"), (str,)),
-    **dict.fromkeys(("metric_for_best", "actf", "pooling", "head"), (str,)),
+    **dict.fromkeys(("metric_for_best", "actf", "pooling", "layers", "head"), (str,)),
 }
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
 AUTO = "auto"
@@ -317,7 +320,7 @@ def check_shared_heads(tasks: dict[str, TaskDef]) -> None:
     Raises:
         UserError: they differ; the message has the key and both values.
     """
-    shape = ("task_type", "n_class", "labels", "dropout", "activation", "pooling", "enable_san")
+    shape = [*("task_type", "n_class", "labels", "dropout"), *HEAD_CHOICES]
     owners: dict[str, TaskDef] = {}
     for task in tasks.values():
         owner = owners.setdefault(task.head_name, tasks.get(task.head_name, task))

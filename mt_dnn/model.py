@@ -21,9 +21,12 @@ from mt_dnn.encoders.architecture import check_lengths
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
+from mt_dnn.heads.scalar_mix import ScalarMix
 from mt_dnn.registries import TASK_TYPES
 from mt_dnn.task_types import TaskType, load_tasks
 
+MIX = "layer_mix"
+"""Name of the module of a head that mixes the layers which the head reads."""
 _ATTRIBUTES = frozenset(dir(nn.ModuleDict()))
 
 
@@ -104,7 +107,10 @@ class MTDNN(nn.Module):
         self.heads = Heads()
         for name, task in tasks.items():
             if task.head_name not in self.heads:
-                self.heads[task.head_name] = self.task_types[name].build_head(encoder, config)
+                head = self.task_types[name].build_head(encoder, config)
+                if (task.layers or config.layers) == "scalar_mix":
+                    head.add_module(MIX, ScalarMix(encoder.depth + 1))
+                self.heads[task.head_name] = head
 
     @classmethod
     def from_pretrained(
@@ -227,13 +233,31 @@ class MTDNN(nn.Module):
         return self.encoder.embed(batch.input_ids)
 
     def encode(self, embeds: Tensor, batch: Batch, *, shift: Tensor | None = None) -> Tensor:
-        """Compute the hidden states, (N, T, H), from word embeddings (N, T, E).
+        """Compute what the head of the batch's task reads, (N, T, H), from word embeddings (N, T, E).
 
-        ``shift``, (N, T, H), is added to what enters the first layer.
+        These are the last hidden states of the encoder, or the head's mixture of all layers
+        (:class:`mt_dnn.heads.scalar_mix.ScalarMix`). ``shift``, (N, T, H), is added to what enters the
+        first layer.
         """
         mask = batch.attention_mask if batch.is_padded else None
         shifted = {} if shift is None else {"shift": shift}  # most overrides do not know it
-        return self.encoder.encode(embeds, mask, batch.token_type_ids, **shifted)
+        mix = getattr(self.head(batch), MIX, None)
+        if mix is None:
+            return self.encoder.encode(embeds, mask, batch.token_type_ids, **shifted)
+        return mix(self.encoder.hidden_states(embeds, mask, batch.token_type_ids, **shifted))
+
+    def layer(self, embeds: Tensor, batch: Batch, layer: int) -> Tensor:
+        """Compute the hidden states of one layer of the shared encoder, (N, T, H).
+
+        Args:
+            embeds: word embeddings, (N, T, E).
+            layer: index into :meth:`mt_dnn.encoders.encoder.Encoder.hidden_states`; 0 is the input of the
+                first layer, -1 the last layer.
+        """
+        mask = batch.attention_mask if batch.is_padded else None
+        if layer in (-1, self.encoder.depth):
+            return self.encoder.encode(embeds, mask, batch.token_type_ids)
+        return self.encoder.hidden_states(embeds, mask, batch.token_type_ids)[layer]
 
     def embedding_output(self, embeds: Tensor, batch: Batch) -> Tensor:
         """Compute what enters the first layer, (N, T, H), from word embeddings (N, T, E)."""

@@ -58,6 +58,8 @@ class ModelConfig:
     """Name on the Hugging Face hub, local folder, or package:NAME for weights inside an installed Python package."""
     pooling: Literal["cls", "mean", "max", "attention", "pair"] = "cls"
     """How the hidden states are reduced to one vector: cls takes the first token; mean and max pool over the tokens; attention is a weighted mean with learned weights; pair combines the means of the two sentences."""
+    layers: Literal["last", "scalar_mix"] = "last"
+    """What the heads read: the last layer of the encoder, or scalar_mix, a mean of all layers with learned weights (arXiv 1802.05365)."""
     activation: Literal["tanh", "gelu", "relu", "none"] = "tanh"
     """Activation of the dense layer between pooling and output. none removes the layer."""
     dropout: float = 0.1

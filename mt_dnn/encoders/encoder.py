@@ -115,6 +115,11 @@ class Encoder(nn.Module):
         return self.config.hidden_size
 
     @property
+    def depth(self) -> int:
+        """Number of layers that run; in ALBERT one layer runs several times."""
+        return self.config.num_hidden_layers
+
+    @property
     def positions(self) -> int | None:
         """Greatest length in tokens; None if it is not limited."""
         return max_positions(self.config, self._position_padding)
@@ -157,6 +162,26 @@ class Encoder(nn.Module):
         inputs = self._inputs(embeds, attention_mask, token_type_ids)
         with nullcontext() if shift is None else shifted(self.model, shift):
             return self.model(**inputs).last_hidden_state
+
+    def hidden_states(
+        self,
+        embeds: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None = None,
+        *,
+        shift: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Run the encoder on word embeddings and return the output of every layer.
+
+        The arguments are those of :meth:`encode`.
+
+        Returns:
+            ``depth + 1`` tensors (N, T, H), as ``hidden_states`` of transformers: the input of the first
+            layer, then the output of each layer. The last one is what :meth:`encode` returns.
+        """
+        inputs = self._inputs(embeds, attention_mask, token_type_ids)
+        with nullcontext() if shift is None else shifted(self.model, shift):
+            return self.model(**inputs, output_hidden_states=True).hidden_states
 
     def embedding_output(
         self,

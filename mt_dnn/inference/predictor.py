@@ -218,7 +218,7 @@ class Predictor:
             )
 
         def forward(batch: Batch) -> Tensor:
-            hidden = model.encode(model.embed(batch), batch)  # (B, T, H)
+            hidden = model.layer(model.embed(batch), batch, -1)  # (B, T, H)
             return pool(hidden, batch.attention_mask, pooling)  # (B, H)
 
         def read(pooled: Tensor, _: Batch) -> list[np.ndarray]:

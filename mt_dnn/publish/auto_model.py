@@ -24,7 +24,7 @@ from data_utils.task_def import TaskDef
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.pretrained import quiet
 from mt_dnn.heads.pooled import ACTIVATIONS, CandidateHead, PooledHead, TokenHead
-from mt_dnn.model import MTDNN
+from mt_dnn.model import MIX, MTDNN
 
 SEQUENCE = "AutoModelForSequenceClassification"
 CHOICE = "AutoModelForMultipleChoice"
@@ -139,6 +139,9 @@ def _linear_layers(
     Raises:
         UserError: the head is of another kind, or does not read the first token.
     """
+    if hasattr(head, MIX):
+        setting = "layers scalar_mix (or model.layers of the run)"
+        raise _refused(task, f"{setting}; heads of transformers read the last layer")
     head = head.scorer if isinstance(head, CandidateHead) else head
     if isinstance(head, TokenHead):
         return None, None, head.output
@@ -177,7 +180,7 @@ def check_encoder(folder: Path, model: MTDNN) -> None:
         UserError: the embeddings differ.
     """
     batch = probe(model.encoder, next(iter(model.tasks)))
-    expected = model.encode(model.embed(batch), batch)
+    expected = model.layer(model.embed(batch), batch, -1)
     loaded = _load(encoder_class(model.encoder), folder)
     found = loaded(**_inputs(batch, model.encoder)).last_hidden_state
     if not torch.equal(found, expected):

@@ -209,6 +209,7 @@ def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> di
     for name, task in model.tasks.items():
         facts |= {f"task {name!r}: {field}": getattr(task, field) for field in TASK_FIELDS}
         facts[f"task {name!r}: pooling"] = task.pooling or config.pooling
+        facts[f"task {name!r}: layers"] = task.layers or config.layers
         facts[f"task {name!r}: actf"] = task.activation or config.activation
     facts["tokenizer"] = tokenizer_hash(tokenizer)[:12]
     facts |= {

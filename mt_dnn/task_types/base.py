@@ -24,6 +24,7 @@ from mt_dnn.divergences import Output, form_of, outputs_of
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import ACTIVATIONS, POOLINGS
 from mt_dnn.heads.san import SAN_OPTIONS, check_san_options
+from mt_dnn.heads.scalar_mix import LAYERS
 from mt_dnn.registries import DIVERGENCES
 from mt_dnn.task_types.checks import (
     check_choice,
@@ -112,6 +113,7 @@ class TaskType(ABC):
         check_choice(task, "loss", task.loss, cls.losses)
         check_choice(task, "actf", task.activation, (*ACTIVATIONS, "none"))
         check_choice(task, "pooling", task.pooling, POOLINGS)
+        check_choice(task, "layers", task.layers, LAYERS)
         defaults = FORMATS.get(task.data_format).options | cls.options
         options = complete_options(task, defaults | (SAN_OPTIONS if task.enable_san else {}))
         if task.enable_san:
