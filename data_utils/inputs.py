@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.formats import DroppedRow, Example, Row
+from data_utils.labels import LabelUnit
 from data_utils.registries import FORMATS
 from data_utils.sources import FileSource, by_position, complete, join_names
 from data_utils.sources.find import csv_to_predict
@@ -25,20 +27,22 @@ def text_columns(task: TaskDef) -> tuple[str, ...]:
     return FORMATS.get(task.data_format).text_columns
 
 
-def as_row(item: Any, task: TaskDef, index: int) -> Row:
-    """Convert a Python value to a row.
+def as_row(item: Any, task: TaskDef, index: int, where: str | None = None) -> Row:
+    """Convert a Python or JSON value to a row.
 
     Args:
-        item: a text, a list or tuple of texts, a mapping from column name to value, or a Row.
+        item: a text, a list or tuple of texts, a mapping from column name to value, or a Row. Where a
+            row is a list of words, so are two or more texts; one text is split at blanks.
         task: the task whose columns the texts fill.
-        index: number of the row, for its uid and for error messages.
+        index: number of the row, for its uid.
+        where: place of the row, for messages; defaults to ``row {index}``.
 
     Raises:
         UserError: ``item`` has another type or the wrong number of texts.
     """
     if isinstance(item, Row):
         return item
-    where = f"row {index}"
+    where = f"row {index}" if where is None else where
     if isinstance(item, Mapping):
         return Row(complete(dict(item), index), where)
     columns = text_columns(task)
@@ -48,12 +52,26 @@ def as_row(item: Any, task: TaskDef, index: int) -> Row:
             f"{where}: {item!r:.80} is not a text, a tuple of texts, or a dict by column name; "
             f"task {task.name!r} takes: {join_names(columns)}"
         )
+    if takes_words(task) and len(texts) > 1:
+        return Row(complete({columns[0]: list(texts)}, index), where)
     values = by_position(texts, columns)
     if values is None:
         raise UserError(
             f"{where}: {len(texts)} texts; task {task.name!r} takes: {join_names(columns)}"
         )
     return Row(complete(values, index), where)
+
+
+def takes_words(task: TaskDef) -> bool:
+    """Return whether a row of the task is a list of words."""
+    return any(spec.per is LabelUnit.WORD for spec in FORMATS.get(task.data_format).labels)
+
+
+def named_texts(example: Example, task: TaskDef) -> dict[str, Any]:
+    """Return the texts of an example by column; candidates and words are lists."""
+    if takes_words(task):
+        return {text_columns(task)[0]: list(example.texts)}
+    return by_position(example.texts, text_columns(task)) or {}
 
 
 def parse_row(row: Row, task: TaskDef) -> Example:
@@ -80,8 +98,7 @@ def parse_rows(rows: Rows, task: TaskDef, *, labels: bool = True) -> list[Exampl
     Raises:
         UserError: a row is malformed, or ``rows`` is a single row, which would be read as many.
     """
-    if isinstance(rows, (str, Mapping)):
-        raise UserError("rows: expected a list of rows, got a single one; put it in a list")
+    check_rows(rows)
     examples = []
     for index, item in enumerate(rows):
         if not isinstance(item, Example):
@@ -89,6 +106,12 @@ def parse_rows(rows: Rows, task: TaskDef, *, labels: bool = True) -> list[Exampl
             item = parse_row(row if labels else without_label(row), task)
         examples.append(item)
     return examples
+
+
+def check_rows(rows: Rows) -> None:
+    """Raise UserError for a single row, which would be read as many."""
+    if isinstance(rows, (str, Mapping)):
+        raise UserError("rows: expected a list of rows, got a single one; put it in a list")
 
 
 def without_label(row: Row) -> Row:
@@ -99,10 +122,10 @@ def without_label(row: Row) -> Row:
 def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row]:
     """Yield the rows of a TSV or JSON-lines file, each one as soon as its line is read.
 
-    Lines are JSON if ``name`` ends in ``.jsonl`` or the first row is a JSON object. Otherwise they
-    are TSV with either all canonical columns of the task's format or its text columns only. The
-    number of columns of the first row decides which. Formats with candidates have a variable
-    number of columns, so their TSV must have all canonical columns.
+    Lines are JSON if ``name`` ends in ``.jsonl`` or the first row is a JSON object; a line may then be
+    anything that :func:`as_row` takes. Otherwise they are TSV with either all canonical columns of the
+    task's format or its text columns only. The number of columns of the first row decides which. Formats
+    with candidates have a variable number of columns, so their TSV must have all canonical columns.
 
     Args:
         lines: the lines of the file.
@@ -115,20 +138,79 @@ def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row
     if Path(name).suffix == ".csv":
         yield from csv_to_predict(Path(name), task).read(lines)
         return
-    lines = (line for _, line in numbered(lines, name))
-    skipped = []  # empty lines before the first row; kept so that line numbers stay right
-    for first in lines:
-        if first.strip():
-            break
-        skipped.append(first)
-    else:
+    opened = RowLines.of(lines, name)
+    if opened.is_json:
+        yield from opened.json_rows(lambda value, index, where: as_row(value, task, index, where))
+        return
+    canonical, bare = FORMATS.get(task.data_format).columns, text_columns(task)
+    layouts = [canonical] if canonical[-1].endswith("*") else [canonical, bare]
+    columns = opened.layout(layouts)
+    if columns is None:
+        raise UserError(
+            f"{opened.where}: {len(opened.cells)} columns; task {task.name!r} takes, tab-separated: "
+            f"{'; or '.join(join_names(columns) for columns in layouts)}. "
+            f"Or give JSON lines with {join_names(bare)}."
+        )
+    yield from opened.tsv_rows(columns)
+
+
+@dataclass(frozen=True)
+class RowLines:
+    """The lines of a file of rows, of which the first row is known."""
+
+    name: str
+    lines: Iterator[str]
+    """All lines."""
+    first: str
+    """The line of the first row."""
+    where: str
+    """Place of the first row."""
+
+    @classmethod
+    def of(cls, lines: Iterable[str], name: str) -> Self:
+        """Read up to the first row.
+
+        Raises:
+            UserError: there are no rows, or a line is not UTF-8.
+        """
+        lines = (line for _, line in numbered(lines, name))
+        skipped: list[str] = []  # empty lines before the first row, so that line numbers stay right
+        for first in lines:
+            if first.strip():
+                where = f"{name}:{len(skipped) + 1}"
+                return cls(name, chain(skipped, [first], lines), first, where)
+            skipped.append(first)
         raise UserError(f"{name}: the file has no rows")
-    json_lines = Path(name).suffix == ".jsonl" or _is_object(first)
-    columns = FORMATS.get(task.data_format).columns
-    if not json_lines:
-        columns = _layout(first, task, where=f"{name}:{len(skipped) + 1}")
-    source = FileSource(Path(name), columns, {})
-    yield from source.read(chain(skipped, [first], lines), json_lines=json_lines)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the file is called .jsonl or its first row is a JSON object."""
+        return Path(self.name).suffix == ".jsonl" or _is_object(self.first)
+
+    @property
+    def cells(self) -> list[str]:
+        """The cells of the first row, if the file is TSV."""
+        return self.first.rstrip("\r\n").split("\t")
+
+    def layout(self, layouts: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+        """Return the first layout of columns that fits the number of cells of the first row."""
+        fitting = (own for own in layouts if by_position(self.cells, own) is not None)
+        return next(fitting, None)
+
+    def tsv_rows(self, columns: tuple[str, ...]) -> Iterator[Row]:
+        """Yield the rows of a TSV file."""
+        yield from FileSource(Path(self.name), columns, {}).read(self.lines, json_lines=False)
+
+    def json_rows(self, convert: Callable[[Any, int, str], Row]) -> Iterator[Row]:
+        """Yield ``convert(value, index, where)`` of each line."""
+        for index, line in enumerate(self.lines):
+            if line.strip(" \r\n"):
+                where = f"{Path(self.name)}:{index + 1}"
+                try:
+                    value = strict_json.loads(line)
+                except ValueError as error:
+                    raise UserError(f"{where}: not JSON: {error}") from None
+                yield convert(value, index, where)
 
 
 def _is_object(line: str) -> bool:
@@ -136,18 +218,3 @@ def _is_object(line: str) -> bool:
         return isinstance(strict_json.loads(line), dict)
     except ValueError:
         return line.lstrip().startswith("{")  # a damaged object, not a TSV row
-
-
-def _layout(line: str, task: TaskDef, where: str) -> tuple[str, ...]:
-    """Choose the columns of a TSV file by the number of cells in its first row."""
-    cells = line.rstrip("\r\n").split("\t")
-    canonical, bare = FORMATS.get(task.data_format).columns, text_columns(task)
-    layouts = [canonical] if canonical[-1].endswith("*") else [canonical, bare]
-    for columns in layouts:
-        if by_position(cells, columns) is not None:
-            return columns
-    raise UserError(
-        f"{where}: {len(cells)} columns; task {task.name!r} takes, tab-separated: "
-        f"{'; or '.join(join_names(columns) for columns in layouts)}. "
-        f"Or give JSON lines with {join_names(bare)}."
-    )

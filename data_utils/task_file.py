@@ -320,7 +320,7 @@ def check_shared_heads(tasks: dict[str, TaskDef]) -> None:
     Raises:
         UserError: they differ; the message has the key and both values.
     """
-    shape = [*("task_type", "n_class", "labels", "dropout"), *HEAD_CHOICES]
+    shape = ("task_type", "n_class", "labels", "dropout", *HEAD_CHOICES)
     owners: dict[str, TaskDef] = {}
     for task in tasks.values():
         owner = owners.setdefault(task.head_name, tasks.get(task.head_name, task))

@@ -21,6 +21,10 @@ def predict(
     input: str = "-",
     output: str | None = None,
     what: Literal["predictions", "logits", "embeddings"] = "predictions",
+    text: bool = False,
+    layer: int | None = None,
+    tokens: bool = False,
+    pooling: Literal["cls", "mean", "max"] | None = None,
     tasks: str | None = None,
     batch_size: int = 64,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
@@ -39,7 +43,13 @@ def predict(
         output: File to write, which appears only when it is complete. A device or pipe, such as /dev/stdout, is
             written to instead. Defaults to standard output.
         what: predictions: labels and probabilities. logits: the raw outputs of the head. embeddings: the
-            output of the shared encoder, averaged over the tokens of a text (single texts, without --task).
+            output of the shared encoder for texts, pairs (two columns, or a ||| b) or, in JSON lines, lists
+            of words (tokens), without --task.
+        text: Also write the texts of each row.
+        layer: Layer of embeddings: 0 is the output of the encoder's embedding block, 1 that of the first layer,
+            -1 of the last, -2 of the one before it. Defaults to the last.
+        tokens: Embeddings of all tokens, with their places in the texts, in place of one vector for each row.
+        pooling: How the tokens of a row become one embedding: cls (the first token), mean or max. Defaults to mean.
         tasks: Task file with the definition of --task, for a task that was not trained but shares a head
             with a trained task.
         batch_size: Number of rows in a batch.
@@ -48,8 +58,8 @@ def predict(
             runs that you trust.
 
     Raises:
-        UserError: the input file does not exist, a run cannot be loaded, a row is malformed, or ``output`` is the
-            input or a folder.
+        UserError: the input file does not exist, a run cannot be loaded, a row is malformed, a flag does not fit
+            ``what``, or ``output`` is the input or a folder.
     """
     path = Path(input)
     if input != "-" and (not path.exists() or path.is_dir()):
@@ -59,10 +69,11 @@ def predict(
 
     # Imported after parsing, because these modules import torch and --help should be fast.
     from data_utils.utf8 import open_lines
-    from mt_dnn.inference.lines import choose_task, metrics_line, predict_lines
+    from mt_dnn.inference.lines import Content, choose_task, metrics_line, predict_lines
     from mt_dnn.inference.predictor import load
     from mt_dnn.inference.progress import rows_done
 
+    content = Content(what, text, layer, tokens, pooling)
     predictor = load(run, device, plugins=plugins)
     definition = choose_task(predictor, task, what, tasks)
     with (
@@ -81,7 +92,7 @@ def predict(
             definition,
             lines,
             name="<stdin>" if input == "-" else input,
-            what=what,
+            content=content,
             write=write,
             batch_size=batch_size,
             chunk=batch_size if input == "-" else 16 * batch_size,
@@ -108,10 +119,12 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn predict") -> 
         metavar="FOLDER",
         help="Run directory, or its best/ folder. Several form an ensemble that averages logits.",
     )
-    parser.add_function_arguments(predict, skip={"run", "plugins"})
-    parser.add_argument(
-        "--plugins",
-        action="store_true",
-        help=PLUGINS_HELP,
-    )
+    switches = {
+        "text": "Also write the texts of each row.",
+        "tokens": "Embeddings of all tokens, with their places in the texts, in place of one vector for each row.",
+        "plugins": PLUGINS_HELP,
+    }
+    parser.add_function_arguments(predict, skip={"run", *switches})
+    for name, about in switches.items():
+        parser.add_argument(f"--{name}", action="store_true", help=about)
     predict(**parser.parse_args(args).as_dict())

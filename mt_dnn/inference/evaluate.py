@@ -15,6 +15,7 @@ from data_utils.files import atomic_file
 from data_utils.registries import METRICS
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
+from mt_dnn.inference.answers import answer
 from mt_dnn.inference.loop import Advance, EncodedRows, map_batches
 from mt_dnn.inference.losses import MeasuredLoss, mean_loss
 from mt_dnn.model import MTDNN
@@ -131,21 +132,8 @@ def average_of(scores: Iterable[tuple[TaskDef, Mapping[str, Any]]]) -> float | N
     return float(np.mean([np.mean(v) for v in per_task.values()])) if per_task else None
 
 
-def prediction_record(kind: TaskType, prediction: Prediction) -> dict[str, Any]:
-    """One line of a predictions file: uid, prediction, scores, and gold if the row has a label."""
-    record = {
-        "uid": prediction.uid,
-        "prediction": kind.in_words(prediction.value),
-        "scores": prediction.scores,
-    }
-    if prediction.gold is not None:
-        record["gold"] = kind.in_words(prediction.gold)
-    return record
-
-
 def write_predictions(path: Path, kind: TaskType, evaluation: Evaluation) -> None:
-    """Write JSON lines: uid, prediction (the label's name if the task has labels), scores, gold."""
+    """Write JSON lines: :meth:`mt_dnn.inference.answers.Answer.record` of each prediction."""
     with atomic_file(path) as lines:
         for prediction in evaluation.predictions:
-            record = prediction_record(kind, prediction)
-            lines.write(strict_json.dumps(record) + "\n")
+            lines.write(strict_json.dumps(answer(kind, prediction).record()) + "\n")

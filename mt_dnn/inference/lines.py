@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
@@ -11,14 +12,50 @@ import numpy as np
 from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.formats import Row
-from data_utils.inputs import read_rows
+from data_utils.inputs import named_texts, read_rows
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
-from mt_dnn.inference.evaluate import prediction_record, score
-from mt_dnn.inference.predictor import TEXT, Predictor
+from data_utils.text_rows import TEXT, parse_texts, read_texts
+from mt_dnn.inference.answers import answer
+from mt_dnn.inference.embeddings import Pooling
+from mt_dnn.inference.evaluate import score
+from mt_dnn.inference.predictor import Predictor
 from mt_dnn.task_types import Prediction, TaskType, load_tasks
 
 What = Literal["predictions", "logits", "embeddings"]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the output lines contain."""
+
+    what: What = "predictions"
+    text: bool = False
+    """Whether each line has the texts of its row."""
+    layer: int | None = None
+    """Layer of embeddings; None is the last."""
+    tokens: bool = False
+    """Whether embeddings are those of the tokens, not one vector for each row."""
+    pooling: Pooling | None = None
+    """Pooling of embeddings; None is the mean."""
+
+    def __post_init__(self) -> None:
+        """Check that the settings fit each other.
+
+        Raises:
+            UserError: they do not.
+        """
+        for flag, is_set in (
+            ("layer", self.layer is not None),
+            ("tokens", self.tokens),
+            ("pooling", self.pooling is not None),
+        ):
+            if is_set and self.what != "embeddings":
+                raise UserError(
+                    f"--{flag} applies to --what embeddings only; {self.what} have none"
+                )
+        if self.tokens and self.pooling is not None:
+            raise UserError("--pooling reduces a row to one vector; leave it out with --tokens")
 
 
 def choose_task(
@@ -26,7 +63,7 @@ def choose_task(
 ) -> TaskDef:
     """The task that defines the rows: the named one, or the only one of the run.
 
-    Embeddings belong to no task; their rows are single texts.
+    Embeddings belong to no task; their rows are texts, pairs or lists of words.
 
     Args:
         task_file: a task file to take the named task from; None: the run's own tasks.
@@ -37,7 +74,7 @@ def choose_task(
     if what == "embeddings":
         if name is not None or task_file is not None:
             raise UserError(
-                "embeddings are computed from single texts, without a task; leave --task out"
+                "embeddings are computed by the shared encoder, without a task; leave --task out"
             )
         return TEXT
     if task_file is not None:
@@ -59,7 +96,7 @@ def predict_lines(
     lines: Iterable[str],
     *,
     name: str,
-    what: What,
+    content: Content,
     write: Callable[[str], Any],
     batch_size: int,
     chunk: int,
@@ -68,6 +105,7 @@ def predict_lines(
 
     Args:
         name: the input's name in messages. The suffix .jsonl selects JSON lines.
+        content: what to write.
         chunk: rows to read before the next lines are written. A larger chunk needs less padding.
 
     Returns:
@@ -77,9 +115,15 @@ def predict_lines(
         UserError: a malformed row, or no rows. The chunks before it have been written.
     """
     scored: list[Prediction] = []
-    rows = read_rows(lines, name=name, task=task)
+    is_text = content.what == "embeddings"
+    rows = read_texts(lines, name=name) if is_text else read_rows(lines, name=name, task=task)
     while group := list(islice(rows, chunk)):
-        records = _RECORDS[what](predictor, task, group, batch_size, scored)
+        if is_text:
+            records = _embeddings(predictor, group, batch_size, content)
+        elif content.what == "logits":
+            records = _logits(predictor, task, group, batch_size, content)
+        else:
+            records = _predictions(predictor, task, group, batch_size, content, scored)
         write("".join(strict_json.dumps(record) + "\n" for record in records))
     return scored
 
@@ -99,16 +143,20 @@ def _predictions(
     task: TaskDef,
     rows: list[Row],
     batch_size: int,
+    content: Content,
     scored: list[Prediction],
 ) -> Iterator[dict[str, Any]]:
-    predictions = predictor.decode(task.name, rows, batch_size)
+    examples = predictor.examples(task.name, rows)
+    predictions = predictor.decode(task.name, examples, batch_size)
     scored += (p for p in predictions if p.gold is not None)
     kind = predictor.model.task_types[task.name]
-    return (prediction_record(kind, prediction) for prediction in predictions)
+    for example, prediction in zip(examples, predictions, strict=True):
+        text = named_texts(example, task) if content.text else None
+        yield answer(kind, prediction, text).record()
 
 
 def _logits(
-    predictor: Predictor, task: TaskDef, rows: list[Row], batch_size: int, _: list[Prediction]
+    predictor: Predictor, task: TaskDef, rows: list[Row], batch_size: int, content: Content
 ) -> Iterator[dict[str, Any]]:
     examples = predictor.examples(task.name, rows)
     logits = predictor.logits(task.name, examples, batch_size)
@@ -118,8 +166,12 @@ def _logits(
         label = row.values.get("label")
         if type(example.label) in (int, float):
             label = task.decode_label(example.label)
-        gold = {} if example.label is None or label in (None, "") else {"gold": label}
-        yield {"uid": example.uid, "logits": _listed(values)} | gold
+        record: dict[str, Any] = {"uid": example.uid, "logits": _listed(values)}
+        if example.label is not None and label not in (None, ""):
+            record["gold"] = label
+        if content.text:
+            record["text"] = named_texts(example, task)
+        yield record
 
 
 def _listed(logits: np.ndarray) -> list[Any]:
@@ -130,11 +182,21 @@ def _listed(logits: np.ndarray) -> list[Any]:
 
 
 def _embeddings(
-    predictor: Predictor, _: TaskDef, rows: list[Row], batch_size: int, __: list[Prediction]
+    predictor: Predictor, rows: list[Row], batch_size: int, content: Content
 ) -> Iterator[dict[str, Any]]:
-    embeddings = predictor.embeddings(rows, batch_size=batch_size)
-    for row, values in zip(rows, embeddings, strict=True):
-        yield {"uid": row.text("uid"), "embedding": values.tolist()}
-
-
-_RECORDS = {"predictions": _predictions, "logits": _logits, "embeddings": _embeddings}
+    layer = -1 if content.layer is None else content.layer
+    records: Iterable[dict[str, Any]]
+    if content.tokens:
+        records = (
+            {"tokens": own.tokens, "offsets": own.offsets, "embedding": own.vectors.tolist()}
+            for own in predictor.token_embeddings(rows, batch_size, layer=layer)
+        )
+    else:
+        vectors = predictor.embeddings(rows, content.pooling or "mean", batch_size, layer=layer)
+        records = ({"embedding": own.tolist()} for own in vectors)
+    for row, record in zip(rows, records, strict=True):
+        record = {"uid": row.text("uid")} | record
+        if content.text:
+            ((task, example),) = parse_texts([row])
+            record["text"] = named_texts(example, task)
+        yield record

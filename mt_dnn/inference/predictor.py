@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from data_utils.collator import Batch
 from data_utils.encoded_rows import EncodedRows
 from data_utils.errors import UserError
 from data_utils.formats import Example
-from data_utils.inputs import Rows, parse_rows
+from data_utils.inputs import Rows, named_texts, parse_rows
 from data_utils.manifest import tokenizer_hash
 from data_utils.plugins import import_plugins
 from data_utils.registry import choices_hint
@@ -24,30 +23,15 @@ from data_utils.task_def import TaskDef
 from mt_dnn.devices import choose_device
 from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.heads.pooled import pool
+from mt_dnn.inference.answers import Answer, answer
+from mt_dnn.inference.embeddings import Embedder, Pooling, TokenEmbeddings
 from mt_dnn.inference.ensemble import Ensemble
-from mt_dnn.inference.loop import Read, map_batches, map_logits
+from mt_dnn.inference.loop import Read, map_logits
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.model_folder import load_heads, model_folder, read_model_facts, read_plugins
-from mt_dnn.task_types import Prediction, TaskType, load_tasks
+from mt_dnn.task_types import Prediction, load_tasks
 
 T = TypeVar("T")
-# Placeholder task to parse and tokenize the texts of embeddings. Its other fields are not used.
-TEXT = TaskDef("text", "PremiseOnly", "", n_class=1, metrics=(), metric_for_best="")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The prediction for one row, with the task's label names."""
-
-    uid: str
-    """The row's uid, or its position if it has none."""
-    label: Any
-    """Label name (id if the task has no labels), number, text, or a list per candidate or word."""
-    scores: Any
-    """Label -> probability; the number itself; or the probability of each candidate."""
-    gold: Any = None
-    """The row's label in the form of ``label``; None if it has none."""
 
 
 def load(
@@ -75,7 +59,7 @@ def load(
         >>> from mt_dnn import load
         >>> run = load("runs/glue")
         >>> answers = run.predict("rte", [("A dog sleeps.", "An animal sleeps."), ("It rains.", "It snows.")])
-        >>> [answer.label for answer in answers]
+        >>> [answer.prediction for answer in answers]
         ['entailment', 'not_entailment']
         >>> sorted(answers[0].scores)
         ['entailment', 'not_entailment']
@@ -160,15 +144,23 @@ class Predictor:
         """Add a task that shares a trained head; see :meth:`mt_dnn.model.MTDNN.add_task`."""
         self.model.add_task(task, self.tokenizer)
 
-    def predict(self, task: str, rows: Rows, batch_size: int = 64) -> list[Answer]:
+    def predict(
+        self, task: str, rows: Rows, batch_size: int = 64, *, text: bool = False
+    ) -> list[Answer]:
         """Predict the label of each row, with probabilities.
+
+        Args:
+            text: also return the texts of each row.
 
         Raises:
             UserError: unknown task, or a malformed row; the message names it.
         """
         definition = self.task(task)
         kind = self.model.task_types[definition.name]
-        return [answer(kind, p) for p in self.decode(task, rows, batch_size)]
+        examples = self.examples(task, rows)
+        texts = [named_texts(example, definition) if text else None for example in examples]
+        predictions = self.decode(task, examples, batch_size)
+        return [answer(kind, *pair) for pair in zip(predictions, texts, strict=True)]
 
     def decode(self, task: str, rows: Rows, batch_size: int = 64) -> list[Prediction]:
         """As :meth:`predict`, with class ids instead of label names, as metrics need them."""
@@ -199,37 +191,51 @@ class Predictor:
     def embeddings(
         self,
         texts: Rows,
-        pooling: Literal["cls", "mean", "max"] = "mean",
+        pooling: Pooling = "mean",
         batch_size: int = 64,
+        *,
+        layer: int = -1,
     ) -> np.ndarray:
-        """The shared encoder's last hidden states, pooled over each text: (n, H) float32.
+        """The shared encoder's hidden states, pooled over the tokens of each row: (n, H) float32.
+
+        Args:
+            texts: texts; pairs of texts, which are encoded together; dicts with premise, with premise and
+                hypothesis, or with tokens, a list of words. Labels are ignored.
+            pooling: cls (the first token), mean or max.
+            layer: -1 is the last layer, -2 the one before it, 0 the output of the embeddings.
 
         Raises:
-            UserError: unknown pooling, a malformed text, or an ensemble, which has several encoders.
+            UserError: unknown pooling or layer, a malformed row, or an ensemble, which has several encoders.
         """
-        model = self.model
-        if isinstance(model, Ensemble):
+        return self._embedder(layer, batch_size).pooled(texts, pooling)
+
+    def token_embeddings(
+        self, texts: Rows, batch_size: int = 64, *, layer: int = -1
+    ) -> list[TokenEmbeddings]:
+        """The shared encoder's hidden states at every token of each row, with its place in the row.
+
+        The arguments are those of :meth:`embeddings`.
+
+        Raises:
+            UserError: as :meth:`embeddings`.
+
+        Example:
+            >>> from mt_dnn import load
+            >>> run = load("runs/glue")
+            >>> (row,) = run.token_embeddings([("A dog sleeps.", "It rains.")], layer=-2)
+            >>> row.tokens[:3], row.offsets[:3]
+            (['[CLS]', 'a', 'dog'], [None, (0, 0, 1), (0, 2, 5)])
+            >>> row.vectors.shape == (len(row.tokens), run.model.encoder.hidden_size)
+            True
+        """
+        return self._embedder(layer, batch_size).tokens(texts)
+
+    def _embedder(self, layer: int, batch_size: int) -> Embedder:
+        if isinstance(self.model, Ensemble):
             raise UserError(
                 "embeddings come from one encoder, and an ensemble has several; load a single run"
             )
-        if pooling not in ("cls", "mean", "max"):
-            raise UserError(
-                f"unknown pooling {pooling!r}.{choices_hint(pooling, ('cls', 'mean', 'max'))}"
-            )
-
-        def forward(batch: Batch) -> Tensor:
-            hidden = model.layer(model.embed(batch), batch, -1)  # (B, T, H)
-            return pool(hidden, batch.attention_mask, pooling)  # (B, H)
-
-        def read(pooled: Tensor, _: Batch) -> list[np.ndarray]:
-            return list(pooled.numpy())
-
-        _check_batch_size(batch_size)
-        examples = parse_rows(texts, TEXT, labels=False)
-        if not examples:
-            return np.empty((0, model.encoder.hidden_size), np.float32)
-        encoded = self._encode(examples, TEXT)
-        return np.concatenate(map_batches(model, encoded, forward, read, batch_size=batch_size))
+        return Embedder(self.model, self.tokenizer, self.max_seq_len, layer, batch_size)
 
     def examples(self, task: str, rows: Rows) -> list[Example]:
         """Parse the rows with the task's data format, as the other methods do first."""
@@ -254,15 +260,6 @@ class Predictor:
         return EncodedRows.from_examples(
             examples, task, self.tokenizer, max_seq_len=self.max_seq_len
         )
-
-
-def answer(kind: TaskType, prediction: Prediction) -> Answer:
-    """A prediction with the task's label names."""
-    label, gold = (
-        None if value is None else kind.in_words(value)
-        for value in (prediction.value, prediction.gold)
-    )
-    return Answer(prediction.uid, label, kind.named_scores(prediction.scores), gold)
 
 
 def _check_batch_size(batch_size: int) -> None:

@@ -38,7 +38,8 @@ class MaskLM(TokenTaskType):
     Otherwise BERT's random initialization is used.
 
     In a prediction, ``value`` and ``gold`` are the token ids at the masked positions. ``scores`` is a
-    pair: the sum of the negative log-likelihoods in nats, and the number of masked tokens.
+    pair: the sum of the negative log-likelihoods in nats, and the number of masked tokens; by name,
+    ``nats`` and ``tokens``.
     """
 
     label: ClassVar[LabelSpec] = LabelSpec(LabelKind.TOKEN, LabelUnit.WINDOW)
@@ -147,3 +148,6 @@ class MaskLM(TokenTaskType):
     def in_words(self, value: list[int]) -> list[str]:
         assert self.tokenizer is not None
         return list(self.tokenizer.convert_ids_to_tokens(value))
+
+    def named_scores(self, scores: tuple[float, int]) -> dict[str, float]:
+        return dict(zip(("nats", "tokens"), scores, strict=True))

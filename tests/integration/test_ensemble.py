@@ -86,7 +86,7 @@ def test_it_predicts_by_the_normalized_geometric_mean(runs):
     for found, *each in zip(mt_dnn.load(runs).predict("pair", ROWS["pair"]), *members, strict=True):
         product = np.prod([list(answer.scores.values()) for answer in each], 0) ** (1 / 3)
         assert list(found.scores.values()) == pytest.approx(list(product / product.sum()), rel=1e-4)
-        assert found.scores[found.label] == max(found.scores.values())
+        assert found.scores[found.prediction] == max(found.scores.values())
 
 
 def test_one_run_in_a_list_is_that_run(runs):

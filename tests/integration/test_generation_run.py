@@ -85,7 +85,7 @@ def test_it_overfits_saves_and_writes_the_same(tiny_config, t5_folder, data, nam
     rows = [line.split("\t") for line in path.read_text().splitlines()]
     predictor = mt_dnn.load(trainer.run_dir)
     answers = predictor.predict(name, [tuple(row[2:]) for row in rows])
-    assert [a.label for a in answers] == [row[1] for row in rows]
+    assert [a.prediction for a in answers] == [row[1] for row in rows]
     written = predictions(trainer, name)
     assert [record["prediction"] for record in written] == [row[1] for row in rows]
     saved = json.loads((trainer.run_dir / "best" / "mt_dnn.json").read_text())

@@ -15,7 +15,7 @@ import pytest
 import predict as command
 from data_utils.cli import run_cli
 from experiments.glue.submission import read_predictions
-from mt_dnn.inference.lines import predict_lines
+from mt_dnn.inference.lines import Content, predict_lines
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.task_types import load_tasks
 from tests.support.finished_run import Run, read_jsonl
@@ -53,6 +53,9 @@ def test_a_labelled_file_is_answered_and_scored(run: Run, cli) -> None:
     assert [r.keys() for r in records] == [w.keys() for w in written]
     for key in ("uid", "prediction", "gold"):
         assert [r[key] for r in records] == [w[key] for w in written]
+    for record, line in zip(records, written, strict=True):
+        assert record["scores"] == pytest.approx(line["scores"], rel=1e-4, abs=1e-6)
+        assert max(record["scores"], key=record["scores"].__getitem__) == record["prediction"]
     scores = json.loads((run.folder / "scores.json").read_text())["scores"]["nli"]
     assert err == f"nli: ACC {scores['ACC']:.2f}, 13 labelled rows\n"
 
@@ -101,7 +104,7 @@ def test_the_first_answers_come_before_the_input_ends(predictor: Predictor) -> N
         predictor.task("tone"),
         lines(),
         name="<stdin>",
-        what="predictions",
+        content=Content(),
         write=output.append,
         batch_size=2,
         chunk=2,

@@ -78,7 +78,7 @@ def test_a_task_of_a_run(two_runs: list[Path], command: Command, tmp_path: Path)
         torch.testing.assert_close(logits, own, rtol=1e-5, atol=1e-6)
         if task == "pair":
             word = model.config.id2label[int(logits.argmax())]
-            assert word == predictor.predict(task, [PAIR])[0].label
+            assert word == predictor.predict(task, [PAIR])[0].prediction
             assert set(model.config.label2id) == {"same", "other"}
             assert "pair | ACC | " in (out / "README.md").read_text()
 
@@ -167,7 +167,7 @@ def test_two_runs_are_averaged_and_their_mean_is_a_model(
         predict.main, "--run", out, "--task", "pair", "--input", tmp_path / "rows.tsv"
     )
     assert code == 0
-    assert json.loads(said)["prediction"] == mt_dnn.load(out).predict("pair", [PAIR])[0].label
+    assert json.loads(said)["prediction"] == mt_dnn.load(out).predict("pair", [PAIR])[0].prediction
     again = Trainer(config_in(tmp_path / "runs")(model={"init_from": str(out)}))
     state = again.model.state_dict()
     assert torch.equal(state["heads.pair.output.weight"], found["pair.output.weight"])

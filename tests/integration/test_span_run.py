@@ -82,7 +82,7 @@ def test_it_overfits_saves_and_answers_the_same(tiny_config, still_encoder_folde
     predictor = mt_dnn.load(trainer.run_dir)
     questions = [(document, question) for _, _, document, question in rows]
     answers = predictor.predict(name, questions)
-    assert [answer.label for answer in answers] == [record["prediction"] for record in written]
+    assert [answer.prediction for answer in answers] == [record["prediction"] for record in written]
     for answer, record in zip(answers, written, strict=True):
         for key in ("score", "null"):
             assert answer.scores[key] == pytest.approx(record["scores"][key], abs=1e-3)

@@ -132,10 +132,10 @@ def test_it_overfits_saves_and_predicts_the_same(tiny_config, still_encoder_fold
     written = predictions(trainer, name)
     assert [record["uid"] for record in written] == [row["uid"] for row in rows]
     for answer, record in zip(answers, written, strict=True):
-        if isinstance(answer.label, float):
-            assert answer.label == pytest.approx(record["prediction"], abs=1e-4)
+        if isinstance(answer.prediction, float):
+            assert answer.prediction == pytest.approx(record["prediction"], abs=1e-4)
         else:
-            assert answer.label == record["prediction"]
+            assert answer.prediction == record["prediction"]
         assert answer.gold is None
 
 

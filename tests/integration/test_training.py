@@ -52,9 +52,9 @@ def test_each_task_type_overfits_saves_and_predicts_the_same(
     assert [record["uid"] for record in written] == [row[0] for row in rows]
     for answer, record in zip(answers, written, strict=True):
         if task == "score":
-            assert answer.label == pytest.approx(record["prediction"], abs=1e-4)
+            assert answer.prediction == pytest.approx(record["prediction"], abs=1e-4)
         else:
-            assert answer.label == record["prediction"]
+            assert answer.prediction == record["prediction"]
 
 
 # --- What a run is made of -----------------------------------------------------------------------

@@ -55,8 +55,8 @@ def test_the_best_average_is_kept_and_predicts_the_test_set(
     assert [record["uid"] for record in written] == ["t0", "t1"]
     for record, answer in zip(written, answers, strict=True):
         assert "gold" not in record
-        assert record["prediction"] == answer.label
-        assert record["scores"] == pytest.approx(list(answer.scores.values()), abs=1e-5)
+        assert record["prediction"] == answer.prediction
+        assert record["scores"] == pytest.approx(answer.scores, abs=1e-5)
 
 
 def test_equal_scores_keep_the_earlier_model(tiny_config, monkeypatch):

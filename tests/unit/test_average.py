@@ -140,7 +140,7 @@ def test_encoder_and_heads_are_averaged_and_load(make, tmp_path):
     state = predictor.model.state_dict()
     assert torch.equal(state["heads.pair.output.weight"], found["pair.output.weight"])
     assert predictor.max_seq_len == 32
-    assert predictor.predict("pair", [("a dog", "a cat")])[0].label in ("same", "other")
+    assert predictor.predict("pair", [("a dog", "a cat")])[0].prediction in ("same", "other")
 
 
 def test_what_was_averaged_is_said_and_no_score_is(make, tmp_path):

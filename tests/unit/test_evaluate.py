@@ -141,8 +141,8 @@ def test_predictions_are_written_in_words(tmp_path):
     path = tmp_path / "new" / "t.jsonl"
     write_predictions(path, kind_of(words), Evaluation(words, predictions, {}, {}))
     assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == [
-        {"uid": "u1", "prediction": "yes", "scores": [0.25, 0.75], "gold": "no"},
-        {"uid": "ü2", "prediction": "no", "scores": [1.0, 0.0]},
+        {"uid": "u1", "prediction": "yes", "scores": {"no": 0.25, "yes": 0.75}, "gold": "no"},
+        {"uid": "ü2", "prediction": "no", "scores": {"no": 1.0, "yes": 0.0}},
     ]
 
 
