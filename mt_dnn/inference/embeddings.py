@@ -103,7 +103,10 @@ class Embedder:
 
         parsed = parse_texts(rows)
         vectors = self._map(parsed, self._hidden, read)
-        places = [self._places(task, example) for task, example in parsed]
+        places = [
+            token_places(example, task, self.tokenizer, max_seq_len=self.max_seq_len)
+            for task, example in parsed
+        ]
         return [TokenEmbeddings(*place, own) for place, own in zip(places, vectors, strict=True)]
 
     def _hidden(self, batch: Batch) -> Tensor:
@@ -133,25 +136,30 @@ class Embedder:
             found |= {index: result for index, (result,) in zip(own, results, strict=True)}
         return [found[index] for index in range(len(parsed))]
 
-    def _places(self, task: TaskDef, example: Example) -> tuple[list[str], list[Offset | None]]:
-        """Return the tokens of an example and their places; tokenized as the data formats do."""
-        texts = [" ".join(example.texts)] if task is WORDS else list(example.texts)
-        encoding = self.tokenizer(
-            texts[0],
-            texts[1] if len(texts) == 2 else None,
-            truncation="longest_first",
-            max_length=self.max_seq_len,
-        ).encodings[0]
-        begins = list(accumulate((len(word) + 1 for word in example.texts[:-1]), initial=0))
-        offsets: list[Offset | None] = []
-        for number, (start, end) in zip(encoding.sequence_ids, encoding.offsets, strict=True):
-            if number is None:
-                offsets.append(None)
-                continue
-            while start < end and texts[number][start].isspace():  # of SentencePiece tokens
-                start += 1
-            if task is WORDS:
-                number = bisect_right(begins, start) - 1
-                start, end = start - begins[number], end - begins[number]
-            offsets.append((number, start, end))
-        return encoding.tokens, offsets
+
+def token_places(
+    example: Example, task: TaskDef, tokenizer: PreTrainedTokenizerBase, *, max_seq_len: int
+) -> tuple[list[str], list[Offset | None]]:
+    """Return the tokens of an example and their places, tokenized as the data formats do.
+
+    Args:
+        task: the placeholder task of the example; see :func:`data_utils.text_rows.parse_texts`.
+    """
+    texts = [" ".join(example.texts)] if task is WORDS else list(example.texts)
+    second = texts[1] if len(texts) == 2 else None
+    encoding = tokenizer(
+        texts[0], second, truncation="longest_first", max_length=max_seq_len
+    ).encodings[0]
+    begins = list(accumulate((len(word) + 1 for word in example.texts[:-1]), initial=0))
+    offsets: list[Offset | None] = []
+    for number, (start, end) in zip(encoding.sequence_ids, encoding.offsets, strict=True):
+        if number is None:
+            offsets.append(None)
+            continue
+        while start < end and texts[number][start].isspace():  # tokens that begin with a blank
+            start += 1
+        if task is WORDS:
+            number = bisect_right(begins, start) - 1
+            start, end = start - begins[number], end - begins[number]
+        offsets.append((number, start, end))
+    return encoding.tokens, offsets

@@ -12,11 +12,13 @@ from transformers import AutoModel, AutoTokenizer
 
 import mt_dnn
 from data_utils.errors import UserError
-from data_utils.text_rows import read_texts
+from data_utils.text_rows import parse_texts, read_texts
+from mt_dnn.inference.embeddings import token_places
 from mt_dnn.inference.lines import Content, predict_lines
 from mt_dnn.inference.predictor import Predictor
 from tests.support.encoders import tiny_encoder_folder
 from tests.support.model_folders import tasks_of, write_model
+from tests.unit.test_format_mrc_windows import byte_level, unigrams
 
 TASKS = "one: {data_format: PremiseOnly, task_type: Classification, n_class: 2, metric_meta: [ACC], layers: scalar_mix}\n"
 PAIR = ("The dog  sleeps.", "A cat runs unhappily, again!")
@@ -103,6 +105,22 @@ def test_offsets_find_each_token_in_its_text(predictor):
     assert {place[0] for place in words.offsets if place} == {0, 1, 2}
     starts = [i for i, place in enumerate(words.offsets) if place and place[1] == 0]
     assert len(starts) == 3  # the first token of each word
+
+
+@pytest.mark.parametrize("tokenizer", [byte_level(), unigrams()], ids=["byte-level", "unigrams"])
+def test_offsets_without_the_blanks_of_tokens(tokenizer):
+    for row in (PAIR, {"tokens": ["the", "dogs", "and", "a", "house"]}):
+        ((task, example),) = parse_texts([row])
+        tokens, places = token_places(example, task, tokenizer, max_seq_len=99)
+        seen = [""] * len(example.texts)
+        for token, place in zip(tokens, places, strict=True):
+            assert (place is None) == (token in tokenizer.all_special_tokens)
+            if place is not None and token != "▁":  # which may have the place of the token after it
+                number, start, end = place
+                part = example.texts[number][start:end]
+                assert part == token.strip("▁Ġ") or token == "<unk>"
+                seen[number] += part
+        assert seen == [text.replace(" ", "") for text in example.texts]
 
 
 def test_a_long_row_is_cut_as_its_tokens_are(predictor):
