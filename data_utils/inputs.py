@@ -207,7 +207,7 @@ class RowLines:
             if line.strip(" \r\n"):
                 where = f"{Path(self.name)}:{index + 1}"
                 try:
-                    value = strict_json.loads(line)
+                    value = strict_json.loads(line.rstrip("\r\n"))
                 except ValueError as error:
                     raise UserError(f"{where}: not JSON: {error}") from None
                 yield convert(value, index, where)

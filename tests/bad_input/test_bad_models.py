@@ -32,7 +32,7 @@ INPUT = [
     ("a key twice", b'{"premise": "x", "premise": "y", "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: key 'premise' occurs twice"),
     ("NaN", b'{"premise": NaN, "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: NaN is not a JSON value; use null, or leave the key out"),
     ("no hypothesis", b'{"premise": "x"}\n', "FOLDER/rows:1: column 'hypothesis' is missing; the row has label, premise, uid"),
-    ("a list later", b'{"premise": "x", "hypothesis": "y"}\n[1]\n', "FOLDER/rows:2: expected a JSON object, found list"),
+    ("a list later", b'{"premise": "x", "hypothesis": "y"}\n[1]\n', "FOLDER/rows:2: [1] is not a text, a tuple of texts, or a dict by column name; task 'pair' takes: premise, hypothesis"),
     ("a broken object", b'{"premise": "x"\n', "FOLDER/rows:1: not JSON: Expecting ',' delimiter: line 1 column 16 (char 15)"),
     ("5000 digits", b'{"premise": ' + b"1" * 5000 + b', "hypothesis": "x"}\n', "FOLDER/rows:1: not JSON: a number has more than 4300 digits"),
     ("5000 digits alone", b"1" * 5000 + b"\n", "FOLDER/rows:1: 1 columns; task 'pair' takes, tab-separated: uid, label, premise, hypothesis; or premise, hypothesis. Or give JSON lines with premise, hypothesis."),
@@ -131,7 +131,12 @@ def test_standard_input_that_is_not_utf8(
         ("--what answers", "usage: mt-dnn predict..."),
         (
             "--what embeddings --task pair",
-            "embeddings are computed from single texts, without a task; leave --task out",
+            "embeddings are computed by the shared encoder, without a task; leave --task out",
+        ),
+        ("--layer 1", "--layer applies to --what embeddings only; predictions have none"),
+        (
+            "--what embeddings --layer 9",
+            "layer: 9; the encoder has layers 0 (the output of its embeddings) to 2, or -3 to -1 counted from the last",
         ),
         ("--tasks FOLDER/none.yml", "task file FOLDER/none.yml does not exist"),
         ("--device tpu", "usage: mt-dnn predict..."),

@@ -11,7 +11,7 @@ import pytest
 
 import mt_dnn
 from data_utils.metrics.answers import answer_tokens
-from mt_dnn.inference.lines import predict_lines
+from mt_dnn.inference.lines import Content, predict_lines
 from tests.support.runs import logged, predictions, run
 from tests.support.words import WORDS
 
@@ -169,7 +169,7 @@ def test_its_logits_go_out_with_the_rows_own_labels(tiny_config, data, name):
         predictor.task(name),
         [json.dumps(row) for row in rows],
         name="rows.jsonl",
-        what="logits",
+        content=Content("logits"),
         write=written.write,
         batch_size=3,
         chunk=5,
