@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -95,11 +97,19 @@ def predict(
             content=content,
             write=write,
             batch_size=batch_size,
-            chunk=batch_size if input == "-" else 16 * batch_size,
+            chunk=batch_size if input == "-" and arrives(sys.stdin.fileno()) else 16 * batch_size,
         )
     if scored:
         kind = predictor.model.task_types[definition.name]
         print(metrics_line(kind, scored), file=sys.stderr)
+
+
+def arrives(descriptor: int) -> bool:
+    """Whether the rows of a stream may arrive one at a time; not those of a redirected file.
+
+    Rows that are all there are sorted by length over several batches, which needs less padding.
+    """
+    return not stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn predict") -> None:

@@ -15,6 +15,7 @@ import pytest
 import predict as command
 from data_utils.cli import run_cli
 from experiments.glue.submission import read_predictions
+from mt_dnn.inference.command import arrives
 from mt_dnn.inference.lines import Content, predict_lines
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.task_types import load_tasks
@@ -111,6 +112,15 @@ def test_the_first_answers_come_before_the_input_ends(predictor: Predictor) -> N
     )
     assert answered_before == [0, 0, 2, 2, 4]
     assert "".join(output).count("\n") == 5
+
+
+def test_a_redirected_file_is_not_awaited(run: Run) -> None:
+    with (run.data / "nli_dev.tsv").open() as stream:
+        assert not arrives(stream.fileno())
+    read, write = os.pipe()
+    assert arrives(read)
+    for end in (read, write):
+        os.close(end)
 
 
 def test_logits_and_embeddings(run: Run, predictor: Predictor, cli) -> None:
