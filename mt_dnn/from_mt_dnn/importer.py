@@ -147,7 +147,8 @@ def choose_tasks(
         )
     if trained and list(chosen) != trained:
         report.notes.append(f"according to the checkpoint it was trained on {', '.join(trained)}")
-    return chosen
+    # MT-DNN's heads read the last layer.
+    return {name: dataclasses.replace(task, layers=None) for name, task in chosen.items()}
 
 
 def read_encoder(state: dict[str, Tensor], name: str, report: ImportReport) -> Encoder:

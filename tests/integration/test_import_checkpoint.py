@@ -106,7 +106,7 @@ def test_heads_pool_the_first_token_whatever_the_task_file_says(
 ):
     tasks = (workspace / "tasks.yml").read_text()
     (tmp_path / "tasks.yml").write_text(
-        tasks.replace("pair:\n", "pair:\n  pooling: mean\n  actf: relu\n")
+        tasks.replace("pair:\n", "pair:\n  pooling: mean\n  actf: relu\n  layers: scalar_mix\n")
     )
     import_state(mt_dnn_state, tasks=str(tmp_path / "tasks.yml"))
     expected = by_hand(mt_dnn_bert, tokenizer, PAIRS, linear(2, seed=10))
