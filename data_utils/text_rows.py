@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
@@ -10,6 +11,7 @@ from data_utils.formats import Example, Row
 from data_utils.inputs import RowLines, Rows, check_rows, parse_row, without_label
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.sources import complete, join_names
+from data_utils.sources.find import csv_to_predict
 from data_utils.task_def import TaskDef
 
 SEPARATOR = "|||"
@@ -93,7 +95,8 @@ def read_texts(lines: Iterable[str], *, name: str) -> Iterator[Row]:
 
     Lines are JSON if ``name`` ends in ``.jsonl`` or the first row is a JSON object; a line may then be
     anything that :func:`as_text_row` takes. TSV has a text, or two texts, or uid and label before these.
-    A line with one text is a pair if it contains ``|||``.
+    A line with one text is a pair if it contains ``|||``. The header of a .csv file names its columns:
+    premise, and others or not.
 
     Args:
         lines: the lines of the file.
@@ -102,6 +105,9 @@ def read_texts(lines: Iterable[str], *, name: str) -> Iterator[Row]:
     Raises:
         UserError: there are no rows, or a row is malformed; the message has file and line.
     """
+    if Path(name).suffix == ".csv":
+        yield from csv_to_predict(Path(name), TEXT).read(lines)
+        return
     opened = RowLines.of(lines, name)
     if opened.is_json:
         yield from opened.json_rows(as_text_row)

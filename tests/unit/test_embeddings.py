@@ -164,6 +164,8 @@ def test_the_lines_of_a_file():
     json_lines = '{"premise": "a ||| b"}\n["a", "b"]\n"a"\n'
     assert texts_of(json_lines) == [("0", "a ||| b"), ("1", "a", "b"), ("2", "a")]
     assert texts_of('"a"\n', "rows.jsonl") == [("0", "a")]
+    assert texts_of("premise,hypothesis\na,b ||| c\n", "rows.csv") == [("0", "a", "b ||| c")]
+    assert texts_of("uid,premise\n7,a\n", "rows.csv") == [("7", "a")]
 
 
 @pytest.mark.parametrize(
