@@ -17,9 +17,24 @@ Registered = TypeVar("Registered")
 def choices_hint(name: object, choices: Iterable[str]) -> str:
     """Return the end of an error message: the most similar valid name, and all valid names."""
     choices = sorted(choices)
-    near = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(str(name), choices)
+    hint = f" Did you mean {near!r}?" if near else ""
     return f"{hint} Choices: {', '.join(choices)}."
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the most similar choice, without regard to upper and lower case; None if none is similar.
+
+    A choice that ``name`` begins with, such as ``ACC`` for ``accuracy``, precedes other similar ones.
+    """
+    folded: dict[str, str] = {}
+    for choice in choices:
+        folded.setdefault(choice.casefold(), choice)
+    word = name.casefold()
+    begins = [c for c in folded if len(c) >= 3 and word.startswith(c)]
+    near = difflib.get_close_matches(word, folded, n=1, cutoff=0.5)
+    best = word if word in folded else max(begins, key=len, default=next(iter(near), None))
+    return None if best is None else folded[best]
 
 
 class Registry(Generic[T]):

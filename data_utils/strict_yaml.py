@@ -1,4 +1,4 @@
-"""A YAML reader that rejects contradictory keys and returns the line of each entry."""
+"""A YAML reader that rejects contradictory keys, and returns the line of each entry and of its keys."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
     """Read a YAML file whose top level is a mapping.
 
     Returns:
-        The entries by key, and the line number of each key.
+        The entries by key, and the line number of each key. A key of an entry is ``entry.key``.
 
     Raises:
         UserError: the file cannot be read, is not a mapping, or has a key with two different
@@ -70,6 +70,7 @@ def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
             loader.name = str(path)
             try:
                 root = loader.get_single_node()
+                check_size(root)
                 entries = loader.construct_document(root) if root else None
             finally:
                 loader.dispose()
@@ -80,14 +81,57 @@ def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
     except OSError as error:
         raise UserError(f"task file {path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+        raise UserError(not_yaml(path, error)) from None
     except RecursionError:
         raise UserError(f"{path}: not valid YAML: nested too deep") from None
     except ValueError as error:  # such as an integer of more than 4300 digits
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+        raise UserError(not_yaml(path, error)) from None
     if not isinstance(root, yaml.MappingNode) or not entries:
         raise UserError(f"{path}: no tasks; expected `name: {{data_format: ..., ...}}` entries")
-    lines = {key.value: key.start_mark.line + 1 for key, _ in reversed(root.value)}
+    lines: dict[str, int] = {}
+    for key, value in reversed(root.value):
+        lines[key.value] = key.start_mark.line + 1
+        if isinstance(value, yaml.MappingNode):
+            for inner, _ in reversed(value.value):
+                lines[f"{key.value}.{inner.value}"] = inner.start_mark.line + 1
     return entries, lines
+
+
+MAX_VALUES = 100_000
+"""Greatest number of values of a file, after aliases are replaced by what they name."""
+
+
+def check_size(root: yaml.Node | None) -> None:
+    """Raise YAMLError if the aliases of a document expand to more than :data:`MAX_VALUES` values.
+
+    Ten lists that each name the one before ten times are a file of one kilobyte and 10^10 values.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = 0  # an anchor inside of itself, which the constructor reports
+            inner = node.value if isinstance(node, yaml.CollectionNode) else []
+            flat = [
+                part for item in inner for part in (item if isinstance(item, tuple) else [item])
+            ]
+            sizes[id(node)] = 1 + sum(map(size, flat))
+        return sizes[id(node)]
+
+    if root is not None and size(root) > MAX_VALUES:
+        raise yaml.YAMLError(f"its aliases expand to more than {MAX_VALUES} values")
+
+
+def not_yaml(path: Path, error: Exception) -> str:
+    """Say in one line what makes a file invalid YAML, with its line if the error has one."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"{path}: not valid YAML: {' '.join(str(error).split())}"
+    context, text = (str(getattr(error, part, None) or "") for part in ("context", "problem"))
+    if text.startswith("but "):
+        text = f"{context}, {text}"
+    if "\\t" in text:
+        text = "a tab where only blanks may indent; replace it by two blanks"
+    return f"{path}:{mark.line + 1}: not valid YAML: {text}"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_utils.errors import UserError
+from data_utils.errors import UserError, shown
 from data_utils.names import check_name
 from data_utils.registries import FORMATS, METRICS
 from data_utils.registry import choices_hint
@@ -95,11 +95,28 @@ def read_task_file(
     for name in pick_tasks(entries, use, where=where or str(path)):
         where = f"{path}:{lines.get(name, 1)}: task {name!r}"
         check_name(name, where)
-        keys = _extend(name, entries, path, where, seen=())
-        tasks[name] = check(_resolved(name, keys, where, find_labels))
+        try:
+            keys = _extend(name, entries, path, where, seen=())
+            tasks[name] = check(_resolved(name, keys, where, find_labels))
+        except UserError as error:
+            raise UserError(_at_key(str(error), name, path, lines)) from None
     check_shared_heads(tasks)
     _check_stores(tasks)
     return tasks
+
+
+KEY = re.compile(r"(?:(?:unknown )?key '|unknown )?(\w+)\b")
+"""The key that a message is about, at its beginning."""
+
+
+def _at_key(message: str, name: str, path: Path, lines: dict[str, int]) -> str:
+    """Replace the line of an entry in a message by the line of the key that it is about."""
+    start = f"{path}:{lines.get(name, 1)}: task {name!r}: "
+    found = KEY.match(message.removeprefix(start)) if message.startswith(start) else None
+    line = lines.get(f"{name}.{found[1]}") if found else None
+    if line is None:
+        return message
+    return f"{path}:{line}: task {name!r}: {message.removeprefix(start)}"
 
 
 def check_task_names(path: str | Path, names: Iterable[str], *, where: str) -> None:
@@ -128,7 +145,7 @@ def _extend(
         raise UserError(f"{where}: extends forms a cycle: {names}")
     entry = entries[name]
     if not isinstance(entry, dict):
-        raise UserError(f"{where}: expected keys such as data_format, found {entry!r}")
+        raise UserError(f"{where}: expected keys such as data_format, found {shown(entry)}")
     own = {key: value for key, value in entry.items() if key != "extends"}
     if (parent := entry.get("extends")) is None:
         return own
@@ -179,7 +196,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         value = keys.get(key)
         wrong_bool = isinstance(value, bool) and bool not in types
         if value is not None and (wrong_bool or not isinstance(value, types)):
-            raise UserError(f"{where}: {key}: {value!r} is not {TYPE_NAMES[types[-1]]}")
+            raise UserError(f"{where}: {key}: {shown(value)} is not {TYPE_NAMES[types[-1]]}")
 
     labels = _labels(keys.get("labels"), where)
     n_class = keys.get("n_class")
@@ -187,7 +204,9 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         n_class = len(labels)  # 0 without labels; task types that need classes reject it
     elif not 1 <= n_class <= MAX_CLASSES:
         raise UserError(f"{where}: n_class: {n_class!s:.20} is outside 1..{MAX_CLASSES}")
-    metrics = tuple(METRICS.canonical(m, where) for m in _strings(keys, "metric_meta", where))
+    metrics = tuple(
+        METRICS.canonical(m, f"{where}: metric_meta") for m in _strings(keys, "metric_meta", where)
+    )
     if len(set(metrics)) < len(metrics):
         raise UserError(f"{where}: metric_meta: {list(metrics)} contains a metric twice")
     if not metrics:
@@ -200,7 +219,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
     best = keys.get("metric_for_best") or next(
         (m for m in metrics if METRICS.get(m).is_number), metrics[0]
     )
-    best = METRICS.canonical(best, where)
+    best = METRICS.canonical(best, f"{where}: metric_for_best")
     if best not in metrics or not METRICS.get(best).is_number:
         raise UserError(
             f"{where}: metric_for_best: {best!r} is no numeric metric in metric_meta {list(metrics)}"
@@ -233,7 +252,7 @@ def _strings(keys: dict, key: str, where: str) -> list[str]:
     value = keys.get(key)
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise UserError(f"{where}: {key}: {value!r} is not a list of strings")
+        raise UserError(f"{where}: {key}: {shown(value)} is not a list of strings")
     return value
 
 
@@ -242,19 +261,19 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
         return ()
     if not isinstance(value, list) or not value:
         raise UserError(
-            f"{where}: labels: {value!r} is not a list of at least one label, and not auto"
+            f"{where}: labels: {shown(value)} is not a list of at least one label, and not auto"
         )
     for label in value:
         if isinstance(label, bool) or label is None:
             raise UserError(
                 f"{where}: labels: YAML reads a bare yes, no, on, off, true, false or null as "
-                f"{label!r}; quote it"
+                f"{shown(label)}; quote it"
             )
         if isinstance(label, (list, dict)) or not str(label).strip():
-            raise UserError(f"{where}: labels: {label!r} is not a word or a number")
+            raise UserError(f"{where}: labels: {shown(label)} is not a word or a number")
         if str(label) != str(label).strip() or re.search("[\t\n\r\0\ud800-\udfff]", str(label)):
             raise UserError(
-                f"{where}: labels: {label!r} begins or ends with a blank, or contains a tab, a line end "
+                f"{where}: labels: {shown(label)} begins or ends with a blank, or contains a tab, a line end "
                 f"or half of a surrogate pair; no row can have this label"
             )
     labels = tuple(str(label) for label in value)
@@ -267,7 +286,9 @@ def _options(value: Any, where: str) -> dict[str, Any]:
     """Return the options; the task type checks their names and values later."""
     value = {} if value is None else value
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise UserError(f"{where}: options: {value!r} is not a mapping, such as {{stride: 64}}")
+        raise UserError(
+            f"{where}: options: {shown(value)} is not a mapping, such as {{stride: 64}}"
+        )
     return value
 
 

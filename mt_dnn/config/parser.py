@@ -14,12 +14,14 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from data_utils.errors import UserError
+from data_utils.strict_yaml import check_size, not_yaml
 from data_utils.utf8 import not_utf8
 from mt_dnn.config.choices import check_choices
 from mt_dnn.config.messages import reworded, unknown_flag
 from mt_dnn.config.old_settings import OLD_SETTINGS, upgrade
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import check_run
+from mt_dnn.config.shapes import file_problems, flag_problem
 from mt_dnn.config.suggestions import similar_settings
 
 RUN_FILE = "config.yml"
@@ -29,11 +31,17 @@ RUN_FILE = "config.yml"
 class RunParser(ArgumentParser):
     """An argument parser that reports errors without the long usage text."""
 
+    given: Sequence[str] = ()
+    """The arguments that are parsed, to find the line of a setting in a YAML file."""
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the message in the words of the user's settings and exit with code 2."""
         if unknown := unknown_flag(message):
             message += f".{similar_settings(unknown, [name for name, _ in settings()])}"
         message = reworded(message)
+        name, colon, rest = message.partition(": ")
+        if colon and name in dict(settings()) and ":" in (place := _place(name, self.given)):
+            message = f"{place}: {rest}"
         print(f"error: {message}\n{self.prog} --help lists every setting.", file=sys.stderr)
         sys.exit(2)
 
@@ -96,10 +104,14 @@ def parse_with(
         UserError: a file is the config.yml of a run with a newer format.
     """
     args = list(sys.argv[1:] if args is None else args)
+    if isinstance(parser, RunParser):
+        parser.given = args
     for path in _config_files(args):
         if path.name == RUN_FILE:  # a newer format may have settings unknown here
             check_run(path.parent)
     _check_config_keys(parser, args)
+    if message := flag_problem(args):
+        parser.error(message)
     values = parser.instantiate(parser.parse_args(_bracket_lists(_upgraded(args))))
     fields = {name: getattr(values, name) for name in RunConfig.__dataclass_fields__}
     try:
@@ -180,6 +192,7 @@ def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
         try:
             text = path.read_text(encoding="utf-8")
             root = yaml.compose(text, Loader=yaml.SafeLoader)
+            check_size(root)
             for name, line in _repeated(root):
                 parser.error(f"{path}:{line}: key {name} occurs twice")
             yaml.safe_load(text)  # finds values that jsonargparse fails on
@@ -188,13 +201,15 @@ def _check_config_keys(parser: ArgumentParser, args: Sequence[str]) -> None:
         except RecursionError:
             parser.error(f"{path}: not valid YAML: nested too deep")
         except (ValueError, yaml.YAMLError) as error:  # ValueError: too many digits
-            parser.error(f"{path}: not valid YAML: {error}")
+            parser.error(not_yaml(path, error))
         if root is not None and not isinstance(root, yaml.MappingNode):
             parser.error(f"{path}: expected settings, such as `seed: 1`")
         old = OLD_SETTINGS if path.name == RUN_FILE else ()
         for key, line in _keys(root, sections):
             if key not in known and key not in sections and key not in old:
                 parser.error(f"{path}:{line}: unknown setting {key}.{similar_settings(key, known)}")
+        for line, message in file_problems(root):
+            parser.error(f"{path}:{line}: {message}")
 
 
 def _sections() -> set[str]:

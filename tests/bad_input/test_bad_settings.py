@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,10 @@ FLAGS = [
     ("--distill.temperature 0", "distill.temperature: 0.0; it must be greater than 0"),
     ("--distill.soft_labels FOLDER/none", "distill.soft_labels: none of these files exists: FOLDER/none/cls_train.jsonl. predict.py --what logits writes them"),
     ('--terms+ {"name":"nothing"}', "--terms: unknown loss term 'nothing'. Choices: ..."),
-    ('--terms+ {"name":"l2_sp","weight":NaN}', "weight: Expected a float. Got value: NaN\n__main__.py --help lists every setting."),
+    ('--terms+ {"name":"l2_sp","weight":NaN}', "--terms+: weight: Expected a float. Got value: NaN\nHELP"),
     ('--terms+ {"name":"l2_sp","weight":-1}', "--terms: unknown loss term 'l2_sp'. Choices: ..."),
+    ('--terms+ {"name":"l2_sp","wieght":1}', "--terms+: unknown key 'wieght'. Did you mean 'weight'? Choices: name, options, tag, weight, weights.\nHELP"),
+    ("--terms+ 3", "--terms+: 3 is not an entry, such as {name: ..., weight: 0.01}\nHELP"),
     ("--trackers tensorbord", "--trackers: unknown tracker 'tensorbord'. Did you mean 'tensorboard'? Choices: ..."),
     ("--plugins nothing_of_this_name", "--plugins: there is no module 'nothing_of_this_name' in ..."),
     ("--system.device tpu", "system.device: Expected one of 'auto', 'cuda', 'mps', 'cpu'. Got value: tpu\nHELP"),
@@ -105,7 +108,7 @@ FLAGS = [
 # fmt: off
 FILES = [
     # name, text, message
-    ("not YAML", "a: [1", "FOLDER/own.yml: not valid YAML: ..."),
+    ("not YAML", "a: [1", "FOLDER/own.yml:1: not valid YAML: expected ',' or ']', but got '<stream end>'\nHELP"),
     ("a list", "- a", "FOLDER/own.yml: expected settings, such as `seed: 1`\nHELP"),
     ("a word", "word", "FOLDER/own.yml: expected settings, such as `seed: 1`\nHELP"),
     ("unknown key", "optim: {wramup: 0.1}", "FOLDER/own.yml:1: unknown setting optim.wramup. Did you mean 'optim.warmup'? Choices: ..."),
@@ -114,21 +117,31 @@ FILES = [
     ("a key twice in a section", "optim:\n  lr: 1\n  lr: 2", "FOLDER/own.yml:3: key optim.lr occurs twice\nHELP"),
     ("a section twice", "optim: {lr: 1}\noptim: {eps: 1}", "FOLDER/own.yml:2: key optim occurs twice\nHELP"),
     ("a section is a word", "optim: fast", 'optim: Unable to load config \'fast\'\n  - Parser key "optim": Unable to load config "fast"\nHELP'),
-    ("a number is a word", "optim: {lr: fast}", "optim.lr: Expected a float. Got value: fast\nHELP"),
+    ("a number is a word", "optim: {lr: fast}", "FOLDER/own.yml:1: optim.lr: Expected a float. Got value: fast\nHELP"),
     ("a number is null", "optim: {lr: null}", "optim.lr: null; this setting needs a value"),
-    ("a number is a list", "optim: {lr: [1]}", "optim.lr: Expected a float. Got value: [1]\nHELP"),
+    ("a number is a list", "optim: {lr: [1]}", "FOLDER/own.yml:1: optim.lr: Expected a float. Got value: [1]\nHELP"),
+    ("a section is a number", "seed: 1\noptim: 3", "FOLDER/own.yml:2: optim: expected the settings of the section, such as `optim: {name: ...}`; leave optim out to use the defaults\nHELP"),
+    ("a section is a list", "optim: [1]", "FOLDER/own.yml:1: optim: expected the settings of the section, ..."),
+    ("a section is empty", "optim:\nseed: 1", "FOLDER/own.yml:1: optim: expected the settings of the section, ..."),
+    ("terms are a mapping", "terms: {name: x}", "FOLDER/own.yml:1: terms: expected a list, with a dash before each entry\nHELP"),
+    ("a term is a number", "terms: [3]", "FOLDER/own.yml:1: terms: 3 is not an entry, such as {name: ..., weight: 0.01}\nHELP"),
+    ("a term without a name", "terms:\n  - weight: 1", "FOLDER/own.yml:2: terms: key 'name' is missing\nHELP"),
+    ("a misspelt key of a term", "terms:\n  - name: x\n    wieghts: {cls: 1}", "FOLDER/own.yml:3: terms: unknown key 'wieghts'. Did you mean 'weights'? Choices: name, options, tag, weight, weights.\nHELP"),
+    ("a weight of a term is a word", "terms:\n  - name: x\n    weight: heavy", "FOLDER/own.yml:3: terms: weight: Expected a float. Got value: heavy\nHELP"),
+    ("a limit is a word", "data:\n  train_limits: {cls: many}", "FOLDER/own.yml:2: data.train_limits: Expected a int. Got value: many\nHELP"),
+    ("aliases of 10^9 values", "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"{n}: &{n} [{', '.join([f'*{b}'] * 10)}]\n" for b, n in pairwise("abcdefghi")), "FOLDER/own.yml: not valid YAML: its aliases expand to more than 100000 values\nHELP"),
     ("name is null", "name: null", "name: null; this setting needs a value"),
-    ("name is a list", "name: [a]", "name: Expected a str. Got value: ['a']\nHELP"),
+    ("name is a list", "name: [a]", "FOLDER/own.yml:1: name: Expected a str. Got value: ['a']\nHELP"),
     ("nested 10000 deep", "name: " + "[" * 10_000 + "]" * 10_000, "FOLDER/own.yml: not valid YAML: ..."),
     ("an integer of 5000 digits", "seed: " + "1" * 5000, "FOLDER/own.yml: not valid YAML: ..."),
-    ("an unknown tag", "name: !python/object:os.system x", "FOLDER/own.yml: not valid YAML: ..."),
-    ("an undefined anchor", "name: *a", "FOLDER/own.yml: not valid YAML: ..."),
+    ("an unknown tag", "name: !python/object:os.system x", "FOLDER/own.yml:1: not valid YAML: could not determine a constructor for the tag '!python/object:os.system'\nHELP"),
+    ("an undefined anchor", "name: *a", "FOLDER/own.yml:1: not valid YAML: found undefined alias 'a'\nHELP"),
     ("an anchor in itself", "data: &a {use: *a}", "FOLDER/own.yml: not valid YAML: ..."),
-    ("two documents", "seed: 1\n---\nseed: 2", "FOLDER/own.yml: not valid YAML: ..."),
+    ("two documents", "seed: 1\n---\nseed: 2", "FOLDER/own.yml:2: not valid YAML: expected a single document in the stream, but found another document\nHELP"),
     ("a control character", "name: \x01", "FOLDER/own.yml: not valid YAML: ..."),
-    ("a list as key", "? [a]\n: 1", "FOLDER/own.yml: not valid YAML: ..."),
+    ("a list as key", "? [a]\n: 1", "FOLDER/own.yml:1: not valid YAML: found unhashable key\nHELP"),
     ("a number as key", "7: 8", "FOLDER/own.yml:1: unknown setting 7. Choices: ..."),
-    ("use is a mapping", "data: {use: {a: b}}", "data.use: Expected a tuple. Got value: {'a': 'b'}\nHELP"),
+    ("use is a mapping", "data: {use: {a: b}}", "FOLDER/own.yml:1: data.use: Expected a tuple. Got value: {'a': 'b'}\nHELP"),
 ]
 # fmt: on
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ from tests.bad_input.expect import filled
 CLS = "data_format: PremiseOnly, task_type: Classification, n_class: 2, metric_meta: [ACC]"
 PAIR = "data_format: PremiseAndOneHypothesis, task_type: Classification, n_class: 2, metric_meta: [ACC]"
 TAGS = "data_format: PremiseOnly, task_type: MultiLabel, n_class: 2, metric_meta: [F1]"
+ALIASES = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, name in pairwise("abcdefghi")
+)
+"""Ten lists, of which each has the one before ten times: 10^9 values."""
 SPAN = "data_format: MRC, task_type: Span, metric_meta: [EmF1]"
 # fmt: off
 CASES = [
@@ -20,16 +26,16 @@ CASES = [
     ("a comment", "# nothing\n", "FOLDER/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
     ("a list", "- t\n", "FOLDER/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
     ("a word", "t\n", "FOLDER/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
-    ("a tab", "t:\n\tdata_format: x\n", "FOLDER/tasks.yml: not valid YAML: ..."),
-    ("open bracket", "t: {a: [1\n", "FOLDER/tasks.yml: not valid YAML: ..."),
-    ("an unknown tag", "t: !python/object:os.system {}\n", "FOLDER/tasks.yml: not valid YAML: ..."),
-    ("an undefined anchor", "t: *other\n", "FOLDER/tasks.yml: not valid YAML: ..."),
-    ("an anchor in itself", "t: &a {x: *a}\n", "FOLDER/tasks.yml: not valid YAML: ..."),
-    ("two documents", f"t: {{{CLS}}}\n---\nu: {{{CLS}}}\n", "FOLDER/tasks.yml: not valid YAML: ..."),
+    ("a tab", "t:\n\tdata_format: x\n", "FOLDER/tasks.yml:2: not valid YAML: a tab where only blanks may indent; replace it by two blanks"),
+    ("open bracket", "t: {a: [1\n", "FOLDER/tasks.yml:2: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+    ("an unknown tag", "t: !python/object:os.system {}\n", "FOLDER/tasks.yml:1: not valid YAML: could not determine a constructor for the tag '!python/object:os.system'"),
+    ("an undefined anchor", "t: *other\n", "FOLDER/tasks.yml:1: not valid YAML: found undefined alias 'other'"),
+    ("an anchor in itself", "t: &a {x: *a}\n", "FOLDER/tasks.yml:1: not valid YAML: found unconstructable recursive node"),
+    ("two documents", f"t: {{{CLS}}}\n---\nu: {{{CLS}}}\n", "FOLDER/tasks.yml:2: not valid YAML: expected a single document in the stream, but found another document"),
     ("a control character", "t: \x01\n", "FOLDER/tasks.yml: not valid YAML: ..."),
     ("nested 10000 deep", "t: " + "[" * 10_000 + "]" * 10_000 + "\n", "FOLDER/tasks.yml: not valid YAML: ..."),
     ("a list as key", "? [a, b]\n: x\n", "FOLDER/tasks.yml:1: a key must be a word"),
-    ("a merge with a word", "t: {<<: x}\n", "FOLDER/tasks.yml: not valid YAML: ..."),
+    ("a merge with a word", "t: {<<: x}\n", "FOLDER/tasks.yml:1: not valid YAML: expected a mapping or list of mappings for merging, but found scalar"),
     ("a task twice", f"t: {{{CLS}}}\nt: {{{CLS}, weight: 2}}\n", "FOLDER/tasks.yml:2: key 't' occurs twice; ..."),
     ("a key twice", f"t: {{{CLS}, n_class: 3}}\n", "FOLDER/tasks.yml:1: key 'n_class' occurs twice; ..."),
     ("an entry that is a word", "t: x\n", "FOLDER/tasks.yml:1: task 't': expected keys such as data_format, found 'x'"),
@@ -43,8 +49,12 @@ CASES = [
     ("no data_format", "t: {task_type: Classification, n_class: 2, metric_meta: [ACC]}\n", "FOLDER/tasks.yml:1: task 't': key 'data_format' is missing"),
     ("unknown data_format", f"t: {{{CLS.replace('PremiseOnly', 'Premise')}}}\n", "FOLDER/tasks.yml:1: task 't': unknown data_format 'Premise'. Did you mean 'PremiseOnly'? Choices: ..."),
     ("unknown task_type", f"t: {{{CLS.replace('Classification', 'Classify')}}}\n", "FOLDER/tasks.yml:1: task 't': unknown task_type 'Classify'. Did you mean 'Classification'? Choices: ..."),
-    ("unknown metric", f"t: {{{CLS.replace('ACC', 'ACCURACY')}}}\n", "FOLDER/tasks.yml:1: task 't': unknown metric 'ACCURACY'. Did you mean 'AUC'? Choices: ..."),
+    ("unknown metric", f"t: {{{CLS.replace('ACC', 'ACCURACY')}}}\n", "FOLDER/tasks.yml:1: task 't': metric_meta: unknown metric 'ACCURACY'. Did you mean 'ACC'? Choices: ..."),
     ("metrics are a number", f"t: {{{CLS.replace('[ACC]', '1')}}}\n", "FOLDER/tasks.yml:1: task 't': metric_meta: 1 is not a list of strings"),
+    ("a metric in lower case", f"t: {{{CLS.replace('ACC', 'acc')}}}\n", "FOLDER/tasks.yml:1: task 't': metric_meta: unknown metric 'acc'. Did you mean 'ACC'? Choices: ..."),
+    ("a wrong value of a long entry", f"# mine\nt: {{{CLS},\n  n_class: 0}}\n".replace(", n_class: 2", "", 1), "FOLDER/tasks.yml:3: task 't': n_class: 0 is outside 1..1000000"),
+    ("aliases of 10^9 values", ALIASES + f"t: {{{CLS}, labels: *i}}\n", "FOLDER/tasks.yml: not valid YAML: its aliases expand to more than 100000 values"),
+    ("a label of 100 words", f"t: {{{CLS}, labels: [[{', '.join(['x'] * 100)}]]}}\n", "FOLDER/tasks.yml:1: task 't': labels: ['x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', ...] is not a word or a number"),
     ("no metric", f"t: {{{CLS.replace('[ACC]', '[]')}}}\n", "FOLDER/tasks.yml:1: task 't': metric_meta is empty. Choices: ..."),
     ("a metric twice", f"t: {{{CLS.replace('[ACC]', '[ACC, ACC]')}}}\n", "FOLDER/tasks.yml:1: task 't': metric_meta: ['ACC', 'ACC'] contains a metric twice"),
     ("unknown key", f"t: {{{CLS}, labls: [a]}}\n", "FOLDER/tasks.yml:1: task 't': unknown key 'labls'. Did you mean 'labels'? Choices: ..."),

@@ -64,7 +64,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_names_file_line_task_and_choices(load, mistake):
     line, words = MISTAKES[mistake]
-    refused(load, PAIR + line + "\n", "task 'rte'", *words)
+    refused(load, PAIR + line + "\n", "task 'rte'", *words, line=6)  # that of the key
 
 
 REPLACED = {
@@ -106,13 +106,20 @@ REPLACED = {
     "a number with labels": ("Classification", "Regression", ["n_class: 1", "no labels"]),
     "task name": ("rte:", "r.te:", ["letters, digits"]),
 }
+LINES = {
+    **dict.fromkeys(("metric missing", "no classes", "one class", "only a matrix"), 1),
+    **{"a type of candidates": 2, "a number with labels": 1},
+}
+"""Mistake -> line, where the message is about another key than the changed one, or about the entry."""
 
 
 @pytest.mark.parametrize("mistake", REPLACED)
 def test_a_wrong_value_names_file_line_task_and_choices(load, mistake):
     old, new, words = REPLACED[mistake]
     assert old in PAIR
-    refused(load, PAIR.replace(old, new), "task '", *words)
+    before = PAIR[: PAIR.index(old)]
+    line = LINES.get(mistake, 1 + before.count("\n"))
+    refused(load, PAIR.replace(old, new), "task '", *words, line=line)
 
 
 def test_a_key_with_two_values_names_both_lines(load):
@@ -129,8 +136,13 @@ def test_a_key_given_twice_with_the_same_value_is_a_warning(load, again):
         assert load(PAIR + again) == load(PAIR)
 
 
-def test_the_line_is_that_of_the_task(load):
-    refused(load, "# comment\n" + PAIR + NUMBER + "  n_clas: 1\n", "task 'stsb'", line=7)
+def test_the_line_is_that_of_the_key(load):
+    refused(load, "# comment\n" + PAIR + NUMBER + "  n_clas: 1\n", "task 'stsb'", line=12)
+
+
+def test_the_line_of_an_inherited_key_is_that_of_the_task(load):
+    base = PAIR + "  n_class: 3\n"
+    refused(load, "\nmine:\n  extends: base.yml#rte\n", "n_class: 3", line=2, base=base)
 
 
 @pytest.mark.parametrize(
@@ -173,4 +185,5 @@ def test_two_splits_with_one_file_are_refused(load, other, splits):
 @pytest.mark.parametrize("name", ["x/../../victim_dev", "a.b", ".."])
 def test_names_lead_nowhere_else(load, key, name):
     value = f"[train, '{name}']" if key == "split_names" else f"'{name}'"
-    refused(load, PAIR + f"  {key}: {value}\n", key, "is not a name", "letters, digits, - and _")
+    text = PAIR + f"  {key}: {value}\n"
+    refused(load, text, key, "is not a name", "letters, digits, - and _", line=6)

@@ -21,18 +21,17 @@ def test_extends_reaches_into_another_file(load):
 
 
 def test_extends_what_is_not_there(load):
-    message = refused(load, PAIR + "mine:\n  extends: rtee\n", "task 'mine'", line=6)
+    message = refused(load, PAIR + "mine:\n  extends: rtee\n", "task 'mine'", line=7)
     assert "Did you mean 'rte'?" in message
-    refused(
-        load, "mine:\n  extends: base.yml#x\n", "extends: ", "base.yml has no task 'x'", base=PAIR
-    )
+    text = "mine:\n  extends: base.yml#x\n"
+    refused(load, text, "extends: ", "base.yml has no task 'x'", line=2, base=PAIR)
 
 
 def test_extends_in_a_cycle(load):
-    refused(load, "a:\n  extends: b\nb:\n  extends: a\n", "cycle: a -> b -> a")
-    refused(load, "a:\n  extends: a\n", "cycle: a -> a")
+    refused(load, "a:\n  extends: b\nb:\n  extends: a\n", "cycle: a -> b -> a", line=2)
+    refused(load, "a:\n  extends: a\n", "cycle: a -> a", line=2)
     other = "b:\n  extends: tasks.yml#a\n"
-    refused(load, "a:\n  extends: other.yml#b\n", "cycle: a -> b -> a", other=other)
+    refused(load, "a:\n  extends: other.yml#b\n", "cycle: a -> b -> a", line=2, other=other)
 
 
 def test_the_same_name_in_two_files_is_no_cycle(load):
