@@ -179,7 +179,16 @@ def read_manifest(folder: Path) -> Manifest:
         UserError: the file is missing or is not a valid manifest.
     """
     try:
-        found = Manifest(**strict_json.loads((folder / "manifest.json").read_bytes()))
+        values = strict_json.loads((folder / "manifest.json").read_bytes())
+        if not isinstance(values, dict):
+            raise ValueError(f"expected a JSON object, found {type(values).__name__}")
+        for field in dataclasses.fields(Manifest):
+            needed = field.default is field.default_factory is dataclasses.MISSING
+            if needed and field.name not in values:
+                raise ValueError(f"key {field.name!r} is missing")
+        if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(Manifest)}):
+            raise ValueError(f"unknown key {unknown[0]!r}; a newer version may have written it")
+        found = Manifest(**values)
         for name, hint in get_type_hints(Manifest).items():
             if not isinstance(getattr(found, name), get_origin(hint) or hint):
                 raise ValueError(f"{name} is {getattr(found, name)!r:.60}")

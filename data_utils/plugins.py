@@ -32,9 +32,15 @@ def import_plugins(names: Iterable[str], where: str = "plugins") -> None:
         UserError: there is no such module, or importing it fails; the message has the file and line.
     """
     for name in names:
-        is_file = name.endswith(".py")
-        if is_file or not all(part.isidentifier() for part in name.split(".")):
-            hint = f"; write {name.removesuffix('.py')}" if is_file else ""
+        parts = name.removesuffix(".py").replace("\\", "/").strip("/").split("/")
+        if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+            is_path = name.endswith(".py") or "/" in name or "\\" in name
+            words = [part for part in parts if part != "."]
+            hint = (
+                f"; write {'.'.join(words)}"
+                if is_path and all(map(str.isidentifier, words))
+                else ""
+            )
             raise UserError(f"{where}: {name!r} is not the name of a Python module{hint}")
         with current_folder_first():
             try:
@@ -48,7 +54,10 @@ def import_plugins(names: Iterable[str], where: str = "plugins") -> None:
                 ) from None
             except UserError:
                 raise
-            except Exception as error:
+            except (
+                Exception,
+                SystemExit,
+            ) as error:  # a module that calls sys.exit would end the run
                 raise _failure(name, error, where) from error
 
 
@@ -69,7 +78,7 @@ def current_folder_first() -> Iterator[None]:
             sys.path.append(folder)
 
 
-def _failure(name: str, error: Exception, where: str) -> UserError:
+def _failure(name: str, error: BaseException, where: str) -> UserError:
     """Describe an error inside of a plugin by its last line of code."""
     if isinstance(error, SyntaxError):
         place = f"{error.filename}:{error.lineno}"

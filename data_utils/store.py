@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.data_report import TEXTS
 from data_utils.errors import UserError
 from data_utils.files import recover, sha256
 from data_utils.locks import waiting_for
@@ -102,6 +104,8 @@ def _ensure(
 ) -> TaskStore:
     """Open or build a store whose lock is held; see :func:`ensure_store`."""
     found = read_manifest(folder) if (folder / "manifest.json").exists() else None
+    if found is None:
+        _check_free(folder)
     if source is not None:
         name, source_hash = source.name, source.fingerprint()
     elif found is not None:
@@ -145,6 +149,20 @@ def _ensure(
     store = TaskStore(folder)
     store.is_new = True
     return store
+
+
+def _check_free(folder: Path) -> None:
+    """Raise UserError if a new store would replace something that is not a store."""
+    if not os.path.lexists(folder):
+        return
+    foreign = ["it is not a folder"]
+    if folder.is_dir():
+        foreign = sorted({path.name for path in folder.iterdir()} - {"data.arrow", TEXTS})
+    if foreign:
+        raise UserError(
+            f"{folder} is no store and is not replaced ({', '.join(foreign)[:80]}): move it away, or use "
+            f"another --data.store_dir"
+        )
 
 
 class TaskStore(TokenTable):

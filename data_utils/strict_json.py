@@ -30,6 +30,16 @@ def loads(text: str | bytes) -> Any:
         raise
 
 
+def not_json(line: str, error: ValueError) -> str:
+    """Say why a line of a file of JSON lines is not JSON."""
+    hint = ""
+    if line.strip()[:2] in ("[", "{", "[{"):
+        hint = (
+            "; write each row as one JSON object on a line of its own, without a list around them"
+        )
+    return f"not JSON: {error}{hint}"
+
+
 def dumps(value: Any, *, indent: int | None = None) -> str:
     """Return ``value`` as JSON; NaN and infinite floats become null."""
     return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)

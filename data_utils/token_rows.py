@@ -4,7 +4,7 @@
 |---|---|
 | uid | text |
 | label | class id, number, position of the best candidate, or one id per token |
-| token_id, type_id, attention_mask | lists; lists of lists for candidates |
+| token_id, type_id, attention_mask | lists; lists of lists for candidates; the mask, which may be left out, is 1 everywhere |
 | ruid, olabel | lists of an id and a label for each candidate |
 
 For labels per word, ``label`` has an id for each token: the word's label at its first sub-word, X at its
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from data_utils.columns import to_arrow
-from data_utils.errors import UserError
+from data_utils.errors import UserError, shown
 from data_utils.files import atomic_file
 from data_utils.formats import Row
 from data_utils.registries import FORMATS
@@ -140,8 +140,28 @@ def _imported(row: Row, task: TaskDef, vocabulary: int, max_seq_len: int) -> dic
                 f"{row.where}: {len(tokens)} tokens are more than max_seq_len {max_seq_len}; "
                 f"tokenized rows are not truncated, so raise max_seq_len"
             )
+    _check_mask(row, ids if nested else [ids])
     columns = {"uid": row.text("uid"), "input_ids": ids, "token_type_ids": types}
     return columns | data_format.import_label(row, task)
+
+
+def _check_mask(row: Row, ids: list[list[int]]) -> None:
+    """Raise UserError if a mask does not mark every token as real: rows are stored without padding."""
+    masks = row.values.get("attention_mask")
+    if masks is None:
+        return
+    nested = isinstance(masks, list) and bool(masks) and isinstance(masks[0], list)
+    masks = masks if nested else [masks]
+    if [len(m) if isinstance(m, list) else None for m in masks] != [len(one) for one in ids]:
+        raise UserError(
+            f"{row.where}: attention_mask: {shown(row.values['attention_mask']):.60} is not a list with one "
+            f"entry for each token_id"
+        )
+    if any(type(value) is not int or value != 1 for mask in masks for value in mask):
+        raise UserError(
+            f"{row.where}: attention_mask: {shown(row.values['attention_mask']):.60}; every entry must be 1. "
+            f"Batches are padded later: write the rows without padding tokens"
+        )
 
 
 def _check_format(task: TaskDef) -> None:

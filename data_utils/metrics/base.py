@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -219,13 +220,22 @@ class Metric:
             if name != "labels" and len(values) not in (0, len(gold)):
                 raise ValueError(f"{len(values)} {name} for {len(gold)} gold labels")
         try:
-            return self.function(Results(gold, predicted, scores, labels, uids, options or {}))
+            found = self.function(Results(gold, predicted, scores, labels, uids, options or {}))
+            if isinstance(found, float) and math.isnan(found):
+                raise Undefined("these predictions")
         except Undefined as case:
             value = f"{self.undefined:g}" if self.is_number else "empty"
             warnings.warn(f"{self.name} of {case} is undefined; reported as {value}", stacklevel=2)
             return self.undefined
         except UserError as error:
             raise UserError(f"metric {self.name} does not fit the task: {error}") from None
+        is_number = isinstance(found, (int, float, np.number)) and not isinstance(found, bool)
+        if self.is_number and not is_number:
+            raise UserError(
+                f"metric {self.name} returned {found!r:.60}, and not a number; a metric of another kind "
+                f"declares @metric(is_number=False)"
+            )
+        return found
 
 
 DECLARED = "_declared_metric_fields"

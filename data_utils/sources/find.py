@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from data_utils.errors import UserError
@@ -45,6 +46,11 @@ def find_source(task: TaskDef, split: str, data_dir: str | Path) -> RowSource | 
     stem = f"{task.name}_{split}"
     paths = [Path(data_dir) / f"{stem}{suffix}" for suffix in (".tsv", ".jsonl", ".json")]
     found = [path for path in paths if path.is_file()]
+    for path in paths:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; the rows of {stem} must be a file")
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"{path} is a link to a file that does not exist: {os.readlink(path)}")
     if len(found) > 1:
         raise UserError(
             f"{data_dir}: the rows of {stem} are in several files: "

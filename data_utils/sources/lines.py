@@ -59,7 +59,7 @@ class FileSource:
         try:
             values = strict_json.loads(line)
         except ValueError as error:
-            raise UserError(f"{where}: not JSON: {error}") from None
+            raise UserError(f"{where}: {strict_json.not_json(line, error)}") from None
         if not isinstance(values, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(values).__name__}")
         return Row(rename(values, self.renames, index, where), where)

@@ -77,14 +77,8 @@ def resolve_config(config: RunConfig) -> RunConfig:
     check_name(config.name, "name", run=True)
     if not 0 <= config.seed <= MAX_SEED:
         raise UserError(f"seed: {config.seed!s:.30}; it must be between 0 and {MAX_SEED}")
-    for section, key, low, high in RANGES:
-        value = getattr(getattr(config, section), key)
-        # This form also rejects NaN.
-        if value is not None and not (low <= value <= high and value < math.inf):
-            bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
-            raise UserError(f"{section}.{key}: {value}; it must be {bounds}")
-    if not 0 <= config.model.dropout < 1:
-        raise UserError(f"model.dropout: {config.model.dropout}; it must be at least 0 and below 1")
+    for section in dict.fromkeys(section for section, *_ in RANGES):
+        check_section(section, getattr(config, section))
     if not 0 < config.optim.lr < math.inf:
         raise UserError(f"optim.lr: {config.optim.lr}; it must be positive, such as 5e-5")
     if not 0 < config.optim.eps < math.inf:
@@ -127,6 +121,29 @@ def resolve_config(config: RunConfig) -> RunConfig:
             "or smoothness.space to words."
         )
     return dataclasses.replace(config, smoothness=smoothness, proximal=proximal)
+
+
+def check_section(name: str, section: Any, where: str = "") -> None:
+    """Check the ranges of a section's settings.
+
+    Args:
+        name: of the section.
+        section: its dataclass.
+        where: start of the message.
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+    for own, key, low, high in RANGES:
+        value = getattr(section, key) if own == name else None
+        # This form also rejects NaN.
+        if value is not None and not (low <= value <= high and value < math.inf):
+            bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+            raise UserError(f"{where}{name}.{key}: {value}; it must be {bounds}")
+    if name == "model" and not 0 <= section.dropout < 1:
+        raise UserError(
+            f"{where}model.dropout: {section.dropout}; it must be at least 0 and below 1"
+        )
 
 
 def _check_nulls(config: Any, prefix: str = "") -> None:

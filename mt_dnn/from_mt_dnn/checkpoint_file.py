@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -45,7 +46,10 @@ def read_checkpoint(path: Path, report: ImportReport) -> tuple[dict[str, Tensor]
         *((StandIn, name) for name in STAND_INS),
     ]
     try:
-        with torch.serialization.safe_globals(harmless):
+        with torch.serialization.safe_globals(harmless), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # about the pickle protocol, which the message below covers
             found = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )

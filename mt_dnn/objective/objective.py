@@ -93,8 +93,7 @@ class Objective(nn.Module):
 
     Raises:
         UserError: there is no term, two terms have the same tag, a tag is malformed, or a term has a
-            weight for a task that the model lacks.
-        TypeError: a term contains the model as an attribute.
+            weight for a task that the model lacks, or a term contains the model as an attribute.
 
     Example:
         >>> from mt_dnn import MTDNN, Objective, RunConfig
@@ -158,7 +157,7 @@ class Objective(nn.Module):
                 if value is None:
                     continue
                 if not isinstance(value, Tensor) or value.ndim:
-                    raise TypeError(
+                    raise UserError(
                         f"compute of the loss term {term.tag!r} ({type(term).__module__}) returned "
                         f"{_shown(value)}; return a scalar tensor, or None"
                     )
@@ -249,7 +248,7 @@ def _check(model: MTDNN, terms: list[LossTerm]) -> None:
     shared = {id(parameter) for parameter in model.parameters()}
     for term in terms:
         if any(id(parameter) in shared for parameter in term.parameters()):
-            raise TypeError(
+            raise UserError(
                 f"loss term {term.tag!r} contains the model as an attribute, which would save the "
                 f"model twice; use step.model in compute"
             )

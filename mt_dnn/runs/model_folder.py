@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.errors import UserError
+from data_utils import strict_json
+from data_utils.errors import UserError, shown
 from data_utils.files import atomic_folder, write_text
+from mt_dnn.config.bounds import check_section
 from mt_dnn.config.options import parse_section
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.config.run_format import FORMAT, check_run, read_versioned
@@ -106,7 +109,7 @@ def _card(
 
 
 def _facts_text(facts: dict[str, Any]) -> str:
-    return json.dumps({"format": FORMAT} | facts, indent=2) + "\n"
+    return strict_json.dumps({"format": FORMAT} | facts, indent=2) + "\n"
 
 
 def write_model_folder(
@@ -163,12 +166,19 @@ def read_model_facts(folder: Path) -> tuple[ModelConfig, int]:
     model, length = facts.get("model"), facts.get("max_seq_len")
     if not isinstance(model, dict) or type(length) is not int or length < 1:
         raise UserError(f"{wrong}: expected the keys model and max_seq_len, a positive number")
-    return parse_section(ModelConfig, model, wrong), length
+    config = parse_section(ModelConfig, model, wrong)
+    check_section("model", config, f"{wrong}: ")
+    return config, length
 
 
 def read_plugins(folder: Path) -> tuple[str, ...]:
     """The plugins that a saved model was trained with, as module names."""
-    return tuple(_read_facts(folder).get("plugins", ()))
+    plugins = _read_facts(folder).get("plugins", [])
+    if not isinstance(plugins, list) or not all(isinstance(name, str) for name in plugins):
+        raise UserError(
+            f"{folder}/mt_dnn.json is damaged: plugins: {shown(plugins):.60} is not a list of modules"
+        )
+    return tuple(plugins)
 
 
 def read_step(folder: Path) -> int | None:
@@ -176,14 +186,32 @@ def read_step(folder: Path) -> int | None:
     if not (folder / "mt_dnn.json").exists():
         return None
     try:
-        return _read_facts(folder).get("step")
+        step = _read_facts(folder).get("step")
     except UserError:
         return None
+    return step if type(step) is int else None
 
 
 def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
-    """A saved model's dev scores: data set -> metric -> score; empty if it was never evaluated."""
-    return dict(_read_facts(folder).get("scores", {}))
+    """A saved model's dev scores: data set -> metric -> score; empty if it was never evaluated.
+
+    A score that is not finite is None. Older versions wrote it as Infinity.
+
+    Raises:
+        UserError: mt_dnn.json is damaged.
+    """
+    scores = _read_facts(folder).get("scores", {})
+    if not isinstance(scores, dict) or not all(isinstance(own, dict) for own in scores.values()):
+        raise UserError(
+            f"{folder}/mt_dnn.json is damaged: scores: {shown(scores):.60} is not data set: metric: score"
+        )
+    return {
+        name: {
+            metric: None if isinstance(value, float) and not math.isfinite(value) else value
+            for metric, value in own.items()
+        }
+        for name, own in scores.items()
+    }
 
 
 def read_test_scores(folder: Path) -> dict[str, dict[str, Any]]:
@@ -234,6 +262,20 @@ def load_heads(folder: Path, model: MTDNN, *, strict: bool) -> tuple[list[str], 
     if strict and fresh:
         raise UserError(
             f"{folder}: heads.safetensors does not fit tasks.yml: head {', '.join(fresh)} is missing or "
-            f"has another shape"
+            f"has another shape{_first_difference(saved, model, fresh[0])}"
         )
     return taken, fresh
+
+
+def _first_difference(saved: Mapping[str, Tensor], model: MTDNN, name: str) -> str:
+    """Say in which weight the saved head ``name`` differs from that of the model."""
+    prefix, own = model.heads.prefix(name), model.heads[name].state_dict()
+    if not any(key.startswith(prefix) for key in saved):
+        return "; the file has the heads of " + ", ".join(sorted({k.split(".")[0] for k in saved}))
+    for key, weight in own.items():
+        given = saved.get(f"{prefix}{key}")
+        if given is None:
+            return f": the file lacks {prefix}{key}"
+        if given.shape != weight.shape:
+            return f": {prefix}{key} is {tuple(given.shape)} in the file, and {tuple(weight.shape)} by tasks.yml"
+    return ""

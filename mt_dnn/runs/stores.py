@@ -51,6 +51,11 @@ def soft_label_files(tasks: dict[str, TaskDef], config: DistillConfig) -> dict[s
         for split in task.splits("train")
     }
     found = {name: path for name, path in wanted.items() if path.exists()}
+    if folder.is_file():
+        raise UserError(
+            f"distill.soft_labels: {folder} is a file; name the folder that contains "
+            f"{' and '.join(path.name for path in wanted.values())}"
+        )
     if not found:
         raise UserError(
             f"distill.soft_labels: none of these files exists: {', '.join(map(str, wanted.values()))}. "

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_utils.errors import UserError
 from data_utils.files import append_line, atomic_file, cut_back, make_folder, sync
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import jsonable
@@ -38,7 +39,7 @@ class JsonLines(Tracker):
             path = self.run_dir / name
             if path.exists():
                 text = path.read_text(encoding="utf-8", errors="replace")
-                kept = [line for line in text.splitlines() if _step(line) <= update]
+                kept = [line for line in text.split("\n") if _step(line) <= update]
                 with atomic_file(path) as stream:
                     stream.writelines(f"{line}\n" for line in kept)
 
@@ -60,14 +61,43 @@ def sync_logs(run_dir: Path) -> dict[str, int]:
 
 
 def cut_back_logs(run_dir: Path, sizes: Mapping[str, int]) -> None:
-    """Cut the files back to the sizes that :func:`sync_logs` returned."""
+    """Cut the files back to the sizes that :func:`sync_logs` returned, where a line ends there.
+
+    A file that was edited since then has other sizes. It keeps all lines up to the update of the checkpoint.
+    """
     for name, size in sizes.items():
-        cut_back(run_dir / name, size)
+        path = run_dir / name
+        start = path.read_bytes()[:size] if path.exists() else b""
+        if len(start) == size and start[-1:] in (b"", b"\n"):
+            cut_back(path, size)
 
 
-def _step(line: str) -> float:
+def check_logs(run_dir: Path, sizes: Mapping[str, int]) -> None:
+    """Check the lines that a resumed run keeps, before anything is written.
+
+    Lines after those of the checkpoint are not kept. After a power cut they can have any content.
+
+    Args:
+        sizes: of the files when the checkpoint was saved, as :func:`sync_logs` returned them.
+
+    Raises:
+        UserError: another line is not a JSON object with a number of updates; the message has file and line.
+    """
+    for name, size in sizes.items():
+        path = run_dir / name
+        lines = path.read_bytes()[:size].split(b"\n")[:-1] if path.exists() else []
+        for number, line in enumerate(lines, start=1):
+            if line.strip() and _step(line) == math.inf:
+                raise UserError(
+                    f"{path}:{number}: {line.decode(errors='replace'):.60} is not a line of a run, such as "
+                    f'{{"step": 50, "eval/average": 71.2}}; correct or delete the line, then resume'
+                )
+
+
+def _step(line: str | bytes) -> float:
     """The step of a JSONL line; infinity for an incomplete line."""
     try:
-        return json.loads(line)["step"]
-    except (ValueError, TypeError, KeyError):
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         return math.inf
+    return step if type(step) in (int, float) and math.isfinite(step) else math.inf

@@ -13,8 +13,10 @@ newer one; see :func:`restore_best`. The same holds for ``best-<task>/``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from safetensors import SafetensorError
@@ -22,7 +24,7 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from data_utils.errors import UserError
+from data_utils.errors import UserError, shown
 from data_utils.files import (
     PARTIAL,
     REPLACED,
@@ -37,6 +39,7 @@ from data_utils.files import (
 )
 from mt_dnn.config.run_format import FORMAT, NewerFormatError, read_versioned, run_id
 from mt_dnn.runs.model_folder import read_step
+from mt_dnn.tracking.jsonl import FILES
 
 CHECKSUMS = "checksums.json"
 STATE = "state.json"
@@ -218,6 +221,8 @@ def load_checkpoint(
             newer format.
     """
     state = read_state(folder, needs=("step", "optimizer"))
+    if len(state["optimizer"]) != 2:
+        raise UserError(f"{folder / STATE} is damaged: optimizer is not a name and its parameters")
     name, groups = state.pop("optimizer")
     own = optimizer.state_dict()["param_groups"]
     if (name, groups) != (_name(optimizer), [group["params"] for group in own]):
@@ -232,11 +237,25 @@ def load_checkpoint(
     except (OSError, SafetensorError) as error:
         raise UserError(f"{folder / 'model.safetensors'} is damaged: {error}") from None
     numbers = state.pop("optimizer_numbers", {})
-    entries = _unflatten(_load(folder / "optimizer.safetensors") | numbers)
-    optimizer.load_state_dict({"state": entries, "param_groups": own})
+    with restoring(folder):
+        entries = _unflatten(_load(folder / "optimizer.safetensors") | numbers)
+        optimizer.load_state_dict({"state": entries, "param_groups": own})
     return state, _load_terms(folder)
 
 
+KINDS: dict[str, tuple[type, ...]] = {
+    "step": (int,),
+    "optimizer": (list,),
+    "evaluations_since_best": (int,),
+    "skipped": (int,),
+    "owes_evaluation": (bool,),
+    "best": (dict, NoneType),
+    "scaler": (dict, NoneType),
+    "total": (int, NoneType),
+    **dict.fromkeys(("fingerprint", "loader", "window", "health", "rho", "logs", "task_best"), (dict,)),
+    "optimizer_numbers": (dict,),
+}
+"""Key of state.json -> types of its value."""
 WRITTEN = ("step", "optimizer", "loader", "window", "health", "best", "evaluations_since_best")
 """Keys of state.json in every version."""
 
@@ -250,7 +269,28 @@ def read_state(folder: Path, needs: Sequence[str] = WRITTEN) -> dict[str, Any]:
     state = read_versioned(folder / STATE)
     if missing := [key for key in needs if key not in state]:
         raise UserError(f"{folder / STATE} is damaged: {missing[0]} is missing")
+    for key, kinds in KINDS.items():
+        if key in state and type(state[key]) not in kinds:
+            raise UserError(f"{folder / STATE} is damaged: {key} is {shown(state[key]):.60}")
+    sizes = state.get("logs", {})
+    if not set(sizes) <= set(FILES) or not all(type(size) is int for size in sizes.values()):
+        raise UserError(f"{folder / STATE} is damaged: logs is {shown(sizes):.60}")
     return state
+
+
+@contextmanager
+def restoring(folder: Path) -> Iterator[None]:
+    """Raise UserError, with the checkpoint, if a part of its state cannot be restored."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{folder / STATE} is damaged and cannot be restored ({' '.join(reason.split()):.200}); delete "
+            f"{folder} to continue from the checkpoint before it"
+        ) from error
 
 
 def has_best(run_dir: Path, step: int | None, *, name: str = "best") -> bool:

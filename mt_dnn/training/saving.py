@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_utils.errors import UserError
 from data_utils.files import remove
@@ -11,7 +11,7 @@ from mt_dnn.config.run_format import NUMERICS, is_clearing, run_numerics
 from mt_dnn.devices import device_name
 from mt_dnn.runs.fingerprint import differences, fingerprint, listed
 from mt_dnn.runs.run_dir import holds_run, lock_run_dir
-from mt_dnn.tracking.jsonl import cut_back_logs, sync_logs
+from mt_dnn.tracking.jsonl import check_logs, cut_back_logs, sync_logs
 from mt_dnn.training import checkpoint, report, task_best
 from mt_dnn.training.assemble import write_run_dir
 
@@ -100,6 +100,8 @@ def _resume(trainer: Trainer) -> dict[str, int]:
         log(f"{trainer.run_dir} has no checkpoint: the run starts again")
         return {}
     saved = checkpoint.read_state(folder)
+    if trainer.is_main:
+        check_logs(trainer.run_dir, saved.get("logs", {}))
     # Checkpoints of older versions have no fingerprint.
     before = saved.get("fingerprint", trainer.fingerprint)
     if lines := differences(before, trainer.fingerprint):
@@ -117,6 +119,18 @@ def _resume(trainer: Trainer) -> dict[str, int]:
         )
     trainer.step = trainer.saved_step = state["step"]
     trainer.objective.load_terms_state(terms)
+    with checkpoint.restoring(folder):
+        _restore(trainer, state)
+    _resume_best(trainer)
+    task_best.resume_task_best(trainer, state.get("task_best", {}))
+    if trainer.is_main:
+        print(f"resumed from {folder}", flush=True)
+        report.show_new_length(state.get("total"), trainer.timeline, trainer.step)
+    return state.get("logs", {})
+
+
+def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Restore the loader, the meters, the best scores and what is still to be done."""
     trainer.loader.load_state_dict(state["loader"])
     trainer.meters.load_state_dict(state["window"])
     trainer.smart_health.load_state_dict(state["health"])
@@ -126,12 +140,6 @@ def _resume(trainer: Trainer) -> dict[str, int]:
     trainer.owes_evaluation = state.get("owes_evaluation", False)
     if trainer.accelerator.scaler is not None and state["scaler"]:
         trainer.accelerator.scaler.load_state_dict(state["scaler"])
-    _resume_best(trainer)
-    task_best.resume_task_best(trainer, state.get("task_best", {}))
-    if trainer.is_main:
-        print(f"resumed from {folder}", flush=True)
-        report.show_new_length(state.get("total"), trainer.timeline, trainer.step)
-    return state.get("logs", {})
 
 
 def _resume_best(trainer: Trainer) -> None:

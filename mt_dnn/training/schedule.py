@@ -66,9 +66,10 @@ def learning_rate_factor(step: int, total: int, config: OptimConfig) -> float:
     schedule = SCHEDULES.get(config.schedule, "optim.schedule")
     progress = (step - warmup) / max(total - warmup, 1)
     factor = schedule(min(progress, 1.0), **config.schedule_options)
-    if not isinstance(factor, (int, float)):
+    if not isinstance(factor, (int, float)) or not 0 <= factor < math.inf:
         raise UserError(
-            f"optim.schedule: {config.schedule} returned {factor!r}; it must be a number"
+            f"optim.schedule: {config.schedule} returned {factor!r} at progress {min(progress, 1.0):g}; it must "
+            f"be a number of at least 0"
         )
     return factor
 

@@ -73,7 +73,8 @@ J = '"uid": "b", "label": "no"'
 # fmt: off
 JSON = [
     # name, task, line, message
-    ("not JSON", "cls", "{", "FOLDER/cls_train.jsonl:1: not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+    ("a pretty-printed object", "cls", "{", "FOLDER/cls_train.jsonl:1: not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1); write each row as one JSON object on a line of its own, without a list around them"),
+    ("a pretty-printed list", "cls", "[", "FOLDER/cls_train.jsonl:1: not JSON: Expecting value: line 1 column 2 (char 1); write each row as one JSON object on a line of its own, without a list around them"),
     ("a list", "cls", '["b", "no", "x"]', "FOLDER/cls_train.jsonl:1: expected a JSON object, found list"),
     ("a number", "cls", "7", "FOLDER/cls_train.jsonl:1: expected a JSON object, found int"),
     ("two objects on a line", "cls", "{} {}", "FOLDER/cls_train.jsonl:1: not JSON: Extra data: line 1 column 4 (char 3)"),
@@ -138,6 +139,24 @@ def test_bad_tsv(folder: Path, prepare: Callable, task: str, line: bytes, messag
     path = folder / f"{task}_train.tsv"
     path.write_bytes(ROWS[task][0].encode() + b"\n" + line + b"\n")
     assert prepare(task) == (2, filled(message, folder))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Path.mkdir, "FOLDER/cls_train.tsv is a folder; the rows of cls_train must be a file"),
+        (
+            lambda path: path.symlink_to("nowhere.tsv"),
+            "FOLDER/cls_train.tsv is a link to a file that does not exist: nowhere.tsv",
+        ),
+    ],
+)
+def test_rows_that_are_no_file(
+    folder: Path, prepare: Callable, make: Callable, message: str
+) -> None:
+    (folder / "cls_train.tsv").unlink()
+    make(folder / "cls_train.tsv")
+    assert prepare("cls") == (2, filled(message, folder))
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ CASES = [
     ("type out of range", "ids", {"type_id": [0, 300, 0]}, "FOLDER/ids_train.json:2: type_id: [0, 300, 0] is not a list of whole numbers, each 0 or 1"),
     ("type is a word", "ids", {"type_id": ["a", "b", "c"]}, "FOLDER/ids_train.json:2: type_id: ['a', 'b', 'c'] is not a list of whole numbers, each 0 or 1"),
     ("no types", "ids", {"type_id": None}, "FOLDER/ids_train.json:2: key 'type_id' is missing in a tokenized row"),
+    ("a mask of other length", "ids", {"attention_mask": [1, 1]}, "FOLDER/ids_train.json:2: attention_mask: [1, 1] is not a list with one entry for each token_id"),
+    ("a mask of zeros", "ids", {"attention_mask": [0, 0, 0]}, "FOLDER/ids_train.json:2: attention_mask: [0, 0, 0]; every entry must be 1. Batches are padded later: write the rows without padding tokens"),
+    ("padding", "ids", {"attention_mask": [1, 1, 0]}, "FOLDER/ids_train.json:2: attention_mask: [1, 1, 0]; every entry must be 1. Batches are padded later: write the rows without padding tokens"),
+    ("a mask of true", "ids", {"attention_mask": [True, True, True]}, "FOLDER/ids_train.json:2: attention_mask: [True, True, True]; every entry must be 1. Batches are padded later: write the rows without padding tokens"),
+    ("a mask that is a number", "ids", {"attention_mask": 1}, "FOLDER/ids_train.json:2: attention_mask: 1 is not a list with one entry for each token_id"),
+    ("a mask of one candidate", "rank", {"attention_mask": [1, 1, 1]}, "FOLDER/rank_train.json:2: attention_mask: [1, 1, 1] is not a list with one entry for each token_id"),
+    ("a short mask of a candidate", "rank", {"attention_mask": [[1, 1, 1], [1]]}, "FOLDER/rank_train.json:2: attention_mask: [[1, 1, 1], [1]] is not a list with one entry for each token_id"),
     ("nested tokens", "ids", {"token_id": [[2, 3]], "type_id": [[0, 0]]}, "FOLDER/ids_train.json:2: token_id does not fit data_format PremiseOnly, which needs one list of ids"),
     ("uid is missing", "ids", {"uid": ["a"]}, "FOLDER/ids_train.json:2: column 'uid' contains a list, not a text"),
     ("flat tokens of candidates", "rank", {"token_id": [2, 3], "type_id": [0, 0]}, "FOLDER/rank_train.json:2: token_id does not fit data_format PremiseAndMultiHypothesis, which needs a list for each candidate"),
@@ -91,6 +98,8 @@ def test_bad_token_rows(
     [
         ("num", {"label": 0.5}, None),  # whole numbers, then fractions: both are numbers
         ("rank", {"olabel": [0, 1]}, None),
+        ("ids", {"attention_mask": [1, 1, 1]}, None),
+        ("rank", {"attention_mask": [[1, 1, 1], [1, 1, 1]]}, None),
         (
             "ids",
             {"label": None},

@@ -15,7 +15,8 @@ from torch import nn
 
 from data_utils.errors import UserError
 from data_utils.mixing import Supply, mix
-from data_utils.registries import FORMATS, MIXINGS
+from data_utils.plugins import import_plugins
+from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.task_def import TaskDef
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import BatchConfig, MixingConfig, OptimConfig, RunConfig, TermConfig
@@ -84,7 +85,7 @@ def test_a_term_returns_a_scalar(value: Callable, shown):
     term = type("Wrong", (LossTerm,), {"tag": "wrong", "compute": lambda self, step: value(step)})()
     objective = Objective(make_model(dropout=False), [SupervisedTerm(), term])
     message = rf"compute of the loss term 'wrong' .* returned {shown}; return a scalar"
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(UserError, match=message):
         objective(task_batch("c"), seed=1)
 
 
@@ -143,8 +144,42 @@ def test_an_optimizer_of_all_groups_is_accepted():
 
 def test_a_schedule_returns_a_number():
     SCHEDULES.register("mine")(lambda progress: None)
-    with pytest.raises(UserError, match=r"optim.schedule: mine returned None; it must be a number"):
+    with pytest.raises(
+        UserError, match=r"optim.schedule: mine returned None at progress .*; it must be a number"
+    ):
         learning_rate_factor(5, 10, OptimConfig(schedule="mine"))
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), -0.1])
+def test_a_schedule_returns_a_factor(factor):
+    SCHEDULES.register("mine")(lambda progress: factor)
+    message = rf"optim.schedule: mine returned {factor} at progress 0.5; it must be a number of at least 0"
+    with pytest.raises(UserError, match=message):
+        learning_rate_factor(5, 10, OptimConfig(schedule="mine", warmup=0))
+
+
+@pytest.mark.parametrize("value", ["high", None, [1.0], True])
+def test_a_metric_returns_a_number(value):
+    METRICS.register("mine")(lambda results: value)
+    with pytest.raises(
+        UserError, match=r"metric mine returned .*, and not a number; .*is_number=False"
+    ):
+        METRICS.get("mine")([1], [1])
+
+
+def test_a_metric_that_is_not_a_number_for_the_data_is_undefined():
+    METRICS.register("mine")(lambda results: float("nan"))
+    with pytest.warns(UserWarning, match="mine of these predictions is undefined; reported as 0"):
+        assert METRICS.get("mine")([1], [1]) == 0.0
+
+
+def test_a_plugin_that_exits_does_not_end_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaving.py").write_text("import sys\n\nsys.exit(0)\n")
+    with pytest.raises(
+        UserError, match=r"importing leaving failed at .*leaving.py:3: SystemExit: 0"
+    ):
+        import_plugins(["leaving"], "--plugins")
 
 
 def test_a_combination_returns_one_gradient():

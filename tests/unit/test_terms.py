@@ -272,7 +272,7 @@ def test_terms_that_do_not_fit_are_refused(terms, message):
 
 def test_a_term_that_keeps_the_model_is_refused():
     model = make_model(dropout=False)
-    with pytest.raises(TypeError, match=r"'size' contains the model .* use step\.model"):
+    with pytest.raises(UserError, match=r"'size' contains the model .* use step\.model"):
         Objective(model, [SupervisedTerm(), Keeps(model)])
 
 
