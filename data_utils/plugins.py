@@ -8,15 +8,27 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from data_utils.errors import UserError
 
 LIBRARY = (str(Path(__file__).parent), str(Path(__file__).parents[1] / "mt_dnn"))
 """Folders of this project: a mistake that is noticed here was made in the plugin."""
-PLUGINS_HELP = (
-    "Import the plugins that the run was trained with. They are Python code: give this flag only for a "
-    "run that you trust."
-)
+PLUGINS_HELP = "Plugins to import first: names of Python modules, separated by commas."
+
+
+def module_names(text: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Split the value of ``--plugins``: ``"a,b.c"`` -> ``("a", "b.c")``; names that are split stay."""
+    if isinstance(text, tuple):  # the default, which jsonargparse converts too
+        return text
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def add_plugins_flag(parser: Any) -> None:
+    """Add ``--plugins a,b`` to a parser of argparse or jsonargparse; without it, no names."""
+    parser.add_argument(
+        "--plugins", type=module_names, default=(), metavar="MODULE,...", help=PLUGINS_HELP
+    )
 
 
 def import_plugins(names: Iterable[str], where: str = "plugins") -> None:
@@ -31,6 +43,8 @@ def import_plugins(names: Iterable[str], where: str = "plugins") -> None:
     Raises:
         UserError: there is no such module, or importing it fails; the message has the file and line.
     """
+    if not isinstance(names, (list, tuple, set, frozenset)):
+        raise UserError(f"{where}: {names!r} is not a list of module names, such as ['my_plugin']")
     for name in names:
         parts = name.removesuffix(".py").replace("\\", "/").strip("/").split("/")
         if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):

@@ -215,7 +215,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         if "labels" in METRICS.get(metric).needs and not labels:
             raise UserError(f"{where}: metric_meta: {metric} needs labels; give `labels: [...]`")
     data_format = FORMATS.canonical(keys["data_format"], where)
-    split_names = _split_names(keys, where)
+    split_names = _split_names(name, keys, where)
     best = keys.get("metric_for_best") or next(
         (m for m in metrics if METRICS.get(m).is_number), metrics[0]
     )
@@ -292,7 +292,7 @@ def _options(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _split_names(keys: dict, where: str) -> tuple[str, ...]:
+def _split_names(task: str, keys: dict, where: str) -> tuple[str, ...]:
     if keys.get("split_names") is None:
         return ROLES
     names = tuple(_strings(keys, "split_names", where))
@@ -300,15 +300,16 @@ def _split_names(keys: dict, where: str) -> tuple[str, ...]:
         check_name(name, f"{where}: split_names")
         if split_role(name) not in ROLES:
             raise UserError(
-                f"{where}: split_names: {name!r} must end in train, dev or test, "
-                f"such as matched_dev"
+                f"{where}: split_names: {name!r} must end in train, dev or test, such as matched_dev; rename "
+                f"the split and its file"
             )
     if not names or len(set(names)) < len(names):
         raise UserError(f"{where}: split_names: {list(names)} is empty or contains a name twice")
     if sum(split_role(name) == "train" for name in names) > 1:
         raise UserError(
-            f"{where}: split_names: {list(names)} has more than one train split; make a task of each, "
-            f"with `extends` and the same `head`"
+            f"{where}: split_names: {list(names)} has more than one train split. Keep one of them, and make "
+            f"a task of each other one: `{task}_2: {{extends: {task}, head: {task}, split_names: [train]}}`, "
+            f"whose rows are in {task}_2_train.tsv"
         )
     return names
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from data_utils.errors import UserError
-from data_utils.plugins import import_plugins
+from data_utils.plugins import add_plugins_flag, import_plugins
 from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.registry import Registry, choices_hint
 from mt_dnn.registries import (
@@ -59,13 +59,11 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn list") -> Non
         allow_abbrev=False,
     )
     parser.add_argument("kind", nargs="?", help=f"One of {', '.join(KINDS)}. Default: all.")
-    parser.add_argument(
-        *("--plugins",), nargs="+", default=[], metavar="MODULE", help="Modules to import first."
-    )
+    add_plugins_flag(parser)
     options = parser.parse_args(args)
     if options.kind not in (None, *KINDS):
         raise UserError(f"unknown kind {options.kind!r}.{choices_hint(options.kind, KINDS)}")
-    import_plugins([name for text in options.plugins for name in text.split(",")], "--plugins")
+    import_plugins(options.plugins, "--plugins")
     for kind in [options.kind] if options.kind else KINDS:
         _, setting, its_options = KINDS[kind]
         print(f"{kind}: {setting}{f'; options: {its_options}' if its_options else ''}")

@@ -75,6 +75,10 @@ def resolve_config(config: RunConfig) -> RunConfig:
     _check_nulls(config)
     config = check_choices(config)
     check_name(config.name, "name", run=True)
+    if config.resume and config.overwrite:
+        raise UserError(
+            "resume and overwrite are both true: one continues the run, the other deletes it. Set one to false"
+        )
     if not 0 <= config.seed <= MAX_SEED:
         raise UserError(f"seed: {config.seed!s:.30}; it must be between 0 and {MAX_SEED}")
     for section in dict.fromkeys(section for section, *_ in RANGES):

@@ -27,6 +27,9 @@ LISTS = {
 }
 """Name of each setting that is a list of mappings -> the dataclass of an entry."""
 
+AS_WRITTEN = {"class_path", "init_args"}
+"""Keys of an entry in a file that jsonargparse wrote, as in the folder of a table."""
+
 
 def file_problems(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
     """Yield line and message for each section and entry of a YAML document that has the wrong form.
@@ -82,6 +85,8 @@ def entry_problem(entry: Any, name: str) -> tuple[str, str] | None:
     known = [f.name for f in fields(cls)]
     if not isinstance(entry, dict):
         return "", f"{entry!r:.60} is not an entry, such as {{name: ..., weight: 0.01}}"
+    if set(entry) >= AS_WRITTEN:
+        return entry_problem(entry["init_args"], name)
     for key in entry:
         if key not in known:
             return str(key), f"unknown key {key!r}.{choices_hint(key, known)}"

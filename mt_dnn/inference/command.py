@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.outputs import open_output
-from data_utils.plugins import PLUGINS_HELP
+from data_utils.plugins import add_plugins_flag
 
 
 def predict(
@@ -30,7 +30,7 @@ def predict(
     tasks: str | None = None,
     batch_size: int = 64,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
-    plugins: bool = False,
+    plugins: Sequence[str] = (),
 ) -> None:
     """Predict rows of text and write one JSON line per row, in the order of the rows.
 
@@ -56,8 +56,7 @@ def predict(
             with a trained task.
         batch_size: Number of rows in a batch.
         device: Device to compute on. auto selects CUDA if available, else MPS, else CPU.
-        plugins: Import the plugins that the runs were trained with. They are Python code: set it only for
-            runs that you trust.
+        plugins: Modules to import first; see :func:`mt_dnn.load`.
 
     Raises:
         UserError: the input file does not exist, a run cannot be loaded, a row is malformed, a flag does not fit
@@ -132,9 +131,9 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn predict") -> 
     switches = {
         "text": "Also write the texts of each row.",
         "tokens": "Embeddings of all tokens, with their places in the texts, in place of one vector for each row.",
-        "plugins": PLUGINS_HELP,
     }
-    parser.add_function_arguments(predict, skip={"run", *switches})
+    parser.add_function_arguments(predict, skip={"run", "plugins", *switches})
     for name, about in switches.items():
         parser.add_argument(f"--{name}", action="store_true", help=about)
+    add_plugins_flag(parser)
     predict(**parser.parse_args(args).as_dict())

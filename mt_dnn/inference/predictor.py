@@ -38,7 +38,7 @@ def load(
     run: str | Path | Sequence[str | Path],
     device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
     *,
-    plugins: bool = False,
+    plugins: Sequence[str] = (),
 ) -> Predictor:
     """Load the best model of a finished run, in eval mode and float32.
 
@@ -48,8 +48,8 @@ def load(
         run: a run directory or its ``best`` folder, which may have been moved or copied; or a list of
             these.
         device: auto selects CUDA if available, else MPS, else the CPU.
-        plugins: import the plugins that the run was trained with. They are Python code: set it only for
-            runs that you trust.
+        plugins: names of the plugins to import first. A run names the plugins that it was trained with, and
+            none of them is imported unless it is given here: a folder does not choose which code runs.
 
     Raises:
         UserError: the run does not exist, it needs a plugin that is not imported, its files do not fit together, the device is not available,
@@ -88,23 +88,22 @@ def load(
 
 
 def _load(
-    run: str | Path, device: str, *, plugins: bool
+    run: str | Path, device: str, *, plugins: Sequence[str]
 ) -> tuple[MTDNN, PreTrainedTokenizerBase, int]:
     folder = model_folder(run)
     config, max_seq_len = read_model_facts(folder)
     needed = read_plugins(folder)
-    if plugins:
-        import_plugins(needed, str(folder))
+    import_plugins(plugins)
     with torch.random.fork_rng(devices=[]):  # heads are initialised before their weights load
         tokenizer = load_tokenizer(str(folder))
         try:
             tasks = load_tasks(folder / "tasks.yml")
         except UserError as error:
-            if plugins or not needed:
+            if not set(needed) - set(plugins):
                 raise
             raise UserError(
-                f"{error} The run was trained with plugins: {', '.join(needed)}. If you trust this code, "
-                f"import it: load(..., plugins=True), or --plugins on the command line"
+                f"{error} The run was trained with plugins. If you trust their code, import them: --plugins "
+                f"{','.join(needed)}, or load(..., plugins={list(needed)})"
             ) from None
         model = MTDNN(load_encoder(str(folder)), tasks, config, tokenizer)
     load_heads(folder, model, strict=True)

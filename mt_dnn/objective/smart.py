@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from data_utils.errors import UserError
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.divergences import half_of
 from mt_dnn.encoders.embedding_block import embedding_block
@@ -23,6 +24,8 @@ from mt_dnn.randomness import dropout_off
 from mt_dnn.registries import DIVERGENCES
 
 _ADVICE = "Set smart to off."
+MAY_BE_NONE = ("divergence", "balance", "horizon")
+"""Fields that are None in resolved sections too."""
 
 
 class SmoothnessTerm(LossTerm):
@@ -34,10 +37,12 @@ class SmoothnessTerm(LossTerm):
 
     Args:
         model: the model to train.
-        config: None fields take the values of the preset ``smart``.
+        config: None fields take the values of the preset; None stands for a section without any value.
+        preset: name of the preset. May be left out without a ``config``, which is then that of ``smart``, and
+            with a resolved one (:func:`mt_dnn.config.bounds.resolve_config`).
 
     Raises:
-        UserError: the type of a task defines no divergence, a setting is out of range, or the encoder
+        UserError: a field of ``config`` is None and there is no ``preset``, the type of a task defines no divergence, a setting is out of range, or the encoder
             has no embedding block whose output could be perturbed (``space: embedding_output``).
     """
 
@@ -45,10 +50,13 @@ class SmoothnessTerm(LossTerm):
     group = "smart"
     rho_figure = "rho"
 
-    def __init__(self, model: MTDNN, config: SmoothnessConfig | None = None) -> None:
+    def __init__(
+        self, model: MTDNN, config: SmoothnessConfig | None = None, preset: str | None = None
+    ) -> None:
         super().__init__()
         check_divergences(model, "SMART", _ADVICE)
-        self.config, _ = resolve("smart", config or SmoothnessConfig(), ProximalConfig())
+        preset = _preset_of("smoothness", config, preset)
+        self.config, _ = resolve(preset, config or SmoothnessConfig(), ProximalConfig())
         assert self.config.weight is not None
         self.weighted(self.config.weight)
         target = self.config.balance
@@ -194,20 +202,24 @@ class ProximalTerm(LossTerm):
 
     Args:
         model: the model to train, on its device and after freezing parameters.
-        config: None fields take the values of the preset ``smart``.
+        config, preset: as in :class:`SmoothnessTerm`.
 
     Raises:
-        UserError: the type of a task defines no divergence, or a setting is out of range.
+        UserError: a field of ``config`` is None and there is no ``preset``, the type of a task defines no
+            divergence, or a setting is out of range.
     """
 
     tag = "proximal"
     group = "smart"
     rho_figure = "rho_proximal"
 
-    def __init__(self, model: MTDNN, config: ProximalConfig | None = None) -> None:
+    def __init__(
+        self, model: MTDNN, config: ProximalConfig | None = None, preset: str | None = None
+    ) -> None:
         super().__init__()
         check_divergences(model, "SMART", _ADVICE)
-        _, config = resolve("smart", SmoothnessConfig(), config or ProximalConfig())
+        preset = _preset_of("proximal", config, preset)
+        _, config = resolve(preset, SmoothnessConfig(), config or ProximalConfig())
         assert config.weight is not None
         self.weighted(config.weight)
         self.config = config
@@ -236,6 +248,21 @@ class ProximalTerm(LossTerm):
 
     def figures(self) -> dict[str, Tensor]:
         return {"smart/distance": self.teacher.distance()}
+
+
+def _preset_of(
+    section: str, config: SmoothnessConfig | ProximalConfig | None, preset: str | None
+) -> str:
+    """Return the preset that fills the None fields of a section; see :class:`SmoothnessTerm`."""
+    if preset is None and config is not None:
+        for field in dataclasses.fields(config):
+            if getattr(config, field.name) is None and field.name not in MAY_BE_NONE:
+                raise UserError(
+                    f"{section}.{field.name} is None, and a section does not know its preset. Give it as in "
+                    f"{section.title()}Term(model, config, preset='smart'), or pass "
+                    f"resolve_config(config).{section}"
+                )
+    return preset or "smart"
 
 
 def _add_teacher(term: nn.Module, state: dict[str, Any], prefix: str, _: Mapping[str, Any]) -> None:

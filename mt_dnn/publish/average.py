@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_utils.errors import UserError
 from data_utils.outputs import check_out
-from data_utils.plugins import PLUGINS_HELP
+from data_utils.plugins import add_plugins_flag
 
 if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor
@@ -38,7 +38,7 @@ def average(
     *,
     checkpoints: bool = False,
     overwrite: bool = False,
-    plugins: bool = False,
+    plugins: Sequence[str] = (),
 ) -> list[str]:
     """Write a model folder with the mean of the runs' weights, of the encoder and of the heads.
 
@@ -51,7 +51,7 @@ def average(
         out: the folder to write.
         checkpoints: average the step checkpoints that the run has kept (at most ``train.keep``).
         overwrite: replace ``out`` if it is a model folder.
-        plugins: import the plugins that the runs were trained with; see :func:`mt_dnn.load`.
+        plugins: modules to import first; see :func:`mt_dnn.load`.
 
     Returns:
         The folders that were averaged.
@@ -162,7 +162,7 @@ def _check_tensors(total: State, state: State, first: str, name: str) -> None:
             )
 
 
-def _states_of_runs(folders: Sequence[Path], plugins: bool) -> Iterator[State]:
+def _states_of_runs(folders: Sequence[Path], plugins: Sequence[str]) -> Iterator[State]:
     """Yield the weights of each run; raise UserError if the runs cannot be averaged."""
     own: dict[str, Any] = {}
     for folder in folders:
@@ -190,7 +190,7 @@ def _states_of_checkpoints(folders: Sequence[Path], vessel: MTDNN) -> Iterator[S
         yield vessel.state_dict()
 
 
-def _load(run: Path, plugins: bool) -> tuple[MTDNN, PreTrainedTokenizerBase]:
+def _load(run: Path, plugins: Sequence[str]) -> tuple[MTDNN, PreTrainedTokenizerBase]:
     from mt_dnn.inference.predictor import load
     from mt_dnn.model import MTDNN
 
@@ -240,7 +240,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn average") -> 
         help="Average the step checkpoints that one run has kept (at most train.keep).",
     )
     add("--overwrite", action="store_true", help="Replace --out if it is a model folder.")
-    add("--plugins", action="store_true", help=PLUGINS_HELP)
+    add_plugins_flag(parser)
     options = parser.parse_args(args)
     names = average(
         options.run,

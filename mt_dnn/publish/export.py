@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from data_utils.files import atomic_folder, write_text
 from data_utils.outputs import check_out
-from data_utils.plugins import PLUGINS_HELP
+from data_utils.plugins import add_plugins_flag
 
 if TYPE_CHECKING:  # --help needs no torch
     from mt_dnn.encoders.encoder import Encoder
@@ -24,7 +24,7 @@ def export(
     *,
     task: str | None = None,
     overwrite: bool = False,
-    plugins: bool = False,
+    plugins: Sequence[str] = (),
 ) -> str:
     """Write configuration, weights, tokenizer and model card; return the name of the loading class.
 
@@ -36,7 +36,7 @@ def export(
         out: the folder to write.
         task: the task whose head is exported too; None exports the encoder alone.
         overwrite: replace ``out`` if it is a model folder.
-        plugins: import the plugins that the run was trained with; see :func:`mt_dnn.load`.
+        plugins: modules to import first; see :func:`mt_dnn.load`.
 
     Raises:
         UserError: the run or task does not exist, ``out`` is not free, or transformers has no head that
@@ -115,7 +115,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn export") -> N
     add("--out", required=True, help="Folder to write.")
     add("--task", help="Export this task's head too; default: the shared encoder alone.")
     add("--overwrite", action="store_true", help="Replace --out if it is a model folder.")
-    add("--plugins", action="store_true", help=PLUGINS_HELP)
+    add_plugins_flag(parser)
     options = parser.parse_args(args)
     name = export(
         options.run,

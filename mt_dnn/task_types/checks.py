@@ -86,9 +86,18 @@ def complete_options(task: TaskDef, defaults: dict[str, Any]) -> dict[str, Any]:
 def check_choice(task: TaskDef, key: str, given: str | None, choices: Iterable[str]) -> None:
     """Raise UserError if the value of a key is set and not one of the choices."""
     if given is not None and given not in choices:
+        hint = choices_hint(given, choices)
+        if key == "loss":
+            own = FORMATS.get(task.data_format)
+            kinds = ((name, TASK_TYPES.get(name)) for name in TASK_TYPES.names())
+            able = [name for name, kind in kinds if given in kind.losses and _fits(own, kind)]
+            hint += (
+                f" Task types of {task.data_format} with {given}: {', '.join(able)}."
+                if able
+                else ""
+            )
         raise UserError(
-            f"{task.where}: {key}: {given!r} does not fit task_type {task.task_type}."
-            f"{choices_hint(given, choices)}"
+            f"{task.where}: {key}: {given!r} does not fit task_type {task.task_type}.{hint}"
         )
 
 
@@ -107,5 +116,5 @@ def check_class_count(task: TaskDef, at_least: int) -> None:
     if task.labels and len(task.labels) != task.n_class:
         raise UserError(
             f"{task.where}: n_class: {task.n_class} but {len(task.labels)} labels: "
-            f"{', '.join(task.labels)}"
+            f"{', '.join(task.labels)}. Remove n_class, which the labels give, or correct the labels"
         )

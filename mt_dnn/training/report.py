@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from accelerate import Accelerator
 
 from mt_dnn.config.run import RunConfig
+from mt_dnn.config.unused import settings_without_effect
 from mt_dnn.devices import device_name
 from mt_dnn.objective.balance import LIMIT
 from mt_dnn.objective.objective import Objective
@@ -79,7 +80,7 @@ def show_setup(
         facts["plugins"] = ", ".join(config.plugins)
     facts["seed"] = str(config.seed)
     console.summary(facts, title=f"Run {config.name}")
-    for line in objective.notes():
+    for line in (*settings_without_effect(config), *objective.notes()):
         print(f"note: {line}")
     for notice in (slow_teacher(config, total), idle_teacher(config, total)):
         if notice:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mt_dnn.config.parser import parse_config
+from mt_dnn.config.unused import settings_without_effect
 from mt_dnn.training import command
 from tests.bad_input.expect import filled
 
@@ -35,6 +37,7 @@ FLAGS = [
     ("--optim.schedule lineer", "--optim.schedule: unknown schedule 'lineer'. Did you mean 'linear'? Choices: constant, cosine, linear, polynomial.\nHELP"),
     ("--optim.options 7", "optim.options: Expected a dict. Got value: 7\nHELP"),
     ("--optim.options.momentum 0.9", "optim.options: adamw has no option 'momentum'. It has no options.\nHELP"),
+    ("--resume true --overwrite true", "resume and overwrite are both true: one continues the run, the other deletes it. Set one to false"),
     ("--seed -1", "seed: -1; it must be between 0 and 9223372036854775807"),
     ("--seed 18446744073709551616", "seed: 18446744073709551616; it must be between 0 and 9223372036854775807"),
     ("--seed 1.5", "seed: Expected a int. Got value: 1.5\nHELP"),
@@ -129,6 +132,7 @@ FILES = [
     ("a section is empty", "optim:\nseed: 1", "FOLDER/own.yml:1: optim: expected the settings of the section, ..."),
     ("terms are a mapping", "terms: {name: x}", "FOLDER/own.yml:1: terms: expected a list, with a dash before each entry\nHELP"),
     ("a term is a number", "terms: [3]", "FOLDER/own.yml:1: terms: 3 is not an entry, such as {name: ..., weight: 0.01}\nHELP"),
+    ("a wrong term as a table writes it", "terms:\n- class_path: mt_dnn.config.run.TermConfig\n  init_args: {name: x, weigth: 1}\n  __subclasses_disabled__: true", "FOLDER/own.yml:2: terms: unknown key 'weigth'. Did you mean 'weight'? Choices: ..."),
     ("a term without a name", "terms:\n  - weight: 1", "FOLDER/own.yml:2: terms: key 'name' is missing\nHELP"),
     ("a misspelt key of a term", "terms:\n  - name: x\n    wieghts: {cls: 1}", "FOLDER/own.yml:3: terms: unknown key 'wieghts'. Did you mean 'weights'? Choices: name, options, tag, weight, weights.\nHELP"),
     ("a weight of a term is a word", "terms:\n  - name: x\n    weight: heavy", "FOLDER/own.yml:3: terms: weight: Expected a float. Got value: heavy\nHELP"),
@@ -192,3 +196,28 @@ def test_a_run_file_that_is_missing(folder: Path, train: Callable) -> None:
         2,
         filled("config: File does not exist: 'FOLDER/none.yml'\nHELP", folder),
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "lines"),
+    [
+        ("", []),
+        (
+            "--mixing.temperature 5",
+            ["mixing.temperature 5.0 has no effect: it needs mixing.name temperature"],
+        ),
+        ("--mixing.temperature 5 --mixing.name temperature", []),
+        (
+            "--mixing.ratio 2 --mixing.cap 9 --mixing.name capped",
+            ["mixing.ratio 2.0 has no effect: it needs mixing.name ratio"],
+        ),
+        ("--distill.weight 1", ["distill.weight 1.0 has no effect: it needs distill.soft_labels"]),
+        ("--distill.weight 1 --distill.soft_labels soft", []),
+        (
+            "--batch.pool 9 --batch.group_by_length false",
+            ["batch.pool 9 has no effect: it needs batch.group_by_length"],
+        ),
+    ],
+)
+def test_settings_without_effect(flags: str, lines: list[str]) -> None:
+    assert list(settings_without_effect(parse_config(flags.split()))) == lines

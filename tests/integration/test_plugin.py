@@ -160,9 +160,13 @@ def predict(folder: Path, *words: str) -> tuple[int, str]:
 def test_prediction_imports_the_plugin_only_with_consent(folder):
     code, text = predict(folder)
     assert code == 2
-    assert "tasks.yml:1: task 'mood': unknown metric 'MAE'." in text
-    assert "The run was trained with plugins: graded. If you trust this code, import it" in text
-    answers = [json.loads(line) for line in done(predict(folder, "--plugins")).splitlines()]
+    assert "task 'mood': metric_meta: unknown metric 'MAE'." in text
+    assert (
+        "trained with plugins. If you trust their code, import them: --plugins graded, or" in text
+    )
+    answers = [
+        json.loads(line) for line in done(predict(folder, "--plugins", "graded")).splitlines()
+    ]
     assert [answer["prediction"] in ("bad", "fair", "good") for answer in answers] == [True, True]
     assert len(answers[0]["scores"]) == 2
 
@@ -183,11 +187,12 @@ def test_a_run_without_the_plugin_names_what_is_missing(folder):
 def test_the_encoder_is_exported_and_runs_are_averaged(folder):
     code, text = mt_dnn(folder, "export", "--run", "runs/whole", "--out", "published")
     assert code == 2
-    assert "--plugins" in text
-    done(mt_dnn(folder, "export", "--run", "runs/whole", "--out", "published", "--plugins"))
+    assert "--plugins graded" in text
+    named = ("--plugins", "graded")
+    done(mt_dnn(folder, "export", "--run", "runs/whole", "--out", "published", *named))
     assert (folder / "published" / "model.safetensors").exists()
     runs = ("--run", "runs/whole", "runs/whole")
-    done(mt_dnn(folder, "average", *runs, "--out", "soup", "--plugins"))
+    done(mt_dnn(folder, "average", *runs, "--out", "soup", *named))
     assert json.loads((folder / "soup" / "mt_dnn.json").read_text())["plugins"] == ["graded"]
 
 

@@ -114,14 +114,14 @@ def test_encoders_without_a_known_block_are_refused_at_the_start(name):
     encoder = encoder_of(REFUSED[name])
     model = MTDNN(encoder, {"t": make_task()}, ModelConfig())
     with pytest.raises(UserError) as refused:
-        SmoothnessTerm(model, SmoothnessConfig(space="embedding_output"))
+        SmoothnessTerm(model, SmoothnessConfig(space="embedding_output"), "smart")
     kind = encoder.config.model_type
     assert str(refused.value) == (
         f"smoothness.space: embedding_output is not defined for a {kind} encoder, whose word "
         f"embeddings enter the first layer without an embedding block that this package knows. Set "
         f"smoothness.space to words, or use an encoder of one of these types: {', '.join(BLOCKS)}"
     )
-    SmoothnessTerm(model, SmoothnessConfig(space="words"))
+    SmoothnessTerm(model, SmoothnessConfig(space="words"), "smart")
 
 
 def test_a_compiled_encoder_is_refused():
@@ -149,7 +149,7 @@ def test_r_s_vanishes_with_the_perturbation(task, dropout):
     none = SmoothnessConfig(
         space="embedding_output", dropout=dropout, ascent="none", noise="zero", steps=0
     )
-    term = SmoothnessTerm(model, none)
+    term = SmoothnessTerm(model, none, "smart")
     step = Step.from_batch(model, task_batch(task), seed=1)
     value = term.compute(step.of(term))
     assert value == 0.0
@@ -162,7 +162,7 @@ def test_the_term_perturbs_within_its_ball_and_trains_the_embeddings(dropout):
     encoder = tiny_encoder("electra")  # E = 16, H = 32
     model = MTDNN(encoder, {"c": make_task(name="c")}, ModelConfig()).train()
     config = SmoothnessConfig(space="embedding_output", dropout=dropout, epsilon=0.1)
-    term = SmoothnessTerm(model, config)
+    term = SmoothnessTerm(model, config, "smart")
     step = Step.from_batch(model, task_batch("c"), seed=1, measure=True)
     delta = term.perturbation(step)
     assert delta.shape == (3, 6, 32)

@@ -23,7 +23,7 @@ def measure(
 ) -> tuple[float, Tensor]:
     """D_Breg and its gradient, (P,): in float64, or under bfloat16 autocast."""
     model: MTDNN = make_model(dropout=False).to(dtype)
-    term = ProximalTerm(model, ProximalConfig(precision=precision))
+    term = ProximalTerm(model, ProximalConfig(precision=precision), "smart")
     generator = torch.Generator().manual_seed(9)
     with torch.no_grad():
         for p in model.parameters():
@@ -57,7 +57,7 @@ def test_float32_costs_the_student_one_pass_under_autocast_alone(
     monkeypatch, dropout, precision, extra
 ):
     model = make_model(dropout=True)
-    term = ProximalTerm(model, ProximalConfig(precision=precision, dropout=dropout))
+    term = ProximalTerm(model, ProximalConfig(precision=precision, dropout=dropout), "smart")
     passes = []
     encode = MTDNN.encode
     monkeypatch.setattr(MTDNN, "encode", lambda *a: passes.append(1) or encode(*a))

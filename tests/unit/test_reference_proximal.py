@@ -24,7 +24,7 @@ from tests.support.float64 import (
 
 def trained(model: MTDNN, config: ProximalConfig, total: int) -> tuple[ProximalTerm, list]:
     """A term after 5 updates of its model, and the model's weights before and after each."""
-    term, thetas = ProximalTerm(model, config), [weights(model)]
+    term, thetas = ProximalTerm(model, config, "smart"), [weights(model)]
     for update in range(1, 6):
         move(model, update)
         term.after_update(update, total)

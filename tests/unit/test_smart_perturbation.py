@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mt_dnn.config.smart import SmoothnessConfig
+from data_utils.errors import UserError
+from mt_dnn.config.bounds import resolve_config
+from mt_dnn.config.run import RunConfig
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.divergences import Output, bernoulli_symmetric_kl, fits, symmetric_kl
-from mt_dnn.objective.smart import SmoothnessTerm
+from mt_dnn.objective.smart import ProximalTerm, SmoothnessTerm
 from mt_dnn.objective.terms import Step
 from mt_dnn.registries import DIVERGENCES
 from tests.support.batches import make_batch
@@ -20,7 +23,9 @@ from tests.support.three_tasks import make_model, task_batch
 def test_the_term_is_the_divergence_at_its_perturbation(dropout, norm):
     model = make_model(dropout=True)
     batch = task_batch("c")
-    term = SmoothnessTerm(model, SmoothnessConfig(dropout=dropout, norm=norm, epsilon=1e-2))
+    term = SmoothnessTerm(
+        model, SmoothnessConfig(dropout=dropout, norm=norm, epsilon=1e-2), "smart"
+    )
 
     def fresh() -> Step:
         return Step.from_batch(model, batch, seed=3)
@@ -37,14 +42,16 @@ def test_the_term_is_the_divergence_at_its_perturbation(dropout, norm):
 
 def test_the_tasks_that_keep_their_own_divergence_are_named():
     model = make_model(dropout=False)
-    term = SmoothnessTerm(model, SmoothnessConfig(divergence="js"))
+    term = SmoothnessTerm(model, SmoothnessConfig(divergence="js"), "smart")
     assert term.notes() == [
         "smoothness.divergence js: r: squared_error, because js does not fit a number"
     ]
-    term = SmoothnessTerm(model, SmoothnessConfig(divergence="bernoulli_js"))
+    term = SmoothnessTerm(model, SmoothnessConfig(divergence="bernoulli_js"), "smart")
     assert len(term.notes()) == 1  # c and k compare by js
-    assert SmoothnessTerm(model, SmoothnessConfig()).notes() == []
-    assert SmoothnessTerm(model, SmoothnessConfig(divergence="squared_error")).notes() == []
+    assert SmoothnessTerm(model, SmoothnessConfig(), "smart").notes() == []
+    assert (
+        SmoothnessTerm(model, SmoothnessConfig(divergence="squared_error"), "smart").notes() == []
+    )
 
 
 def test_a_plugins_form_for_labels_is_used(registries):
@@ -66,3 +73,19 @@ def test_a_plugins_form_for_labels_is_used(registries):
     torch.testing.assert_close(kind.divergence(p, q, batch, name="halved"), own / 2)
     assert make_kind("Classification").form_of_divergence("halved_of_labels") == "halved"
     assert make_kind("Regression").form_of_divergence("halved") is None
+
+
+def test_a_section_that_does_not_know_its_preset_is_refused():
+    model = make_model(dropout=False)
+    config = RunConfig(smart="r3f", proximal=ProximalConfig(weight=0.5))
+    for build, section in ((SmoothnessTerm, config.smoothness), (ProximalTerm, config.proximal)):
+        with pytest.raises(UserError, match=r" is None, and a section does not know its preset"):
+            build(model, section)  # it would silently take the numbers of the preset smart
+    resolved = resolve_config(config)
+    assert SmoothnessTerm(model, resolved.smoothness).config.ascent == "none"
+    assert SmoothnessTerm(model, config.smoothness, "r3f").config.ascent == "none"
+    assert SmoothnessTerm(model).config.ascent == "projected"
+    assert ProximalTerm(model, resolved.proximal).config.weight == 0.5
+    assert ProximalTerm(model, config.proximal, preset="smart").config.teacher == "mbpp"
+    with pytest.raises(UserError, match="unknown preset 'r4f'"):
+        SmoothnessTerm(model, config.smoothness, "r4f")

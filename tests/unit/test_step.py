@@ -100,7 +100,7 @@ def test_global_random_numbers_of_a_term_are_a_function_of_the_seed():
 def test_a_term_can_be_computed_by_itself():
     model = make_model(dropout=True)
     large = SmoothnessConfig(epsilon=0.1, step_size=0.1, sigma=0.05)
-    term = SmoothnessTerm(model, large)
+    term = SmoothnessTerm(model, large, "smart")
     step = Step.from_batch(model, task_batch("c"), seed=1, measure=True)
     value = term.compute(step.of(term))
     whole = Objective(model, [SupervisedTerm(), term])(task_batch("c"), seed=1, measure=True)

@@ -65,6 +65,14 @@ def test_a_shared_head_needs_no_task_of_its_name(load):
     refused(load, PAIR + a + b + "  labels: [x, y, z]\n", "task 'b'", "from task 'a'", line=9)
 
 
+def test_the_second_train_split_is_the_task_that_the_message_writes(load):
+    advice = "`rte_2: {extends: rte, head: rte, split_names: [train]}`"
+    refused(load, PAIR + "  split_names: [a_train, b_train, dev]\n", advice, line=6)
+    tasks = load(PAIR + f"  split_names: [a_train, dev]\n{advice.strip('`')}\n")
+    assert [task.head_name for task in tasks.values()] == ["rte", "rte"]
+    assert tasks["rte_2"].split_names == ("train",)
+
+
 def test_two_tasks_must_not_share_a_store(load):
     text = PAIR + "  split_names: [train, hard_dev]\nrte_hard:\n  extends: rte\n"
     refused(load, text + "  split_names: [train, dev]\n", "rte_hard_dev", "task 'rte'", line=7)
