@@ -252,7 +252,9 @@ KINDS: dict[str, tuple[type, ...]] = {
     "best": (dict, NoneType),
     "scaler": (dict, NoneType),
     "total": (int, NoneType),
-    **dict.fromkeys(("fingerprint", "loader", "window", "health", "rho", "logs", "task_best"), (dict,)),
+    **dict.fromkeys(
+        ("fingerprint", "loader", "window", "health", "rho", "logs", "task_best"), (dict,)
+    ),
     "optimizer_numbers": (dict,),
 }
 """Key of state.json -> types of its value."""
