@@ -80,7 +80,7 @@ TEXTS = [
     ("not YAML", b"rows: [1", "FOLDER/t.yml:1: not valid YAML: ..."),
     ("not UTF-8", b"title: \xe9", "FOLDER/t.yml:1: not UTF-8: byte 0xe9 after ..."),
     ("a list", b"- a", "FOLDER/t.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
-    ("10000 deep", b"rows: " + b"[" * 10_000 + b"]" * 10_000, "FOLDER/t.yml:1: not valid YAML: ..."),
+    ("10000 deep", b"rows: " + b"[" * 10_000 + b"]" * 10_000, "FOLDER/t.yml: not valid YAML: ..."),
     ("a row twice", b"rows: {a: , a: {x: 1}}", "FOLDER/t.yml:1: key 'a' occurs twice; ..."),
 ]
 # fmt: on
