@@ -152,12 +152,12 @@ def test_a_metric_of_ones_own():
     def third(results):
         if len(results.gold) < 3:
             raise Undefined("fewer than three")
-        return results.uids[2]
+        return float(results.uids[2])
 
     metric = Metric(third, "Third", needs=("uids",), undefined=-1.0)
-    assert metric([0] * 3, [0] * 3, uids=["a", "b", "c"]) == "c"
+    assert metric([0] * 3, [0] * 3, uids=["1", "2", "3"]) == 3.0
     with pytest.warns(UserWarning, match="Third of fewer than three is undefined; reported as -1$"):
-        assert metric([0], [0], uids=["a"]) == -1.0
+        assert metric([0], [0], uids=["1"]) == -1.0
 
 
 # What does not fit is said.
