@@ -10,14 +10,17 @@ from rich.console import Console
 from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.outputs import open_output
-from data_utils.plugins import PLUGINS_HELP
+from data_utils.plugins import add_plugins_flag, import_plugins
 from data_utils.registry import choices_hint
 from mt_dnn.reports.detail_tables import detail_tables
 from mt_dnn.reports.scored_run import ScoredRun, read_scored_run
 
 
 def compare(
-    runs: Sequence[str], dataset: Sequence[str] = (), out: str | None = None, plugins: bool = False
+    runs: Sequence[str],
+    dataset: Sequence[str] = (),
+    out: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> None:
     """Print the details of a run, or compare the predictions of two.
 
@@ -25,7 +28,7 @@ def compare(
         runs: one or two run directories.
         dataset: data sets to show; by default all.
         out: file of JSON lines for all examples that one of two runs alone has right.
-        plugins: import the plugins of the runs.
+        plugins: modules to import first, which register metrics and task types of the runs.
 
     Raises:
         UserError: a run cannot be read, the runs predicted different examples, they have no data set in
@@ -35,7 +38,8 @@ def compare(
         raise UserError(f"compare takes one or two run directories, not {len(runs)}")
     if out is not None and len(runs) == 1:
         raise UserError("--out: it takes the examples that flipped between two runs; name two runs")
-    read = [read_scored_run(run, plugins=plugins) for run in runs]
+    import_plugins(plugins)
+    read = [read_scored_run(run) for run in runs]
     if len(read) == 1:
         known = [name for name, scores in read[0].scores["scores"].items() if scores]
     else:
@@ -104,6 +108,6 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn compare") -> 
     add("runs", nargs="+", metavar="RUN", help="One or two run directories.")
     add("--dataset", nargs="+", default=[], metavar="NAME", help="Data sets to show; default: all.")
     add("--out", metavar="FILE", help="Write all examples that flipped, as JSON lines.")
-    add("--plugins", action="store_true", help=PLUGINS_HELP)
+    add_plugins_flag(parser)
     options = parser.parse_args(args)
     compare(options.runs, options.dataset, options.out, options.plugins)

@@ -10,7 +10,6 @@ from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.metrics.base import Results
 from data_utils.metrics.outcome import Outcome
-from data_utils.plugins import import_plugins
 from data_utils.registries import METRICS
 from data_utils.strict_yaml import read_mapping
 from data_utils.task_def import TaskDef, dataset_name
@@ -103,12 +102,11 @@ class ScoredRun:
         return kind
 
 
-def read_scored_run(folder: str, *, plugins: bool = False) -> ScoredRun:
+def read_scored_run(folder: str) -> ScoredRun:
     """Read a run directory.
 
     Args:
         folder: the run directory.
-        plugins: import the plugins that the run was trained with, which register its metrics.
 
     Raises:
         UserError: the folder is no run, the run has not finished or has a newer format, or a file is damaged.
@@ -124,8 +122,6 @@ def read_scored_run(folder: str, *, plugins: bool = False) -> ScoredRun:
     if not isinstance(scores.get("scores"), dict):
         raise UserError(f"{path / 'scores.json'} is damaged: it has no scores")
     config, _ = read_mapping(path / "config.yml")
-    if plugins:
-        import_plugins(config.get("plugins") or [], str(path / "config.yml"))
     tasks = read_task_file(path / "tasks.yml", lambda task: task)
     environment = path / "environment.json"
     data = _read_json(environment).get("data", {}) if environment.exists() else {}

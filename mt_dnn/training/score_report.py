@@ -202,7 +202,7 @@ def show_next(config: RunConfig, data: RunData, run_dir: Path) -> None:
     first = next(iter(data.tasks))
     predict = f"{console.command('predict')} --run {run_dir} --task {first} --input -"
     if config.plugins:
-        predict += " --plugins"
+        predict += f" --plugins {','.join(config.plugins)}"
     commands = {"predict your own rows (TSV on standard input)": predict}
     if (run_dir / "tensorboard").exists():
         curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
