@@ -20,6 +20,11 @@ NUMERICS = 2
 table does not take an old run's result for a new one's. Version 1 was not recorded."""
 MARKER = "run.json"
 """The file that marks a run directory. Its ``format`` is the version."""
+EVENTS = "events.out.tfevents.*"
+"""TensorBoard's event files."""
+EVENTS_SUFFIX = ".mt-dnn"
+"""Ends the names of a run's own event files, which are in its folder among other programs' files. Older
+versions wrote event files without it to the subfolder ``tensorboard``."""
 
 
 class NewerFormatError(UserError):

@@ -25,6 +25,8 @@ from data_utils.task_def import TaskDef
 from data_utils.task_file import KEYS
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import (
+    EVENTS,
+    EVENTS_SUFFIX,
     FORMAT,
     MARKER,
     NUMERICS,
@@ -39,7 +41,8 @@ OWN = (
     *("scores.json", "report.html", "tensorboard", "checkpoints", "best", "best.partial"),
     *("predictions", "errors"),
 )
-"""Names that a run writes in its folder. Only these and :func:`task_folders` are removed."""
+"""Names that a run writes in its folder. Only these, its event files and :func:`task_folders` are
+removed. ``tensorboard`` is a folder of older versions."""
 LOCK = ".lock"
 PACKAGES = (
     "torch",
@@ -74,9 +77,7 @@ def lock_run_dir(config: RunConfig) -> BaseFileLock:
             f"{run_dir} holds a run already: continue it (--resume true), replace it "
             f"(--overwrite true), or choose another name (--name ...)"
         )
-    foreign = [name for name in OWN if os.path.lexists(run_dir / name)]
-    foreign += [folder.name for folder in task_folders(run_dir)]
-    if not is_run and foreign:
+    if not is_run and (foreign := [path.name for path in _own_paths(run_dir)]):
         raise UserError(
             f"{run_dir} contains {', '.join(foreign)}, but no run ({MARKER} is missing). Nothing in it is "
             f"replaced: choose another name (--name ...) or remove them"
@@ -85,6 +86,12 @@ def lock_run_dir(config: RunConfig) -> BaseFileLock:
         run_dir / LOCK,
         busy=f"{run_dir} is in use by another process; wait until it ends, or stop it",
     )
+
+
+def _own_paths(run_dir: Path) -> list[Path]:
+    """What is in the folder under the names that a run writes."""
+    named = [run_dir / name for name in OWN if os.path.lexists(run_dir / name)]
+    return [*named, *sorted(run_dir.glob(EVENTS + EVENTS_SUFFIX)), *task_folders(run_dir)]
 
 
 def holds_run(run_dir: Path) -> bool:
@@ -138,11 +145,9 @@ def write_setup(
     if clear:
         marker["id"] = uuid.uuid4().hex
         write_text(path, json.dumps(marker | {"clearing": True}, indent=2) + "\n")
-        for name in OWN:
-            if name != MARKER:
-                remove(run_dir / name)
-        for folder in task_folders(run_dir):
-            remove(folder)
+        for own in _own_paths(run_dir):
+            if own != path:
+                remove(own)
     else:
         known = read_versioned(path) if path.exists() else {}
         marker |= {"numerics": run_numerics(run_dir)}

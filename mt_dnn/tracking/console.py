@@ -228,12 +228,12 @@ def print_next(
         "scores.json": "scores of the best model on dev and test sets",
         "predictions": "of the best model on the evaluation sets",
         "metrics.jsonl": "losses and scores",
-        "tensorboard": "losses and scores as curves",
+        "events.out.*": "losses and scores as curves, for TensorBoard",
         "config.yml": "all settings, to repeat the run",
     }
     _line(console, f"Run: {run_dir}")
     for name, meaning in contents.items():
-        if (run_dir / name).exists():
+        if any(run_dir.glob(name)):
             _line(console, f"  {name:<14} {meaning}")
     if commands:
         _line(console, "Next:")

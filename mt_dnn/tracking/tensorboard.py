@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_utils.files import move
+from mt_dnn.config.run_format import EVENTS, EVENTS_SUFFIX
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import numbers, pixels, plain_setting
 
@@ -15,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class TensorBoard(Tracker):
-    """TensorBoard events in ``run_dir/tensorboard``: scalars, images, text, HPARAMS.
+    """TensorBoard events in the run directory: scalars, images, text, HPARAMS.
 
+    TensorBoard names a run after the folder of its event files, so they are in the run directory itself.
     Of the values of :meth:`scalars` and :meth:`timings`, only the numbers are written.
     """
 
@@ -64,8 +68,16 @@ class TensorBoard(Tracker):
         self._write_summary(hparams_pb(values, trial_id=f"{place.name} ({place.parent.name})"))
 
     def truncate_after(self, update: int) -> None:
-        """Hide the events after ``update``: a purge step in the next event file."""
+        """Hide the events after ``update``: a purge step in the next event file.
+
+        Event files of an older version move to the run directory, so that the run has one curve.
+        """
         self.close()
+        older = self.run_dir / "tensorboard"
+        for path in sorted(older.glob(EVENTS)):
+            move(path, self.run_dir / f"{path.name}{EVENTS_SUFFIX}")
+        with suppress(OSError):  # it is missing, or contains other files
+            older.rmdir()
         self._purge_step = update + 1
 
     def close(self) -> None:
@@ -79,7 +91,10 @@ class TensorBoard(Tracker):
             from torch.utils.tensorboard import SummaryWriter
 
             self._open_writer = SummaryWriter(
-                self.run_dir / "tensorboard", purge_step=self._purge_step, flush_secs=20
+                self.run_dir,
+                purge_step=self._purge_step,
+                flush_secs=20,
+                filename_suffix=EVENTS_SUFFIX,
             )
             self._purge_step = None
         return self._open_writer

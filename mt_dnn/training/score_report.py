@@ -12,6 +12,7 @@ import numpy as np
 
 from data_utils.registries import METRICS
 from mt_dnn.config.run import RunConfig
+from mt_dnn.config.run_format import EVENTS
 from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import task_folders
@@ -204,7 +205,7 @@ def show_next(config: RunConfig, data: RunData, run_dir: Path) -> None:
     if config.plugins:
         predict += f" --plugins {','.join(config.plugins)}"
     commands = {"predict your own rows (TSV on standard input)": predict}
-    if (run_dir / "tensorboard").exists():
+    if any(run_dir.glob(EVENTS)):
         curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
         commands = {"watch the curves": curves} | commands
     own = {folder.name: "the best model of a task" for folder in task_folders(run_dir)}

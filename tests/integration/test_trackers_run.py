@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from data_utils.errors import UserError
+from mt_dnn.config.run_format import EVENTS, EVENTS_SUFFIX
 from mt_dnn.registries import TRACKERS
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training.trainer import Trainer
@@ -68,8 +69,8 @@ def test_without_trackers_metrics_jsonl_is_the_same_and_alone(tiny_config, capsy
     assert "predict your own rows" in printed
     one, other = (r.run_dir / "metrics.jsonl" for r in (with_board, alone))
     assert one.read_bytes() == other.read_bytes()
-    assert (with_board.run_dir / "tensorboard").exists()
-    assert not (alone.run_dir / "tensorboard").exists()
+    assert [path.suffix for path in with_board.run_dir.glob(EVENTS)] == [EVENTS_SUFFIX]
+    assert not list(alone.run_dir.glob(EVENTS))
 
 
 def test_a_registered_tracker_receives_the_run_and_its_continuation(tiny_config, recorder):

@@ -115,12 +115,17 @@ def test_a_run_that_is_there_is_not_replaced_unasked(tiny_config):
     first = run(config)
     (first.run_dir / "note.txt").write_text("mine")
     (first.run_dir / "predictions" / "old.jsonl").write_text("ours")
+    (curves,) = first.run_dir.glob("events.out.*")
+    others = first.run_dir / "events.out.tfevents.1.host"  # of another program
+    others.write_text("")
     with pytest.raises(UserError, match=r"--resume true.*--overwrite true.*--name"):
         Trainer(config)
     assert (first.run_dir / "note.txt").exists()
     second = run(tiny_config(overwrite=True, train={"max_steps": 1}))
     assert (second.run_dir / "note.txt").exists()
     assert not (second.run_dir / "predictions" / "old.jsonl").exists()
+    assert not curves.exists()
+    assert others.exists()
 
 
 def test_pictures_and_scalars_reach_tensorboard(tiny_config, monkeypatch):
@@ -128,7 +133,7 @@ def test_pictures_and_scalars_reach_tensorboard(tiny_config, monkeypatch):
 
     monkeypatch.undo()  # with pictures
     trainer = run(tiny_config(smart="smart", train={"max_steps": 6, "log_every": 6}))
-    events = EventAccumulator(str(trainer.run_dir / "tensorboard"))
+    events = EventAccumulator(str(trainer.run_dir))
     events.Reload()
     tags = events.Tags()
     assert set(tags["images"]) == {"confusion/pair", "scatter/score"}

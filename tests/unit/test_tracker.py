@@ -29,7 +29,7 @@ def lines(run_dir, name="metrics.jsonl"):
 
 
 def events(run_dir):
-    accumulator = EventAccumulator(str(run_dir / "tensorboard"))
+    accumulator = EventAccumulator(str(run_dir))
     accumulator.Reload()
     return accumulator
 
@@ -125,6 +125,20 @@ def test_tensorboard_forgets_what_was_logged_past_the_step_resumed_from(tmp_path
     assert [event.step for event in events(tmp_path).Scalars("speed/seconds")] == [1, 2, 3, 4]
 
 
+def test_a_resumed_run_of_an_older_version_has_one_curve(tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    older = tmp_path / "tensorboard"
+    with SummaryWriter(str(older)) as writer:
+        for step in range(1, 7):
+            writer.add_scalar("train/rte/loss", 1.0 / step, step)
+    with Trackers(tmp_path) as tracker:
+        tracker.truncate_after(4)
+        tracker.scalars(5, {"train/rte/loss": 7.0})
+    assert not older.exists()
+    assert [event.step for event in events(tmp_path).Scalars("train/rte/loss")] == [1, 2, 3, 4, 5]
+
+
 def test_other_processes_write_nothing(tmp_path):
     with Trackers(tmp_path / "run", enabled=False) as tracker:
         tracker.scalars(1, {"a": 1.0})
@@ -152,7 +166,7 @@ def test_hparams_go_into_the_run_itself_and_keep_their_types(tmp_path):
     with Trackers(tmp_path / "rte") as tracker:
         tracker.hparams(config)
         tracker.scalars(1, {"eval/average": 50.0})
-    assert [path.is_file() for path in (tmp_path / "rte" / "tensorboard").iterdir()] == [True]
+    assert {path.is_file() for path in (tmp_path / "rte").iterdir()} == {True}
     board = events(tmp_path / "rte")
     tag = metadata.SESSION_START_INFO_TAG
     content = board.SummaryMetadata(tag).plugin_data.content
