@@ -38,6 +38,10 @@ KD_LOSSES = {"mse": "mean_squared_error", "MseCriterion": "mean_squared_error"}
 mean of the squared differences over examples and classes, and SMART the sum over classes."""
 
 
+FEW_CLASSES = 10
+"""Greatest number of classes that have a precision-recall curve each."""
+
+
 @dataclass
 class Prediction:
     """The model's prediction for one example."""
@@ -215,6 +219,23 @@ class TaskType(ABC):
     def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
         """Return the logits of each example without padding; both arguments are on the CPU."""
         return list(logits)
+
+    def one_against_rest(
+        self, predictions: list[Prediction]
+    ) -> dict[str, tuple[list[bool], list[float]]]:
+        """Return labels and probabilities of single classes, for precision-recall curves.
+
+        By default there are none. Types of classes have the second class where there are two, and each
+        class up to :data:`FEW_CLASSES`.
+
+        Args:
+            predictions: of labelled examples.
+
+        Returns:
+            Class -> for each example, candidate or word whether it is of the class, and its
+            probability.
+        """
+        return {}
 
     def guess(self, gold: list[Any]) -> list[Any]:
         """Return the best constant prediction for a data set, given its gold labels.

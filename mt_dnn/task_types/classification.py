@@ -12,7 +12,7 @@ from data_utils.collator import Batch
 from data_utils.labels import CLASS_PER_EXAMPLE, LabelSpec
 from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
-from mt_dnn.task_types.base import Prediction
+from mt_dnn.task_types.base import FEW_CLASSES, Prediction
 from mt_dnn.task_types.checks import check_class_count
 from mt_dnn.task_types.class_loss import OPTIONS, ClassLoss, check_class_loss
 from mt_dnn.task_types.examples import ExampleTaskType
@@ -58,6 +58,18 @@ class Classification(ExampleTaskType):
         return (
             self.units(batch) if self.class_loss.is_plain else self.class_loss.units(batch.labels)
         )
+
+    def one_against_rest(
+        self, predictions: list[Prediction]
+    ) -> dict[str, tuple[list[bool], list[float]]]:
+        count = self.task.n_class
+        return {
+            str(self.in_words(c)): (
+                [p.gold == c for p in predictions],
+                [p.scores[c] for p in predictions],
+            )
+            for c in ([1] if count == 2 else range(count) if count <= FEW_CLASSES else [])
+        }
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         probabilities = logits.float().softmax(-1)  # (B, C)

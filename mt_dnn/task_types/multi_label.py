@@ -14,7 +14,7 @@ from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import Output
-from mt_dnn.task_types.base import Prediction
+from mt_dnn.task_types.base import FEW_CLASSES, Prediction
 from mt_dnn.task_types.checks import check_class_count
 from mt_dnn.task_types.examples import ExampleTaskType
 
@@ -54,6 +54,16 @@ class MultiLabel(ExampleTaskType):
         labels = batch.labels.float()  # (B, C)
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
         return loss.sum(-1).mean()
+
+    def one_against_rest(
+        self, predictions: list[Prediction]
+    ) -> dict[str, tuple[list[bool], list[float]]]:
+        names = self.task.labels or range(self.task.n_class)
+        return {
+            str(name): ([c in p.gold for p in predictions], [p.scores[c] for p in predictions])
+            for c, name in enumerate(names)
+            if len(names) <= FEW_CLASSES
+        }
 
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         probabilities = logits.float().sigmoid().tolist()  # (B, C)

@@ -34,6 +34,13 @@ class Ranking(CandidateTaskType):
     def outcome(cls, task: TaskDef) -> Outcome | None:
         return Outcome.CANDIDATES
 
+    def one_against_rest(
+        self, predictions: list[Prediction]
+    ) -> dict[str, tuple[list[bool], list[float]]]:
+        """Return the labels and probabilities of all candidates, as one class."""
+        gold = [bool(label) for p in predictions for label in p.gold]
+        return {"right": (gold, [score for p in predictions for score in p.scores])}
+
     def decode(self, logits: Tensor, batch: Batch) -> list[Prediction]:
         predictions = []
         for uid, scores, labels in zip(

@@ -13,6 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LARGEST = 20
+"""Greatest number of rows and columns of a confusion matrix."""
 BLUE = "#1f5f8b"
 GREY = "#8a8a8a"
 
@@ -23,33 +25,38 @@ def confusion_matrix_figure(
     labels: Sequence[str],
     *,
     title: str = "",
+    unit: str = "examples",
 ) -> Figure:
     """Plot a confusion matrix of counts; the colour is the share within the gold class.
 
+    Classes that occur neither as label nor as prediction are left out. Of more than LARGEST classes, those
+    in fewest mistakes are added up as "other".
+
     Args:
         gold, predicted: class ids (N,), indices into ``labels``.
-        labels: class names; the plot is readable up to about 20.
+        labels: class names.
+        unit: what is counted.
     """
     from matplotlib.figure import Figure
 
-    size = len(labels)
-    counts = np.zeros((size, size), dtype=int)
+    counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (np.asarray(gold, dtype=int), np.asarray(predicted, dtype=int)), 1)
+    counts, names = condensed(counts, [_short(label) for label in labels])
+    size = len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (gold, predicted)
 
     side = min(3.2 + 0.42 * size, 11.0)
     figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="compressed")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    names = [_short(label) for label in labels]
     tilted = size * max(map(len, names)) > 40  # characters that fit side by side on the axis
     axes.set_xticks(
         range(size), names, rotation=45 if tilted else 0, ha="right" if tilted else "center"
     )
     axes.set_yticks(range(size), names)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("gold")
-    axes.set_title(_title(title, f"{len(gold)} examples"), fontsize=11)
+    axes.set_xlabel(f"predicted ({unit})")
+    axes.set_ylabel(f"gold ({unit})")
+    axes.set_title(_title(title, f"{len(gold)} {unit}"), fontsize=11)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     # Thin white lines between the cells.
@@ -57,6 +64,8 @@ def confusion_matrix_figure(
     axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="minor", length=0)
+    # A digit is about 0.6 of the font size wide, and the axes take about 0.7 of the side.
+    fitting = 0.9 * 72 * 0.7 * side / size / (0.6 * len(str(counts.max())))
     for row, column in np.ndindex(size, size):
         count, share = counts[row, column], shares[row, column]
         note = f"{count}\n{share:.0%}" if size <= 6 else str(count)
@@ -67,13 +76,39 @@ def confusion_matrix_figure(
                 note,
                 ha="center",
                 va="center",
-                fontsize=10 if size <= 6 else 7.5,
+                fontsize=min(10 if size <= 6 else 7.5, fitting),
                 color="white" if share > 0.55 else "#222222",
             )
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, format="{x:.0%}")
     bar.set_label("share of the gold class")
     bar.outline.set_visible(False)
     return figure
+
+
+def condensed(counts: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Leave out the classes without counts, and add up those in fewest mistakes beyond LARGEST classes.
+
+    Args:
+        counts: (C, C), gold by predicted.
+        labels: C names.
+
+    Returns:
+        The smaller matrix and its names, in the order of the classes; the last may be "other (N)", of N
+        classes.
+    """
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    mistakes = both - 2 * counts.diagonal()
+    found = np.flatnonzero(both).tolist()
+    order = sorted(found, key=lambda c: (-mistakes[c], -both[c]))
+    kept = sorted(order if len(order) <= LARGEST else order[: LARGEST - 1])
+    names = [labels[c] for c in kept]
+    place = np.full(len(counts), len(kept))
+    place[kept] = np.arange(len(kept))
+    if len(found) > len(kept):
+        names.append(f"other ({len(found) - len(kept)})")
+    small = np.zeros((len(names), len(names)), dtype=counts.dtype)
+    np.add.at(small, np.ix_(place[found], place[found]), counts[np.ix_(found, found)])
+    return small, names
 
 
 def scatter_figure(

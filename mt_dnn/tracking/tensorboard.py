@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoard(Tracker):
-    """TensorBoard events in the run directory: scalars, images, text, HPARAMS.
+    """TensorBoard events in the run directory: scalars, images, text, PR curves, charts, HPARAMS.
 
     TensorBoard names a run after the folder of its event files, so they are in the run directory itself.
     Of the values of :meth:`scalars` and :meth:`timings`, only the numbers are written.
@@ -30,10 +30,18 @@ class TensorBoard(Tracker):
         super().__init__(run_dir)
         self._purge_step: int | None = None
         self._open_writer: SummaryWriter | None = None
+        self._best: tuple[int, Mapping[str, Any]] | None = None
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
         for tag, value in numbers(values).items():
             self._writer().add_scalar(tag, value, step)
+
+    def best(self, step: int, values: Mapping[str, Any], *, found_at: int) -> None:
+        """Remember the values; :meth:`close` writes them once, as columns of the HPARAMS tab.
+
+        That tab shows scalars only, and the SCALARS tab shows them too: a single point there.
+        """
+        self._best = found_at, values
 
     def timings(self, step: int, values: Mapping[str, Any]) -> None:
         self.scalars(step, values)
@@ -43,12 +51,28 @@ class TensorBoard(Tracker):
             # SummaryWriter.add_figure imports pyplot.
             self._writer().add_image(tag, pixels(figure), step, dataformats="HWC")
 
-    def text(self, tag: str, markdown: str) -> None:
-        """Show Markdown in the TEXT tab, at step 0."""
+    def precision_recall(
+        self, step: int, curves: Mapping[str, tuple[Sequence[bool], Sequence[float]]]
+    ) -> None:
+        import numpy as np
+
+        for tag, (gold, scores) in curves.items():
+            self._writer().add_pr_curve(tag, np.asarray(gold), np.asarray(scores), step)
+
+    def charts(self, charts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Arrange the CUSTOM SCALARS tab."""
+        layout = {
+            category: {title: ["Multiline", list(tags)] for title, tags in own.items()}
+            for category, own in charts.items()
+        }
+        self._writer().add_custom_scalars(layout)
+
+    def text(self, tag: str, markdown: str, step: int = 0) -> None:
+        """Show Markdown in the TEXT tab."""
         from tensorboard.plugins.text.summary_v2 import text_pb
 
         # SummaryWriter.add_text would change the tag to "<tag>/text_summary".
-        self._write_summary(text_pb(tag, markdown))
+        self._write_summary(text_pb(tag, markdown), step)
 
     def hparams(self, config: Mapping[str, Any]) -> None:
         """Add the run to the HPARAMS tab. Settings that are None are left out.
@@ -81,7 +105,11 @@ class TensorBoard(Tracker):
         self._purge_step = update + 1
 
     def close(self) -> None:
-        """Flush the queue and close the event file. Logging again opens a new one."""
+        """Write the scores of the best model, and close the event file. Logging again opens a new one."""
+        if self._best is not None:
+            found_at, values = self._best
+            self.scalars(found_at, values)
+            self._best = None
         if self._open_writer is not None:
             self._open_writer.close()
             self._open_writer = None
@@ -99,7 +127,7 @@ class TensorBoard(Tracker):
             self._purge_step = None
         return self._open_writer
 
-    def _write_summary(self, summary: Any) -> None:
+    def _write_summary(self, summary: Any, step: int = 0) -> None:
         file_writer = self._writer().file_writer
         assert file_writer is not None
-        file_writer.add_summary(summary, 0)
+        file_writer.add_summary(summary, step)

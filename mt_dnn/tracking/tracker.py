@@ -1,29 +1,8 @@
-"""The base class of trackers, and the tags that a run logs.
-
-TensorBoard groups scalars and images by the part of a tag before the first slash:
-
-====================================  ============================================================
-``train/<task>/loss``                 mean supervised loss over the log interval
-``train/<task>/smoothness``           and ``proximal``, ``distill``: other terms, without weights
-``train/lr``, ``train/grad_norm``     learning rate ``optim.lr`` times the schedule's factor; global
-                                      gradient norm before clipping
-``train/padding``                     fraction of the tokens that are padding, in [0, 1]
-``train/share/<task>``                fraction of the batches that belong to the task, in [0, 1]
-``smart/<task>/<name>``               diagnostics of SMART's terms
-``smart/distance``                    distance between theta and theta_tilde (proximal term)
-``eval/<dataset>/<metric>``           dev scores
-``eval/average``                      mean of every task's metric_for_best
-``best/average``                      and ``best/<dataset>/<metric>``: scores of the best model so
-                                      far, logged at every evaluation; the first columns of HPARAMS
-``speed/examples_per_second``         and ``speed/tokens_per_second``
-``confusion/<dataset>``               image: classification
-``scatter/<dataset>``                 image: regression
-====================================  ============================================================
-"""
+"""The base class of trackers. docs/tags.md lists the tags that a run logs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -37,7 +16,7 @@ class Tracker:
 
     The Trainer builds trackers in the main process only, and calls :meth:`truncate_after` (a resumed
     run only), :meth:`start`, the methods that log, and :meth:`close`, in this order. Steps are
-    optimizer updates, counted from 1, and never decrease. The module's docstring lists the tags.
+    optimizer updates, counted from 1, and never decrease. docs/tags.md lists the tags.
 
     Args:
         run_dir: folder of the run. Files of the tracker belong in it.
@@ -59,7 +38,8 @@ class Tracker:
     """
 
     takes_images: bool = False
-    """Whether :meth:`images` is overridden. Figures are drawn only if some tracker takes them."""
+    """Whether :meth:`images` is overridden. Figures, precision-recall curves and lists of mistakes are made
+    only if some tracker takes images."""
 
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = Path(run_dir)
@@ -94,14 +74,45 @@ class Tracker:
             values: anything that a metric returns, by tag: numbers, but also lists, mappings or None.
         """
 
+    def best(self, step: int, values: Mapping[str, Any], *, found_at: int) -> None:
+        """Log the scores of the best model so far, after every evaluation; by default as scalars.
+
+        Args:
+            step: finished optimizer updates.
+            values: see :meth:`scalars`.
+            found_at: update of the best model.
+        """
+        self.scalars(step, values)
+
     def timings(self, step: int, values: Mapping[str, Any]) -> None:
         """Log values that differ between identical runs: seconds, examples per second, memory."""
 
     def images(self, step: int, figures: Mapping[str, Figure]) -> None:
         """Log matplotlib figures, by tag."""
 
-    def text(self, tag: str, markdown: str) -> None:
-        """Log a Markdown text of the whole run."""
+    def text(self, tag: str, markdown: str, step: int = 0) -> None:
+        """Log a Markdown text.
+
+        Args:
+            step: finished optimizer updates; 0 for a text of the whole run.
+        """
+
+    def precision_recall(
+        self, step: int, curves: Mapping[str, tuple[Sequence[bool], Sequence[float]]]
+    ) -> None:
+        """Log precision-recall curves.
+
+        Args:
+            curves: tag -> for each example whether it is of the class, and its probability in [0, 1].
+        """
+
+    def charts(self, charts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Log an arrangement of curves in charts.
+
+        Args:
+            charts: category -> title of a chart -> regular expressions of the tags that it shows, matched
+                from the start of a tag.
+        """
 
     def hparams(self, config: Mapping[str, Any]) -> None:
         """Log the hyperparameters: the settings that determine the result, by dotted name.

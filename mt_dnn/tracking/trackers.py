@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,10 @@ class Trackers(Tracker):
         for tracker in self._trackers:
             tracker.scalars(step, values)
 
+    def best(self, step: int, values: Mapping[str, Any], *, found_at: int) -> None:
+        for tracker in self._trackers:
+            tracker.best(step, values, found_at=found_at)
+
     def timings(self, step: int, values: Mapping[str, Any]) -> None:
         for tracker in self._trackers:
             tracker.timings(step, values)
@@ -77,9 +81,19 @@ class Trackers(Tracker):
             if tracker.takes_images:
                 tracker.images(step, figures)
 
-    def text(self, tag: str, markdown: str) -> None:
+    def text(self, tag: str, markdown: str, step: int = 0) -> None:
         for tracker in self._trackers:
-            tracker.text(tag, markdown)
+            tracker.text(tag, markdown, step)
+
+    def precision_recall(
+        self, step: int, curves: Mapping[str, tuple[Sequence[bool], Sequence[float]]]
+    ) -> None:
+        for tracker in self._trackers:
+            tracker.precision_recall(step, curves)
+
+    def charts(self, charts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        for tracker in self._trackers:
+            tracker.charts(charts)
 
     def hparams(self, config: Mapping[str, Any]) -> None:
         for tracker in self._trackers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,12 @@ def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str
     columns = list(columns)
     lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def escaped(text: str) -> str:
+    """Escape the characters that Markdown and HTML would interpret."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]#~])", r"\\\1", text)
 
 
 def fenced(text: str, language: str = "yaml") -> str:

@@ -79,8 +79,16 @@ class TaskGradients:
         for parameter in self.shared:
             parameter.grad = None
 
-    def put(self, seed: int) -> None:
-        """Write the combined gradient to ``.grad`` of the shared parameters."""
+    def put(self, seed: int, *, measure: bool = False) -> dict[str, Tensor]:
+        """Write the combined gradient to ``.grad`` of the shared parameters.
+
+        Args:
+            seed: see :class:`Gradients`.
+            measure: also compute norms, which reads all gradients once more.
+
+        Returns:
+            The norm of each task's gradient on the shared parameters; empty without ``measure``.
+        """
         tasks, rows = zip(*self._rows.items(), strict=True)
         combined = self.combine(Gradients(torch.stack(rows), tasks, seed))  # (P,)
         if combined.shape != rows[0].shape:
@@ -91,4 +99,6 @@ class TaskGradients:
         sizes = [parameter.numel() for parameter in self.shared]
         for parameter, part in zip(self.shared, combined.split(sizes), strict=True):
             parameter.grad = part.view_as(parameter)
+        norms = {task: row.norm() for task, row in self._rows.items()} if measure else {}
         self._rows.clear()
+        return norms

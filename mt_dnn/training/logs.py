@@ -5,22 +5,32 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from transformers import PreTrainedTokenizerBase
 
 from data_utils.registries import METRICS
+from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.config.dotted import flatten
 from mt_dnn.config.run import RunConfig
 from mt_dnn.inference.evaluate import Evaluation
+from mt_dnn.objective.objective import Objective
+from mt_dnn.objective.terms import LossTerm
 from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import config_yaml
-from mt_dnn.task_types import TaskType
+from mt_dnn.task_types import Prediction, TaskType
+from mt_dnn.tracking.charts import SMOOTHNESS_FIGURES, Charts, charts
+from mt_dnn.tracking.mistakes import mistakes_table
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import fenced, markdown_table
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def log_setup(tracker: Tracker, config: RunConfig, data: RunData) -> None:
-    """Start the trackers, and log the configuration, the task table and the hyperparameters."""
+
+def log_setup(tracker: Tracker, config: RunConfig, data: RunData, objective: Objective) -> None:
+    """Start the trackers, and log configuration, task table, hyperparameters and the charts."""
     values = dataclasses.asdict(config)
     values.pop("tracker_options")
     tracker.start(flatten(values))
@@ -40,6 +50,21 @@ def log_setup(tracker: Tracker, config: RunConfig, data: RunData) -> None:
     for field in ("name", "output_dir", "resume", "overwrite", "system", "trackers"):
         values.pop(field)
     tracker.hparams(flatten(values))
+    tracker.charts(_charts(data, objective))
+
+
+def _charts(data: RunData, objective: Objective) -> Charts:
+    """The charts of a run's tasks and loss terms."""
+    terms = [term.tag for term in objective.terms if isinstance(term, LossTerm)]
+    smart = SMOOTHNESS_FIGURES if "smoothness" in terms else ()
+    if any(store.manifest.soft_labels for store in data.train.values()):
+        terms.append("distill")
+    datasets: dict[str, list[str]] = {name: [] for name in data.tasks}
+    for dataset, store in data.dev.items():
+        datasets[store.manifest.task].append(dataset)
+    metrics = [name for task in data.tasks.values() for name in task.metrics]
+    numbers = [name for name in metrics if METRICS.get(name).is_number]
+    return charts(datasets, numbers, terms, smart=smart)
 
 
 def log_evaluation(
@@ -48,8 +73,16 @@ def log_evaluation(
     evaluations: dict[str, Evaluation],
     average: float,
     kinds: dict[str, TaskType],
+    *,
+    stores: Mapping[str, TaskStore | StoreSubset],
+    tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Log the scores, losses and average, and a plot of each data set's predictions."""
+    """Log the scores, losses and average; and of each data set a plot, curves and mistakes.
+
+    Args:
+        stores: the rows of the evaluations.
+        tokenizer: decodes the texts of the mistakes.
+    """
     scores: dict[str, Any] = {
         f"eval/{dataset}/{metric}": value
         for dataset, evaluation in evaluations.items()
@@ -60,21 +93,34 @@ def log_evaluation(
     if not tracker.takes_images:
         return
     for dataset, evaluation in evaluations.items():
-        task = evaluation.task
-        gold = [prediction.gold for prediction in evaluation.predictions]
-        values = [prediction.value for prediction in evaluation.predictions]
-        picture = kinds[task.name].picture
-        if picture == "confusion":
-            if isinstance(gold[0], list):  # a label for each word
-                gold, values = (list(chain.from_iterable(rows)) for rows in (gold, values))
-            labels = task.labels or [str(i) for i in range(task.n_class)]
-            figure = confusion_matrix_figure(gold, values, labels, title=dataset)
-        elif picture == "scatter":
-            pearson = METRICS.get("Pearson")(gold, values)
-            figure = scatter_figure(gold, values, title=dataset, pearson=pearson)
-        else:
+        if not evaluation.metrics:  # rows without labels
             continue
-        tracker.images(step, {f"{picture}/{dataset}": figure})
+        kind, predictions = kinds[evaluation.task.name], evaluation.predictions
+        if (figure := _figure(kind, predictions, dataset)) is not None:
+            tracker.images(step, {f"{kind.picture}/{dataset}": figure})
+        curves = kind.one_against_rest(predictions)
+        tracker.precision_recall(
+            step, {f"pr/{dataset}/{name}": curve for name, curve in curves.items()}
+        )
+        table = mistakes_table(kind, predictions, stores[dataset], tokenizer)
+        tracker.text(f"mistakes/{dataset}", table, step)
+
+
+def _figure(kind: TaskType, predictions: list[Prediction], title: str) -> Figure | None:
+    """Plot predictions against labels; None for types without a plot."""
+    gold = [prediction.gold for prediction in predictions]
+    values = [prediction.value for prediction in predictions]
+    if kind.picture == "scatter":
+        pearson = METRICS.get("Pearson")(gold, values)
+        return scatter_figure(gold, values, title=title, pearson=pearson)
+    if kind.picture != "confusion":
+        return None
+    unit = "examples"
+    if isinstance(gold[0], list):  # a label for each word
+        gold, values = (list(chain.from_iterable(rows)) for rows in (gold, values))
+        unit = "words"
+    labels = kind.task.labels or [str(i) for i in range(kind.task.n_class)]
+    return confusion_matrix_figure(gold, values, labels, title=title, unit=unit)
 
 
 def log_best(tracker: Tracker, step: int, best: dict[str, Any], data: RunData) -> None:
@@ -83,7 +129,7 @@ def log_best(tracker: Tracker, step: int, best: dict[str, Any], data: RunData) -
     for dataset, metrics in best["scores"].items():
         name = data.tasks[data.dev[dataset].manifest.task].metric_for_best
         scores[f"best/{dataset}/{name}"] = metrics[name]
-    tracker.scalars(step, scores)
+    tracker.best(step, scores, found_at=best["step"])
 
 
 def log_final(tracker: Tracker, step: int, final: Mapping[str, Any]) -> None:

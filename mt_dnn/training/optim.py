@@ -45,7 +45,8 @@ def parameter_groups(
 ) -> list[Group]:
     """Group the trainable parameters by learning rate and weight decay.
 
-    ``peak_lr`` of a group is the learning rate that the schedule scales. Biases, norms and all other
+    ``peak_lr`` of a group is the learning rate that the schedule scales; ``name`` says which parameters
+    have it, such as ``encoder+heads``, ``heads`` or ``layer_3``. Biases, norms and all other
     vectors have no weight decay. With ``layer_decay`` = d, encoder layer l of L has the learning rate
     lr * d^(L + 1 - l), where the embeddings are layer 0 (Howard and Ruder, arXiv 1801.06146,
     section 3.1). Heads and parameters of loss terms have the learning rate head_lr.
@@ -58,6 +59,7 @@ def parameter_groups(
         UserError: all parameters are frozen.
     """
     groups: dict[tuple[float, float], list[tuple[str, nn.Parameter]]] = {}
+    places: dict[float, dict[str, None]] = {}
     top = model.encoder.num_layers + 1
     learnt = terms.named_parameters(prefix="terms") if terms is not None else ()
     for name, parameter in chain(model.named_parameters(), learnt):
@@ -66,14 +68,24 @@ def parameter_groups(
         if name.startswith("encoder."):
             depth = model.encoder.layer_of(name.removeprefix("encoder."))
             lr = config.lr * config.layer_decay ** (top - depth)
+            layer = {0: "embeddings", top: "above_layers"}.get(depth, f"layer_{depth}")
+            place = "encoder" if config.layer_decay == 1 else layer
         else:
             lr = config.lr if config.head_lr is None else config.head_lr
+            place = "heads"
+        places.setdefault(lr, {})[place] = None
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((lr, decay), []).append((name, parameter))
     if not groups:
         raise UserError("optim.freeze: all parameters are frozen; leave some to train")
     return [
-        {"params": parameters, "peak_lr": lr, "lr": lr, "weight_decay": decay}
+        {
+            "params": parameters,
+            "name": "+".join(places[lr]),
+            "peak_lr": lr,
+            "lr": lr,
+            "weight_decay": decay,
+        }
         for (lr, decay), parameters in groups.items()
     ]
 
@@ -133,3 +145,15 @@ def set_learning_rate(optimizer: Optimizer, factor: float) -> None:
     """
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("peak_lr", group["lr"]) * factor
+
+
+def group_rates(optimizer: Optimizer) -> dict[str, float]:
+    """Learning rates of the last update by tag, ``train/lr/<group>``; empty if all groups have one name.
+
+    Groups that differ in weight decay only have one name. A group without a name has its number.
+    """
+    rates = {
+        f"train/lr/{group.get('name', f'group_{number}')}": float(group["lr"])
+        for number, group in enumerate(optimizer.param_groups)
+    }
+    return rates if len(rates) > 1 else {}

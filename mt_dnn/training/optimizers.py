@@ -13,7 +13,8 @@ from torch.optim import Optimizer
 from mt_dnn.config.run import OptimConfig
 
 Group = dict[str, Any]
-"""A parameter group: ``params``, a list of (name, parameter); ``lr``, ``peak_lr`` and ``weight_decay``."""
+"""A parameter group: ``params``, a list of (name, parameter); ``name``, ``lr``, ``peak_lr`` and
+``weight_decay``."""
 
 
 class BuildOptimizer(Protocol):

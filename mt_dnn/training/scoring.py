@@ -42,7 +42,15 @@ def evaluate_dev(trainer: Trainer) -> None:
     if mean is not None:
         kinds, best = trainer.model.task_types, trainer.best
         assert best is not None
-        logs.log_evaluation(trainer.tracker, trainer.step, evaluations, mean, kinds)
+        logs.log_evaluation(
+            trainer.tracker,
+            trainer.step,
+            evaluations,
+            mean,
+            kinds,
+            stores=trainer.watched,
+            tokenizer=trainer.data.tokenizer,
+        )
         logs.log_best(trainer.tracker, trainer.step, best, trainer.data)
         score_report.show_evaluation(trainer.progress, trainer.step, evaluations, mean)
     seconds = time.perf_counter() - started

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.utils import gather_object
+from torch import Tensor
 
 from data_utils.collator import Batch
 from mt_dnn.config.bounds import resolve_config
@@ -32,7 +33,13 @@ from mt_dnn.training.best import BestModel
 from mt_dnn.training.gradients import combine_gradients
 from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
-from mt_dnn.training.optim import BuildOptimizer, build_optimizer, freeze, set_learning_rate
+from mt_dnn.training.optim import (
+    BuildOptimizer,
+    build_optimizer,
+    freeze,
+    group_rates,
+    set_learning_rate,
+)
 from mt_dnn.training.schedule import Timeline
 from mt_dnn.training.shares import batch_shares
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
@@ -162,7 +169,7 @@ class Trainer:
             report.show_setup(
                 self.config, self.data, self.objective, self.total_steps, self.accelerator
             )
-            logs.log_setup(self.tracker, self.config, self.data)
+            logs.log_setup(self.tracker, self.config, self.data, self.objective)
         with self.tracker, self.shutdown, closing(self):
             self.clock = time.perf_counter()
             try:
@@ -240,8 +247,13 @@ class Trainer:
             self.nonfinite.note(self.step, batch, terms.total)
             for tag, value in terms.named(batch.task).items():
                 self.meters.add(tag, value, share)
+        norms: dict[str, Tensor] = {}
         if self.task_gradients is not None:
-            self.task_gradients.put(step_seed(self.config.seed, self.step, len(batches)))
+            logs_next = self.timeline.due(self.step + 1, self.config.train.log_every)
+            norms = self.task_gradients.put(
+                step_seed(self.config.seed, self.step, len(batches)),
+                measure=logs_next and self.accelerator.scaler is None,  # fp16 scales gradients
+            )
         clip = self.config.optim.clip_norm or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.parameters, clip)
         if self.accelerator.scaler is None:  # with fp16 the scaler skips non-finite steps
@@ -253,6 +265,10 @@ class Trainer:
             self.skipped += 1
         else:
             self.meters.add("train/grad_norm", norm)
+            if self.task_gradients is None and len({batch.task for batch in batches}) == 1:
+                norms = {batches[0].task: norm}
+            for task, own in norms.items():
+                self.meters.add(f"train/{task}/grad_norm", own)
             self.objective.after_update(self.step - self.skipped, self.total_steps)
         self.progress.advance(self.step, epoch=self.timeline.epoch(self.step))
 
@@ -273,7 +289,7 @@ class Trainer:
         if line := report.weak_terms(self.config, self.smart_health.add(values, batches)):
             self.progress.print(line)
         rate = self.timeline.rate(self.step - 1) * self.config.optim.lr
-        self.tracker.scalars(self.step, values | {"train/lr": rate})
+        self.tracker.scalars(self.step, values | {"train/lr": rate} | group_rates(self.optimizer))
         self.tracker.timings(self.step, speed)
         self.progress.log(
             self.step,

@@ -42,6 +42,19 @@ def test_the_combination_gets_one_row_per_task_and_its_result_is_the_gradient():
     assert shared[1].grad.tolist() == [[2.0]]
 
 
+def test_norms_are_those_of_each_tasks_own_gradient():
+    shared = parameters()
+    collected = TaskGradients(shared, sum_gradients)
+    for task, loss in (("a", loss_a), ("b", loss_b), ("a", loss_a)):
+        loss(shared).backward()
+        collected.take(task)
+    norms = collected.put(seed=0, measure=True)
+    assert norms == {"a": torch.tensor(8.0).sqrt(), "b": torch.tensor(5.0).sqrt()}
+    loss_a(shared).backward()
+    collected.take("a")
+    assert collected.put(seed=0) == {}
+
+
 def test_the_next_update_begins_anew():
     shared = parameters()
     collected = TaskGradients(shared, sum_gradients)

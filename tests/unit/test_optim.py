@@ -18,6 +18,7 @@ from mt_dnn.objective.objective import Objective
 from mt_dnn.training.optim import (
     build_optimizer,
     freeze,
+    group_rates,
     parameter_groups,
     set_learning_rate,
 )
@@ -67,6 +68,27 @@ def test_heads_have_their_own_rate(model):
     assert {found[n][0] for n in found if n.startswith("heads.")} == {1e-2}
     assert {found[n][0] for n in found if n.startswith("encoder.")} == {1e-4}
     assert {lr for lr, _ in settings_of(model, OptimConfig(lr=1e-4)).values()} == {1e-4}
+
+
+def test_the_rate_of_each_group_is_logged_by_name_where_they_differ(model):
+    def rates(config: OptimConfig) -> dict[str, float]:
+        optimizer = optimizer_of(model, config)
+        set_learning_rate(optimizer, 0.5)
+        return group_rates(optimizer)
+
+    assert rates(OptimConfig(lr=1e-4)) == {}
+    assert rates(OptimConfig(lr=1e-4, head_lr=1e-2)) == {
+        "train/lr/encoder": 0.5e-4,
+        "train/lr/heads": 0.5e-2,
+    }
+    assert rates(OptimConfig(lr=1.0, layer_decay=0.5)) == {
+        "train/lr/embeddings": 0.0625,
+        "train/lr/layer_1": 0.125,
+        "train/lr/layer_2": 0.25,
+        "train/lr/heads": 0.5,
+    }
+    plain = torch.optim.SGD([{"params": [p], "lr": p.numel()} for p in model.parameters()])
+    assert "train/lr/group_0" in group_rates(plain)
 
 
 def test_the_rate_falls_by_layer_decay_from_each_layer_to_the_one_below(model):

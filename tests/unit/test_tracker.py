@@ -192,6 +192,38 @@ def test_text_and_figures_keep_their_tags(tmp_path):
     assert image.encoded_image_string.startswith(b"\x89PNG")
 
 
+def test_scores_of_the_best_model_are_one_point_for_hparams_in_tensorboard(tmp_path):
+    with Trackers(tmp_path) as tracker:
+        tracker.best(2, {"best/average": 50.0}, found_at=2)
+        tracker.best(4, {"best/average": 60.0}, found_at=4)
+        tracker.best(6, {"best/average": 60.0}, found_at=4)
+    assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6]
+    assert [(e.step, e.value) for e in events(tmp_path).Scalars("best/average")] == [(4, 60.0)]
+
+
+def test_charts_become_the_layout_of_custom_scalars(tmp_path):
+    from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+
+    with Trackers(tmp_path) as tracker:
+        tracker.charts({"Loss": {"loss": ["train/[^/]+/loss$"]}})
+    (event,) = events(tmp_path).Tensors(metadata.CONFIG_SUMMARY_TAG)
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    (chart,) = layout.category[0].chart
+    assert (layout.category[0].title, chart.title) == ("Loss", "loss")
+    assert list(chart.multiline.tag) == ["train/[^/]+/loss$"]
+
+
+def test_precision_recall_curves_and_texts_of_a_step(tmp_path):
+    from tensorboard.plugins.pr_curve import metadata
+
+    with Trackers(tmp_path) as tracker:
+        tracker.precision_recall(3, {"pr/rte/yes": ([True, False], [0.9, 0.2])})
+        tracker.text("mistakes/rte", "none", 3)
+    board = events(tmp_path)
+    assert board.SummaryMetadata("pr/rte/yes").plugin_data.plugin_name == metadata.PLUGIN_NAME
+    assert [board.Tensors(tag)[0].step for tag in ("pr/rte/yes", "mistakes/rte")] == [3, 3]
+
+
 class Recorder(Tracker):
     """Remembers the calls."""
 

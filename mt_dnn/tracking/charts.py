@@ -1,0 +1,80 @@
+"""Charts that combine several curves of a run, such as the losses of all tasks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+FEW_TASKS = 6
+"""Greatest number of tasks whose curves are readable in one chart."""
+
+Charts = dict[str, dict[str, list[str]]]
+"""Category -> title of a chart -> regular expressions of the tags that it shows, matched from the start."""
+
+SMOOTHNESS_FIGURES = ("gain", "rho", "edge", "delta_ratio", "dropped")
+"""Figures of R_s that have a chart."""
+
+
+def charts(
+    datasets: Mapping[str, Sequence[str]],
+    metrics: Iterable[str],
+    terms: Sequence[str],
+    *,
+    smart: Sequence[str] = SMOOTHNESS_FIGURES,
+) -> Charts:
+    """Arrange the curves of a run in charts.
+
+    With up to FEW_TASKS tasks, a chart shows one quantity for all tasks. With more, a chart shows one task,
+    and each task is a category. The expressions of few tasks do not depend on the names of the tasks, because
+    TensorBoard merges the equal charts of several runs.
+
+    Args:
+        datasets: task -> names of its dev sets.
+        metrics: names of the metrics that are numbers.
+        terms: tags of the loss terms.
+        smart: names of the figures ``smart/<task>/<name>``.
+
+    Example:
+        >>> charts({"rte": ["rte"]}, ["ACC"], ["loss"], smart=())["Dev scores"]
+        {'average': ['eval/average$'], 'ACC': ['eval/[^/]+/ACC$']}
+    """
+    rates = {
+        "learning rate": ["train/lr(/[^/]+)?$"],
+        "share of batches": ["train/share/[^/]+$"],
+        "padding": ["train/padding$"],
+    }
+    speed = {"examples per second": ["speed/examples_per_second$"]}
+    if len(datasets) <= FEW_TASKS:
+        any_task = "[^/]+"
+        scores = {name: [f"eval/{any_task}/{re.escape(name)}$"] for name in dict.fromkeys(metrics)}
+        found = {
+            "Dev scores": {"average": ["eval/average$"], **scores},
+            "Loss": {term: [f"train/{any_task}/{re.escape(term)}$"] for term in terms},
+            "Gradient": {
+                "norm": ["train/grad_norm$"],
+                "norm of each task": [f"train/{any_task}/grad_norm$"],
+            },
+            "SMART": {name: [f"smart/{any_task}/{name}$"] for name in smart},
+            "Rates and speed": rates | speed,
+        }
+        return {category: own for category, own in found.items() if own}
+    found = {
+        "All tasks": {
+            "average dev score": ["eval/average$"],
+            "gradient norm": ["train/grad_norm$"],
+            **rates,
+            **speed,
+        }
+    }
+    for task, names in datasets.items():
+        own = re.escape(task)
+        sets = "|".join(map(re.escape, names))
+        found[task] = {
+            f"{task}: dev scores": [f"eval/({sets})/[^/]+$"],
+            f"{task}: loss": [f"train/{own}/({'|'.join(map(re.escape, terms))})$"],
+            f"{task}: gradient norm": [f"train/{own}/grad_norm$"],
+            **{f"{task}: {name}": [f"smart/{own}/{name}$"] for name in smart},
+        }
+        if not names:
+            del found[task][f"{task}: dev scores"]
+    return found

@@ -1,0 +1,47 @@
+"""The arrangement of a run's curves in charts."""
+
+from __future__ import annotations
+
+import re
+
+from mt_dnn.tracking.charts import FEW_TASKS, charts
+
+TERMS = ["loss", "smoothness"]
+
+
+def matching(found: dict[str, dict[str, list[str]]], tag: str) -> list[tuple[str, str]]:
+    """The charts that show a tag, as TensorBoard matches it."""
+    return [
+        (category, title)
+        for category, own in found.items()
+        for title, tags in own.items()
+        if any(re.match(expression, tag) for expression in tags)
+    ]
+
+
+def test_a_chart_shows_one_quantity_of_few_tasks():
+    datasets = {f"t{i}": [f"t{i}"] for i in range(FEW_TASKS)}
+    found = charts(datasets, ["ACC", "F1", "ACC"], TERMS)
+    for task in datasets:
+        assert matching(found, f"train/{task}/loss") == [("Loss", "loss")]
+        assert matching(found, f"eval/{task}/ACC") == [("Dev scores", "ACC")]
+        assert matching(found, f"smart/{task}/gain") == [("SMART", "gain")]
+        assert matching(found, f"train/{task}/grad_norm") == [("Gradient", "norm of each task")]
+    assert matching(found, "train/lr/heads") == [("Rates and speed", "learning rate")]
+    assert matching(found, "train/grad_norm") == [("Gradient", "norm")]
+    # Runs of other tasks have equal charts, which TensorBoard merges.
+    assert charts({"other": ["other"]}, ["ACC", "F1"], TERMS) == found
+
+
+def test_a_chart_shows_one_task_of_many():
+    datasets = {f"t{i}": [f"t{i}"] for i in range(FEW_TASKS)} | {"mnli": ["mnli_m", "mnli_mm"]}
+    found = charts(datasets | {"unevaluated": []}, ["ACC"], TERMS)
+    assert list(found) == ["All tasks", *datasets, "unevaluated"]
+    assert matching(found, "train/t1/smoothness") == [("t1", "t1: loss")]
+    assert matching(found, "eval/mnli_mm/ACC") == [("mnli", "mnli: dev scores")]
+    assert matching(found, "eval/average") == [("All tasks", "average dev score")]
+    assert "unevaluated: dev scores" not in found["unevaluated"]
+
+
+def test_without_smart_there_is_no_chart_of_it():
+    assert "SMART" not in charts({"a": ["a"]}, ["ACC"], ["loss"], smart=())
