@@ -20,6 +20,7 @@ def charts(
     metrics: Iterable[str],
     terms: Sequence[str],
     *,
+    together: Iterable[str] = (),
     smart: Sequence[str] = SMOOTHNESS_FIGURES,
 ) -> Charts:
     """Arrange the curves of a run in charts.
@@ -32,6 +33,7 @@ def charts(
         datasets: task -> names of its dev sets.
         metrics: names of the metrics that are numbers.
         terms: tags of the loss terms.
+        together: those of the metrics that share one more chart, because their scales are alike.
         smart: names of the figures ``smart/<task>/<name>``.
 
     Example:
@@ -47,6 +49,8 @@ def charts(
     if len(datasets) <= FEW_TASKS:
         any_task = "[^/]+"
         scores = {name: [f"eval/{any_task}/{re.escape(name)}$"] for name in dict.fromkeys(metrics)}
+        if alike := "|".join(map(re.escape, dict.fromkeys(together))):
+            scores = {"all data sets": [f"eval/{any_task}/({alike})$"]} | scores
         found = {
             "Dev scores": {"average": ["eval/average$"], **scores},
             "Loss": {term: [f"train/{any_task}/{re.escape(term)}$"] for term in terms},

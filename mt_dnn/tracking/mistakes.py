@@ -1,4 +1,4 @@
-"""The most confident mistakes of an evaluation, as a Markdown table."""
+"""The most confident mistakes of an evaluation, as a Markdown list."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from transformers import PreTrainedTokenizerBase
 
 from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.task_types import Prediction, TaskType
-from mt_dnn.tracking.values import escaped, markdown_table
+from mt_dnn.tracking.values import escaped
 
 SHOWN = 10
-"""Greatest number of mistakes in a table."""
+"""Greatest number of mistakes in a list."""
 WORDS_SHOWN = 6
 """Greatest number of wrong words of an example."""
 LONGEST = 300
 """Greatest number of characters of a text."""
 
 
-def mistakes_table(
+def mistakes_list(
     kind: TaskType,
     predictions: Sequence[Prediction],
     store: TaskStore | StoreSubset,
     tokenizer: PreTrainedTokenizerBase,
 ) -> str:
     """Format the most confident mistakes, or the greatest errors of numbers, with their texts.
+
+    It is a list because TensorBoard breaks the words of narrow table columns.
 
     Args:
         predictions: of labelled rows, in the order of the store.
@@ -38,14 +40,14 @@ def mistakes_table(
     if not chosen:
         return "no mistakes"
     texts = example_texts(store, tokenizer, [index for index, _ in chosen])
-    rows = []
+    items = []
     for (index, size), text in zip(chosen, texts, strict=True):
         one = predictions[index]
         gold, value = _compared(kind, one)
-        shown = "" if size is None else f"{size:.3g}" if numeric else f"{size:.1%}"
-        rows.append([shown, gold, value, escaped(text), escaped(one.uid)])
-    columns = ["error" if numeric else "confidence", "gold", "predicted", "text", "uid"]
-    return markdown_table(columns, rows)
+        note = "" if size is None else f", error {size:.3g}" if numeric else f" ({size:.1%})"
+        facts = f"gold **{gold}**, predicted **{value}**{note}, uid {escaped(one.uid)}"
+        items.append(f"1. {escaped(text)}  \n    {facts}")
+    return "\n".join(items)
 
 
 def worst(predictions: Sequence[Prediction]) -> list[tuple[int, float | None]]:

@@ -45,15 +45,19 @@ def confusion_matrix_figure(
     size = len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (gold, predicted)
 
-    side = min(3.2 + 0.42 * size, 11.0)
-    figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="compressed")
+    # TensorBoard shows pictures about 340 pixels wide, so that text must be large within the figure.
+    side, is_small = 3.3 + 0.13 * size, size <= 6
+    dpi = 110 if is_small else 200
+    figure = Figure(figsize=(side + 0.8, side), dpi=dpi, layout="compressed")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     tilted = size * max(map(len, names)) > 40  # characters that fit side by side on the axis
+    rotation = 90 if not is_small else 45 if tilted else 0
     axes.set_xticks(
-        range(size), names, rotation=45 if tilted else 0, ha="right" if tilted else "center"
+        range(size), names, rotation=rotation, ha="right" if rotation == 45 else "center"
     )
     axes.set_yticks(range(size), names)
+    axes.tick_params(labelsize=10 if is_small else 8)
     axes.set_xlabel(f"predicted ({unit})")
     axes.set_ylabel(f"gold ({unit})")
     axes.set_title(_title(title, f"{len(gold)} {unit}"), fontsize=11)
@@ -62,21 +66,21 @@ def confusion_matrix_figure(
     # Thin white lines between the cells.
     axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.grid(which="minor", color="white", linewidth=1.5 if is_small else 0.7)
     axes.tick_params(which="minor", length=0)
     # A digit is about 0.6 of the font size wide, and the axes take about 0.7 of the side.
-    fitting = 0.9 * 72 * 0.7 * side / size / (0.6 * len(str(counts.max())))
+    fitting = 0.9 * 72 * 0.65 * side / size / 0.6
     for row, column in np.ndindex(size, size):
         count, share = counts[row, column], shares[row, column]
-        note = f"{count}\n{share:.0%}" if size <= 6 else str(count)
-        if count or size <= 6:
+        note = f"{count}\n{share:.0%}" if is_small else str(count)
+        if count or is_small:
             axes.text(
                 column,
                 row,
                 note,
                 ha="center",
                 va="center",
-                fontsize=min(10 if size <= 6 else 7.5, fitting),
+                fontsize=min(10 if is_small else 8, fitting / len(str(count))),
                 color="white" if share > 0.55 else "#222222",
             )
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, format="{x:.0%}")

@@ -20,7 +20,7 @@ from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import Prediction, TaskType
 from mt_dnn.tracking.charts import SMOOTHNESS_FIGURES, Charts, charts
-from mt_dnn.tracking.mistakes import mistakes_table
+from mt_dnn.tracking.mistakes import mistakes_list
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import fenced, markdown_table
@@ -64,7 +64,9 @@ def _charts(data: RunData, objective: Objective) -> Charts:
         datasets[store.manifest.task].append(dataset)
     metrics = [name for task in data.tasks.values() for name in task.metrics]
     numbers = [name for name in metrics if METRICS.get(name).is_number]
-    return charts(datasets, numbers, terms, smart=smart)
+    best = [task.metric_for_best for task in data.tasks.values()]
+    percentages = [name for name in best if METRICS.get(name).greater_is_better]
+    return charts(datasets, numbers, terms, smart=smart, together=percentages)
 
 
 def log_evaluation(
@@ -102,8 +104,8 @@ def log_evaluation(
         tracker.precision_recall(
             step, {f"pr/{dataset}/{name}": curve for name, curve in curves.items()}
         )
-        table = mistakes_table(kind, predictions, stores[dataset], tokenizer)
-        tracker.text(f"mistakes/{dataset}", table, step)
+        listed = mistakes_list(kind, predictions, stores[dataset], tokenizer)
+        tracker.text(f"mistakes/{dataset}", listed, step)
 
 
 def _figure(kind: TaskType, predictions: list[Prediction], title: str) -> Figure | None:

@@ -31,6 +31,9 @@ def test_a_chart_shows_one_quantity_of_few_tasks():
     assert matching(found, "train/grad_norm") == [("Gradient", "norm")]
     # Runs of other tasks have equal charts, which TensorBoard merges.
     assert charts({"other": ["other"]}, ["ACC", "F1"], TERMS) == found
+    found = charts(datasets, ["ACC", "F1", "R2"], TERMS, together=["ACC", "F1"])
+    assert matching(found, "eval/t0/F1") == [("Dev scores", n) for n in ("all data sets", "F1")]
+    assert matching(found, "eval/t0/R2") == [("Dev scores", "R2")]
 
 
 def test_a_chart_shows_one_task_of_many():

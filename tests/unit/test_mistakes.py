@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mt_dnn.task_types import Prediction
-from mt_dnn.tracking.mistakes import SHOWN, example_texts, mistakes_table, worst
+from mt_dnn.tracking.mistakes import SHOWN, example_texts, mistakes_list, worst
 from mt_dnn.tracking.values import escaped
 
 
@@ -68,12 +68,15 @@ def test_texts_show_segments_candidates_and_the_first_window(tokenizer):
     assert example_texts(rows, tokenizer, [1]) == ["green"]
 
 
-def test_the_table_has_labels_texts_and_uids(tokenizer):
+def test_the_list_has_labels_texts_and_uids(tokenizer):
     rows = cast(Any, Rows([tokenizer("red")["input_ids"], tokenizer("two blue")["input_ids"]]))
     predictions = [Prediction("a_1", 1, [0.0, 1.0], 1), Prediction("b_2", 1, [0.125, 0.875], 0)]
-    table = mistakes_table(cast(Any, Words()), predictions, rows, tokenizer)
-    assert table.splitlines()[2:] == [r"| 87.5% | no | yes | two blue | b\_2 |"]
-    assert mistakes_table(cast(Any, Words()), predictions[:1], rows, tokenizer) == "no mistakes"
+    listed = mistakes_list(cast(Any, Words()), predictions, rows, tokenizer)
+    assert listed.splitlines() == [
+        "1. two blue  ",
+        r"    gold **no**, predicted **yes** (87.5%), uid b\_2",
+    ]
+    assert mistakes_list(cast(Any, Words()), predictions[:1], rows, tokenizer) == "no mistakes"
 
 
 def test_markdown_and_html_in_texts_are_shown_as_they_are():
