@@ -30,18 +30,22 @@ class TensorBoard(Tracker):
         super().__init__(run_dir)
         self._purge_step: int | None = None
         self._open_writer: SummaryWriter | None = None
-        self._best: tuple[int, Mapping[str, Any]] | None = None
+        self._best: tuple[int, dict[str, Any]] | None = None
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
         for tag, value in numbers(values).items():
             self._writer().add_scalar(tag, value, step)
 
     def best(self, step: int, values: Mapping[str, Any], *, found_at: int) -> None:
-        """Remember the values; :meth:`close` writes them once, as columns of the HPARAMS tab.
+        """Remember the values; :meth:`close` writes them once, as the first columns of the HPARAMS tab.
 
-        That tab shows scalars only, and the SCALARS tab shows them too: a single point there.
+        That tab shows scalars only, and every scalar is in the SCALARS tab too: a single point there. The
+        tags begin with ``eval-best`` because HPARAMS sorts it before ``eval``, and SCALARS behind.
         """
-        self._best = found_at, values
+        self._best = (
+            found_at,
+            {f"eval-{tag}": value for tag, value in values.items()},
+        )
 
     def timings(self, step: int, values: Mapping[str, Any]) -> None:
         self.scalars(step, values)

@@ -79,7 +79,7 @@ class Tracker:
 
         Args:
             step: finished optimizer updates.
-            values: see :meth:`scalars`.
+            values: see :meth:`scalars`; their tags begin with ``best/``.
             found_at: update of the best model.
         """
         self.scalars(step, values)

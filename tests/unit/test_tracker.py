@@ -198,7 +198,9 @@ def test_scores_of_the_best_model_are_one_point_for_hparams_in_tensorboard(tmp_p
         tracker.best(4, {"best/average": 60.0}, found_at=4)
         tracker.best(6, {"best/average": 60.0}, found_at=4)
     assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6]
-    assert [(e.step, e.value) for e in events(tmp_path).Scalars("best/average")] == [(4, 60.0)]
+    board = events(tmp_path)
+    assert board.Tags()["scalars"] == ["eval-best/average"]
+    assert [(e.step, e.value) for e in board.Scalars("eval-best/average")] == [(4, 60.0)]
 
 
 def test_charts_become_the_layout_of_custom_scalars(tmp_path):
