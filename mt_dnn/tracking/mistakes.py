@@ -39,14 +39,15 @@ def mistakes_list(
     chosen = worst(predictions)
     if not chosen:
         return "no mistakes"
-    texts = example_texts(store, tokenizer, [index for index, _ in chosen])
+    columns = first_windows(store, [index for index, _ in chosen])
     items = []
-    for (index, size), text in zip(chosen, texts, strict=True):
-        one = predictions[index]
-        gold, value = _compared(kind, one)
+    for place, (index, size) in enumerate(chosen):
+        one, ids = predictions[index], columns["input_ids"][place]
+        starts = columns["word_starts"][place] if "word_starts" in columns else None
+        words = None if starts is None else example_words(ids, starts, tokenizer)
         note = "" if size is None else f", error {size:.3g}" if numeric else f" ({size:.1%})"
-        facts = f"gold **{gold}**, predicted **{value}**{note}, uid {escaped(one.uid)}"
-        items.append(f"1. {escaped(text)}  \n    {facts}")
+        facts = f"{_difference(kind, one, words)}{note}, uid {escaped(one.uid)}"
+        items.append(f"1. {escaped(example_text(ids, tokenizer))}  \n    {facts}")
     return "\n".join(items)
 
 
@@ -85,33 +86,51 @@ def _size(one: Prediction) -> float | None:
     return scores[value] if isinstance(value, int) else None
 
 
-def _compared(kind: TaskType, one: Prediction) -> tuple[str, str]:
-    """Gold label and prediction as text; of lists, only the entries that differ."""
+def _difference(kind: TaskType, one: Prediction, words: Sequence[str] | None) -> str:
+    """Gold label and prediction as Markdown; of lists, only the entries that differ."""
     gold, value = kind.in_words(one.gold), kind.in_words(one.value)
     if isinstance(value, float):
-        return f"{gold:.4g}", f"{value:.4g}"
+        return f"gold **{gold:.4g}**, predicted **{value:.4g}**"
     if isinstance(value, list) and isinstance(gold, list) and len(value) == len(gold):
         wrong = [i for i, (g, v) in enumerate(zip(gold, value, strict=True)) if g != v]
-        parts = [[f"{i + 1}: {own[i]}" for i in wrong[:WORDS_SHOWN]] for own in (gold, value)]
-        more = ["…"] if len(wrong) > WORDS_SHOWN else []
-        return escaped(", ".join(parts[0] + more)), escaped(", ".join(parts[1] + more))
-    return escaped(str(gold)[:LONGEST]), escaped(str(value)[:LONGEST])
+        names = [str(i + 1) for i in wrong] if words is None else [words[i] for i in wrong]
+        parts = [
+            f"{escaped(name)}: gold **{escaped(str(gold[i]))}**, "
+            f"predicted **{escaped(str(value[i]))}**"
+            for i, name in zip(wrong[:WORDS_SHOWN], names, strict=False)
+        ]
+        return "; ".join([*parts, "…"] if len(wrong) > WORDS_SHOWN else parts)
+    labels = (escaped(str(label)[:LONGEST]) for label in (gold, value))
+    return "gold **{}**, predicted **{}**".format(*labels)
 
 
-def example_texts(
-    store: TaskStore | StoreSubset, tokenizer: PreTrainedTokenizerBase, indices: Sequence[int]
-) -> list[str]:
-    """Decode rows of a store; of a row that was cut into windows, the first window.
-
-    Segments between special tokens are joined by ``‖``, candidates by ``/``.
-
-    Args:
-        indices: numbers of the rows, not of their windows.
-    """
+def first_windows(store: TaskStore | StoreSubset, rows: Sequence[int]) -> dict[str, list]:
+    """Columns of the first window of each row; an uncut row is its own window."""
     if store.windows is not None:
         firsts = np.flatnonzero(np.asarray(store.windows) == 0)
-        indices = [int(firsts[index]) for index in indices]
-    return [_decoded(ids, tokenizer)[:LONGEST] for ids in store.take(indices)["input_ids"]]
+        rows = [int(firsts[row]) for row in rows]
+    return store.take(rows)
+
+
+def example_text(ids: Any, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Decode an example: segments are joined by ``‖``, candidates by ``/``."""
+    return _decoded(ids, tokenizer)[:LONGEST]
+
+
+def example_words(
+    ids: Sequence[int], starts: Sequence[int], tokenizer: PreTrainedTokenizerBase
+) -> list[str]:
+    """Decode the words of an example.
+
+    Args:
+        starts: position of the first token of each word; -1 for a word that was cut off.
+    """
+    found = []
+    for number, start in enumerate(starts):
+        end = next((s for s in starts[number + 1 :] if s > start), len(ids))
+        tokens = [] if start < 0 else list(ids[start:end])
+        found.append(str(tokenizer.decode(tokens, skip_special_tokens=True)).strip() or "…")
+    return found
 
 
 def _decoded(ids: Any, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -45,10 +45,10 @@ def confusion_matrix_figure(
     size = len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (gold, predicted)
 
-    # TensorBoard shows pictures about 340 pixels wide, so that text must be large within the figure.
+    # TensorBoard shows pictures about 340 pixels wide, and leaves out pixels to do so: text must be large
+    # within the figure, and the figure must have few pixels.
     side, is_small = 3.3 + 0.13 * size, size <= 6
-    dpi = 110 if is_small else 200
-    figure = Figure(figsize=(side + 0.8, side), dpi=dpi, layout="compressed")
+    figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="compressed")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     tilted = size * max(map(len, names)) > 40  # characters that fit side by side on the axis

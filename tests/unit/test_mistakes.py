@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mt_dnn.task_types import Prediction
-from mt_dnn.tracking.mistakes import SHOWN, example_texts, mistakes_list, worst
+from mt_dnn.tracking.mistakes import SHOWN, example_text, first_windows, mistakes_list, worst
 from mt_dnn.tracking.values import escaped
 
 
@@ -28,6 +28,13 @@ class Words:
 
     def in_words(self, value: Any) -> Any:
         return ["no", "yes"][value] if isinstance(value, int) else value
+
+
+class Lists:
+    """A task type of labelled words."""
+
+    def in_words(self, value: Any) -> Any:
+        return [f"w{number}" for number in value]
 
 
 def test_the_most_confident_mistakes_come_first():
@@ -62,10 +69,24 @@ def test_texts_show_segments_candidates_and_the_first_window(tokenizer):
     def ids(*texts: str) -> list[int]:
         return tokenizer(*texts)["input_ids"]
 
-    rows = cast(Any, Rows([ids("red"), ids("blue", "two green"), [ids("red"), ids("one")]]))
-    assert example_texts(rows, tokenizer, [1, 2]) == ["blue ‖ two green", "red / one"]
+    assert example_text(ids("blue", "two green"), tokenizer) == "blue ‖ two green"
+    assert example_text([ids("red"), ids("one")], tokenizer) == "red / one"
     rows = cast(Any, Rows([ids("red"), ids("blue"), ids("green")], windows=[0, 1, 0]))
-    assert example_texts(rows, tokenizer, [1]) == ["green"]
+    assert first_windows(rows, [1]) == {"input_ids": [ids("green")]}
+
+
+def test_wrong_words_are_named(tokenizer):
+    class Sentence(Rows):
+        def take(self, indices: list[int]) -> dict[str, list]:
+            return super().take(indices) | {"word_starts": [[1, 2, 3, -1]]}
+
+    rows = cast(Any, Sentence([tokenizer("red two blue")["input_ids"]]))
+    one = Prediction("a", [0, 1, 2, 3], [0.9, 0.5, 0.75, 0.0], [0, 0, 1, 4])
+    listed = mistakes_list(cast(Any, Lists()), [one], rows, tokenizer)
+    assert listed.splitlines()[1].strip() == (
+        "two: gold **w0**, predicted **w1**; blue: gold **w1**, predicted **w2**; "
+        "…: gold **w4**, predicted **w3** (75.0%), uid a"
+    )
 
 
 def test_the_list_has_labels_texts_and_uids(tokenizer):
