@@ -71,12 +71,16 @@ class TensorBoard(Tracker):
         }
         self._writer().add_custom_scalars(layout)
 
-    def text(self, tag: str, markdown: str, step: int = 0) -> None:
-        """Show Markdown in the TEXT tab."""
+    def text(self, tag: str, markdown: str) -> None:
+        """Show Markdown in the TEXT tab, at step 0."""
+        self.texts(0, {tag: markdown})
+
+    def texts(self, step: int, texts: Mapping[str, str]) -> None:
         from tensorboard.plugins.text.summary_v2 import text_pb
 
         # SummaryWriter.add_text would change the tag to "<tag>/text_summary".
-        self._write_summary(text_pb(tag, markdown), step)
+        for tag, markdown in texts.items():
+            self._write_summary(text_pb(tag, markdown), step)
 
     def hparams(self, config: Mapping[str, Any]) -> None:
         """Add the run to the HPARAMS tab. Settings that are None are left out.

@@ -90,12 +90,11 @@ class Tracker:
     def images(self, step: int, figures: Mapping[str, Figure]) -> None:
         """Log matplotlib figures, by tag."""
 
-    def text(self, tag: str, markdown: str, step: int = 0) -> None:
-        """Log a Markdown text.
+    def text(self, tag: str, markdown: str) -> None:
+        """Log a Markdown text of the whole run."""
 
-        Args:
-            step: finished optimizer updates; 0 for a text of the whole run.
-        """
+    def texts(self, step: int, texts: Mapping[str, str]) -> None:
+        """Log Markdown texts of an evaluation, by tag."""
 
     def precision_recall(
         self, step: int, curves: Mapping[str, tuple[Sequence[bool], Sequence[float]]]

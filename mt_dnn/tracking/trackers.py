@@ -81,9 +81,13 @@ class Trackers(Tracker):
             if tracker.takes_images:
                 tracker.images(step, figures)
 
-    def text(self, tag: str, markdown: str, step: int = 0) -> None:
+    def text(self, tag: str, markdown: str) -> None:
         for tracker in self._trackers:
-            tracker.text(tag, markdown, step)
+            tracker.text(tag, markdown)
+
+    def texts(self, step: int, texts: Mapping[str, str]) -> None:
+        for tracker in self._trackers:
+            tracker.texts(step, texts)
 
     def precision_recall(
         self, step: int, curves: Mapping[str, tuple[Sequence[bool], Sequence[float]]]

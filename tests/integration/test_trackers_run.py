@@ -42,7 +42,7 @@ class Recorder(Tracker):
     def images(self, step, figures):
         calls.append(("images", tuple(figures)))
 
-    def text(self, tag, markdown, step=0):
+    def text(self, tag, markdown):
         calls.append(("text", tag))
 
     def hparams(self, config):

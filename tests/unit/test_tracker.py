@@ -220,7 +220,7 @@ def test_precision_recall_curves_and_texts_of_a_step(tmp_path):
 
     with Trackers(tmp_path) as tracker:
         tracker.precision_recall(3, {"pr/rte/yes": ([True, False], [0.9, 0.2])})
-        tracker.text("mistakes/rte", "none", 3)
+        tracker.texts(3, {"mistakes/rte": "none"})
     board = events(tmp_path)
     assert board.SummaryMetadata("pr/rte/yes").plugin_data.plugin_name == metadata.PLUGIN_NAME
     assert [board.Tensors(tag)[0].step for tag in ("pr/rte/yes", "mistakes/rte")] == [3, 3]
