@@ -115,6 +115,7 @@ def test_the_run_has_what_the_plugin_computes(folder):
     assert scores["mood"].keys() == {"MAE", "ACC"}
     logged = {tag: value for line in lines(run) for tag, value in line.items()}
     assert logged["train/mood/l2_sp"] > 0
+    assert {"train/mood/grad_norm", "train/pair/grad_norm"} <= logged.keys()
     assert logged["l2_sp/mood/distance"] == pytest.approx(
         (2 * logged["train/mood/l2_sp"]) ** 0.5, rel=0.1
     )

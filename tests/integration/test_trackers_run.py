@@ -12,7 +12,7 @@ from mt_dnn.config.run_format import EVENTS, EVENTS_SUFFIX
 from mt_dnn.registries import TRACKERS
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.training.trainer import Trainer
-from tests.support.runs import run
+from tests.support.runs import lines, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -71,6 +71,19 @@ def test_without_trackers_metrics_jsonl_is_the_same_and_alone(tiny_config, capsy
     assert one.read_bytes() == other.read_bytes()
     assert [path.suffix for path in with_board.run_dir.glob(EVENTS)] == [EVENTS_SUFFIX]
     assert not list(alone.run_dir.glob(EVENTS))
+
+
+def test_the_gradient_norm_of_an_update_belongs_to_its_task(tiny_config):
+    trainer = run(tiny_config(trackers=(), train={"max_steps": 4}))
+    trained = [line for line in lines(trainer) if "train/lr" in line]
+    assert len(trained) == 4
+    for line in trained:
+        norms = [
+            line[tag]
+            for task in ("pair", "score", "pick")
+            if (tag := f"train/{task}/grad_norm") in line
+        ]
+        assert norms == [line["train/grad_norm"]]
 
 
 def test_a_registered_tracker_receives_the_run_and_its_continuation(tiny_config, recorder):
