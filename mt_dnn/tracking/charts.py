@@ -53,7 +53,8 @@ def charts(
             scores = {"all data sets": [f"eval/{any_task}/({alike})$"]} | scores
         found = {
             "Dev scores": {"average": ["eval/average$"], **scores},
-            "Loss": {term: [f"train/{any_task}/{re.escape(term)}$"] for term in terms},
+            "Loss": {term: [f"train/{any_task}/{re.escape(term)}$"] for term in terms}
+            | {"dev loss": [f"eval/{any_task}/loss$"]},
             "Gradient": {
                 "norm": ["train/grad_norm$"],
                 "norm of each task": [f"train/{any_task}/grad_norm$"],
@@ -74,11 +75,12 @@ def charts(
         own = re.escape(task)
         sets = "|".join(map(re.escape, names))
         found[task] = {
-            f"{task}: dev scores": [f"eval/({sets})/[^/]+$"],
+            f"{task}: dev scores": [f"eval/({sets})/(?!loss$)[^/]+$"],
+            f"{task}: dev loss": [f"eval/({sets})/loss$"],
             f"{task}: loss": [f"train/{own}/({'|'.join(map(re.escape, terms))})$"],
             f"{task}: gradient norm": [f"train/{own}/grad_norm$"],
             **{f"{task}: {name}": [f"smart/{own}/{name}$"] for name in smart},
         }
         if not names:
-            del found[task][f"{task}: dev scores"]
+            del found[task][f"{task}: dev scores"], found[task][f"{task}: dev loss"]
     return found

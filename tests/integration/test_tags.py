@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -14,12 +15,12 @@ from mt_dnn.objective.terms import LossTerm, Step
 from mt_dnn.registries import LOSS_TERMS
 from mt_dnn.training.trainer import Trainer
 from tests.support.documents import ROOT, named
-from tests.support.runs import run
+from tests.support.runs import copy_workspace, run
 from tests.support.workspace import TRAIN_ROWS
 
 PLACEHOLDERS = {
     "task": ("pair", "score", "pick"),
-    "dataset": ("pair", "score", "pick"),
+    "dataset": ("pair", "score", "pick", "pair_test"),
     "metric": ("ACC", "CMAT", "Pearson"),
     "class": ("other", "right"),
     "group": ("encoder", "heads"),
@@ -39,18 +40,22 @@ class Size(LossTerm):
         return step.hidden.square().mean()
 
 
-def everything_on(tiny_config, folder: Path) -> Trainer:
-    """A run with SMART, its balance, distillation, a term of the user's, and rates of groups."""
-    folder.mkdir()
-    with (folder / "pair_train.jsonl").open("w") as stream:
+def everything_on(tiny_config, workspace: Path, folder: Path) -> Trainer:
+    """A run with SMART, its balance, distillation, a term of the user's, rates of groups, a test set."""
+    data = copy_workspace(workspace, folder)
+    shutil.copy(folder / "pair_dev.tsv", folder / "pair_test.tsv")
+    soft = folder / "soft"
+    soft.mkdir()
+    with (soft / "pair_train.jsonl").open("w") as stream:
         for i in range(TRAIN_ROWS["pair"]):
             stream.write(json.dumps({"uid": f"pair-{i}", "logits": [1.0, -1.0]}) + "\n")
     LOSS_TERMS.register("size")(Size)
     return run(
         tiny_config(
+            data=data,
             smart="smart",
             smoothness={"balance": 0.1, "balance_every": 2},
-            distill={"soft_labels": str(folder), "weight": 0.5},
+            distill={"soft_labels": str(soft), "weight": 0.5},
             terms=[TermConfig("size", weight=0.01)],
             optim={"head_lr": 0.01},
             train={"epochs": 1, "log_every": 4},
@@ -70,8 +75,10 @@ def written(trainer: Trainer) -> set[str]:
     return tags.union(found["scalars"], found["images"], found["tensors"])
 
 
-def test_the_page_lists_every_tag_of_a_run_and_no_other(tiny_config, tmp_path, registries):
-    tags = written(everything_on(tiny_config, tmp_path / "soft"))
+def test_the_page_lists_every_tag_of_a_run_and_no_other(
+    tiny_config, workspace, tmp_path, registries
+):
+    tags = written(everything_on(tiny_config, workspace, tmp_path / "data"))
     page = named(ROOT / "docs" / "tags.md", "tag")
     assert len(page) == len(set(page))
 

@@ -24,6 +24,7 @@ def test_a_chart_shows_one_quantity_of_few_tasks():
     found = charts(datasets, ["ACC", "F1", "ACC"], TERMS)
     for task in datasets:
         assert matching(found, f"train/{task}/loss") == [("Loss", "loss")]
+        assert matching(found, f"eval/{task}/loss") == [("Loss", "dev loss")]
         assert matching(found, f"eval/{task}/ACC") == [("Dev scores", "ACC")]
         assert matching(found, f"smart/{task}/gain") == [("SMART", "gain")]
         assert matching(found, f"train/{task}/grad_norm") == [("Gradient", "norm of each task")]
@@ -42,6 +43,7 @@ def test_a_chart_shows_one_task_of_many():
     assert list(found) == ["All tasks", *datasets, "unevaluated"]
     assert matching(found, "train/t1/smoothness") == [("t1", "t1: loss")]
     assert matching(found, "eval/mnli_mm/ACC") == [("mnli", "mnli: dev scores")]
+    assert matching(found, "eval/t1/loss") == [("t1", "t1: dev loss")]
     assert matching(found, "eval/average") == [("All tasks", "average dev score")]
     assert "unevaluated: dev scores" not in found["unevaluated"]
 
