@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from data_utils.metrics.base import Results
+from data_utils.metrics.outcome import Outcome
 from data_utils.store import StoreSubset, TaskStore
+from mt_dnn.inference.details.decisions import example_decisions
+from mt_dnn.inference.details.mistakes import choose_examples
 from mt_dnn.task_types import Prediction, TaskType
 from mt_dnn.tracking.values import escaped
 
@@ -25,7 +29,7 @@ def mistakes_list(
     predictions: Sequence[Prediction],
     store: TaskStore | StoreSubset,
     tokenizer: PreTrainedTokenizerBase,
-) -> str:
+) -> str | None:
     """Format the most confident mistakes, or the greatest errors of numbers, with their texts.
 
     It is a list because TensorBoard breaks the words of narrow table columns.
@@ -34,56 +38,51 @@ def mistakes_list(
         predictions: of labelled rows, in the order of the store.
         store: their rows.
         tokenizer: decodes the token ids of the rows.
+
+    Returns:
+        A Markdown list; None for masked tokens, which are neither right nor wrong.
     """
-    numeric = bool(predictions) and isinstance(predictions[0].value, float)
-    chosen = worst(predictions)
+    chosen = worst(kind, predictions)
     if not chosen:
-        return "no mistakes"
+        return None if chosen is None else "no mistakes"
     columns = first_windows(store, [index for index, _ in chosen])
     items = []
     for place, (index, size) in enumerate(chosen):
         one, ids = predictions[index], columns["input_ids"][place]
         starts = columns["word_starts"][place] if "word_starts" in columns else None
         words = None if starts is None else example_words(ids, starts, tokenizer)
-        note = "" if size is None else f", error {size:.3g}" if numeric else f" ({size:.1%})"
+        note = "" if size is None else f" ({size:.1%})"
+        if isinstance(one.value, float):
+            note = f", error {abs(one.value - one.gold):.3g}"
         facts = f"{_difference(kind, one, words)}{note}, uid {escaped(one.uid)}"
         items.append(f"1. {escaped(example_text(ids, tokenizer))}  \n    {facts}")
     return "\n".join(items)
 
 
-def worst(predictions: Sequence[Prediction]) -> list[tuple[int, float | None]]:
-    """Choose at most SHOWN mistakes: those of highest confidence, or greatest absolute error.
-
-    The confidence is the probability of the prediction; of lists and sets, that of their most probable
-    wrong decision. Mistakes without probabilities come last, in order.
+def worst(
+    kind: TaskType, predictions: Sequence[Prediction]
+) -> list[tuple[int, float | None]] | None:
+    """Choose at most SHOWN mistakes, as for the file of errors of a finished run.
 
     Returns:
-        Index of the prediction, and its confidence or error; None without probabilities.
+        Index of the prediction, and its confidence; None without probabilities. None instead of a list
+        where predictions are neither right nor wrong: masked tokens.
     """
-    found = [(index, _size(one)) for index, one in enumerate(predictions) if _is_wrong(one)]
-    found.sort(key=lambda pair: (pair[1] is None, -(pair[1] or 0.0)))
-    return found[:SHOWN]
-
-
-def _is_wrong(one: Prediction) -> bool:
-    """Whether a prediction differs from the label, or from all accepted texts."""
-    if isinstance(one.gold, list) and not isinstance(one.value, list):
-        return one.value not in one.gold
-    return one.value != one.gold
-
-
-def _size(one: Prediction) -> float | None:
-    """Confidence or error of a wrong prediction; None without probabilities."""
-    gold, value, scores = one.gold, one.value, one.scores
-    if isinstance(value, float):
-        return abs(value - gold)
-    if not isinstance(scores, list) or not all(isinstance(score, float) for score in scores):
+    results = Results(
+        gold=[one.gold for one in predictions],
+        predicted=[one.value for one in predictions],
+        scores=[one.scores for one in predictions],
+        labels=kind.task.labels,
+        uids=[one.uid for one in predictions],
+        options=kind.task.options,
+    )
+    outcome = kind.outcome(kind.task)
+    confidences = [kind.confidence(one.value, one.scores) for one in predictions]
+    decisions = example_decisions(results, outcome, confidences)
+    if decisions is None and outcome is not Outcome.NUMBER:
         return None
-    if isinstance(value, set):
-        return max(scores[c] if c in value else 1 - scores[c] for c in gold ^ value)
-    if isinstance(value, list) and len(value) == len(scores) == len(gold):
-        return max(s for g, v, s in zip(gold, value, scores, strict=True) if g != v)
-    return scores[value] if isinstance(value, int) else None
+    chosen = choose_examples(results, outcome, decisions)
+    return [(place, size) for name, place, size in chosen if name == "confident"][:SHOWN]
 
 
 def _difference(kind: TaskType, one: Prediction, words: Sequence[str] | None) -> str:

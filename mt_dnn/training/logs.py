@@ -105,7 +105,8 @@ def log_evaluation(
             step, {f"pr/{dataset}/{name}": curve for name, curve in curves.items()}
         )
         listed = mistakes_list(kind, predictions, stores[dataset], tokenizer)
-        tracker.texts(step, {f"mistakes/{dataset}": listed})
+        if listed is not None:
+            tracker.texts(step, {f"mistakes/{dataset}": listed})
 
 
 def _figure(kind: TaskType, predictions: list[Prediction], title: str) -> Figure | None:
