@@ -68,8 +68,7 @@ def _labels(row: Row, label: LabelSpec) -> set[str]:
     if label == SUPPORTED[0]:
         text = row.text("label").strip()
         return set() if text == "-" else {text}
-    separator = "," if label.kind is LabelKind.SET else None
-    return {str(item).strip() for item in row.items("label", separator=separator)}
+    return {str(item).strip() for item in row.items("label", separator=label.separator)}
 
 
 def _is_integer(text: str) -> bool:

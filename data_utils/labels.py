@@ -44,6 +44,11 @@ class LabelSpec:
     kind: LabelKind
     per: LabelUnit
 
+    @property
+    def separator(self) -> str | None:
+        """What separates the labels in a cell; None: blanks."""
+        return "," if self.kind is LabelKind.SET else None
+
     def __str__(self) -> str:
         return f"{self.kind.value} per {self.per.value}"
 

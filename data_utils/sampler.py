@@ -77,7 +77,7 @@ class EpochBatches(Sequence[TaskBatch]):
         return TaskBatch(name, whole[:1].tolist(), is_filler=True)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
+        return isinstance(other, EpochBatches | list) and list(self) == list(other)
 
     def take(self, which: slice | np.ndarray) -> EpochBatches:
         """Return the batches at a slice or at indices, in their order."""

@@ -100,10 +100,11 @@ def _check_file(name: str, source: SourceDef, data_format: str, where: str) -> N
             f"{where}: delimiter: {source.delimiter!r} is not one character, such as ';'"
         )
     if name.endswith(CONLL):
-        if data_format != "Sequence":
+        if not FORMATS.get(data_format).reads_conll:
+            able = [known for known in FORMATS.names() if FORMATS.get(known).reads_conll]
             raise UserError(
                 f"{where}: files: {name!r} has CoNLL columns, which data_format {data_format} does "
-                f"not read; use data_format Sequence"
+                f"not read; use data_format {' or '.join(able)}"
             )
         for ours, number in source.columns.items():
             if ours == "uid" or not re.fullmatch(r"-?[1-9][0-9]{0,3}", number):

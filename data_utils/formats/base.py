@@ -157,6 +157,8 @@ class DataFormat(ABC):
     """Keys of JSON rows that are read besides the columns."""
     options: ClassVar[dict[str, Any]] = {}
     """Options that a task may set under ``options``, with their defaults."""
+    reads_conll: ClassVar[bool] = False
+    """Whether its rows can be sentences of a file of CoNLL columns."""
     has_candidates: ClassVar[bool] = False
     """Whether an example has several sequences, one for each candidate."""
     token_row_labels: ClassVar[tuple[LabelSpec, ...]] = ()

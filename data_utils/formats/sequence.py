@@ -32,6 +32,7 @@ class Sequence(DataFormat):
     token_row_labels: ClassVar[tuple[LabelSpec, ...]] = CLASS_PER_WORD
     columns: ClassVar[tuple[str, ...]] = ("uid", "label", "tokens")
     text_columns: ClassVar[tuple[str, ...]] = ("tokens",)
+    reads_conll: ClassVar[bool] = True
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         words = row.texts("tokens")

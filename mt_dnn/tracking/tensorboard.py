@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_utils.files import move
+from data_utils.files import move, remove
 from mt_dnn.config.run_format import EVENTS, EVENTS_SUFFIX
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import numbers, pixels, plain_setting
@@ -108,8 +107,8 @@ class TensorBoard(Tracker):
         older = self.run_dir / "tensorboard"
         for path in sorted(older.glob(EVENTS)):
             move(path, self.run_dir / f"{path.name}{EVENTS_SUFFIX}")
-        with suppress(OSError):  # it is missing, or contains other files
-            older.rmdir()
+        if older.is_dir() and not any(older.iterdir()):
+            remove(older)
         self._purge_step = update + 1
 
     def close(self) -> None:
