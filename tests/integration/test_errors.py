@@ -123,7 +123,7 @@ def test_a_store_of_another_tokenizer(folder, tmp_path, call):
 def test_a_typo_in_the_task_file(folder, call):
     path = folder / "tasks.yml"
     path.write_text(TASKS.replace("n_class", "n_clas"))
-    check(call("train.py", folder), f"{path}:6", "task 'pair'", "'n_clas'", "mean 'n_class'?")
+    check(call("train.py", folder), f"{path}:9", "task 'pair'", "'n_clas'", "mean 'n_class'?")
 
 
 @pytest.mark.parametrize("cli", ["train.py", "prepro.py"])

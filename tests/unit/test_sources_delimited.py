@@ -113,7 +113,7 @@ def test_the_fingerprint_follows_rows_and_settings(tmp_path):
     ],
 )
 def test_settings_that_do_not_fit_are_refused(tmp_path, source, message):
-    with pytest.raises(UserError, match=f"tasks.yml:1: task 't': source: .*{message}"):
+    with pytest.raises(UserError, match=f"tasks.yml:[67]: task 't': source: .*{message}"):
         rows(tmp_path, "", source)
 
 
