@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,12 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn train") -> No
     description = "Train one encoder on the tasks of a file."
     with one_message():
         config = parse_config(args, prog=prog, description=description)
+        if os.environ.get("RANK", "0") == "0":  # the next lines take seconds
+            tasks = ", ".join(config.data.use) or "all tasks"
+            print(
+                f"Run {config.name}: {tasks} of {config.data.tasks}, {config.model.encoder}",
+                flush=True,
+            )
         from mt_dnn.training.trainer import Trainer  # imports torch; --help should be fast
 
         trainer = Trainer(config)
