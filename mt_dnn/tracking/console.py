@@ -227,6 +227,7 @@ def print_next(
         "checkpoints": "to resume from",
         "scores.json": "scores of the best model on dev and test sets",
         "predictions": "of the best model on the evaluation sets",
+        "errors": "most confident mistakes and least certain predictions",
         "metrics.jsonl": "losses and scores",
         "events.out.*": "losses and scores as curves, for TensorBoard",
         "config.yml": "all settings, to repeat the run",
