@@ -21,7 +21,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mt_dnn.objective.terms import LossTerm, Step
+from mt_dnn.objective.step import Step
+from mt_dnn.objective.terms import LossTerm
 
 LIMIT = 100.0
 """Greatest factor between a balanced weight and the weight in the configuration."""

@@ -24,8 +24,9 @@ from mt_dnn.config.run import RunConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective import balance
 from mt_dnn.objective.smart import ProximalTerm, SmoothnessTerm
+from mt_dnn.objective.step import Step
 from mt_dnn.objective.supervised import DistilledTerm, SupervisedTerm
-from mt_dnn.objective.terms import LossTerm, Step
+from mt_dnn.objective.terms import LossTerm
 from mt_dnn.randomness import seeded_rng, step_seed
 from mt_dnn.registries import LOSS_TERMS
 

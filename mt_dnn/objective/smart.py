@@ -19,7 +19,8 @@ from mt_dnn.objective.balance import Balance
 from mt_dnn.objective.proximal import ProximalTeacher
 from mt_dnn.objective.smart_precision import choose_precision
 from mt_dnn.objective.smoothness import Measure, perturbation, smoothness_loss
-from mt_dnn.objective.terms import LossTerm, Step, check_divergences
+from mt_dnn.objective.step import Step
+from mt_dnn.objective.terms import LossTerm, check_divergences
 from mt_dnn.randomness import dropout_off
 from mt_dnn.registries import DIVERGENCES
 
@@ -127,7 +128,7 @@ class SmoothnessTerm(LossTerm):
         Example:
             >>> from mt_dnn import MTDNN
             >>> from mt_dnn.objective.smart import SmoothnessTerm
-            >>> from mt_dnn.objective.terms import Step
+            >>> from mt_dnn.objective.step import Step
             >>> model = MTDNN.from_pretrained("bert-base-uncased", "tasks.yml")
             >>> step = Step.from_batch(model, model.batch("sst", ["a good film"]), seed=1)
             >>> delta = SmoothnessTerm(model).perturbation(step)

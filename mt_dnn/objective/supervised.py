@@ -6,7 +6,8 @@ from torch import Tensor
 
 from mt_dnn.config.run import DistillConfig
 from mt_dnn.objective.distillation import distillation_loss, teacher_weight
-from mt_dnn.objective.terms import LossTerm, Step
+from mt_dnn.objective.step import Step
+from mt_dnn.objective.terms import LossTerm
 
 
 class SupervisedTerm(LossTerm):

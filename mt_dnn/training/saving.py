@@ -12,7 +12,7 @@ from mt_dnn.devices import device_name
 from mt_dnn.runs.fingerprint import differences, fingerprint, listed
 from mt_dnn.runs.run_dir import holds_run, lock_run_dir
 from mt_dnn.tracking.jsonl import check_logs, cut_back_logs, sync_logs
-from mt_dnn.training import checkpoint, report, task_best
+from mt_dnn.training import best_folders, checkpoint, report, task_best
 from mt_dnn.training.assemble import write_run_dir
 
 if TYPE_CHECKING:
@@ -145,10 +145,10 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
 def _resume_best(trainer: Trainer) -> None:
     """Make ``best/`` the model that the checkpoint names; without it, forget that model."""
     trainer.saved_best = step = trainer.selection.step
-    found = checkpoint.has_best(trainer.run_dir, step)
+    found = best_folders.has_best(trainer.run_dir, step)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_main:
-        checkpoint.restore_best(trainer.run_dir, step)
+        best_folders.restore_best(trainer.run_dir, step)
     if step is not None and not found:
         trainer.selection.record, trainer.saved_best = None, None
         if trainer.is_main:

@@ -16,7 +16,7 @@ from mt_dnn.inference.details.describe import describe_run
 from mt_dnn.inference.evaluate import Evaluation, evaluate, write_predictions
 from mt_dnn.runs.model_folder import load_best, save_model_folder, write_scores
 from mt_dnn.tracking.console import EvaluationWork
-from mt_dnn.training import checkpoint, logs, score_report
+from mt_dnn.training import best_folders, logs, score_report
 from mt_dnn.training.signals import StopRequested
 from mt_dnn.training.task_best import keep_task_best
 
@@ -76,7 +76,7 @@ def _keep_best(trainer: Trainer, evaluations: dict[str, Evaluation]) -> None:
         config=trainer.config,
         step=trainer.step,
         scores={name: evaluation.metrics for name, evaluation in evaluations.items()},
-        keep_as=checkpoint.keep_best_as(trainer.run_dir, trainer.saved_best),
+        keep_as=best_folders.keep_best_as(trainer.run_dir, trainer.saved_best),
     )
     _write_predictions(trainer, trainer.best_evaluations)
 

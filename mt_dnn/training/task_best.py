@@ -9,7 +9,7 @@ from data_utils.files import remove
 from mt_dnn.inference.evaluate import Evaluation, average_score
 from mt_dnn.runs.model_folder import save_model_folder
 from mt_dnn.runs.run_dir import task_folder
-from mt_dnn.training import checkpoint
+from mt_dnn.training import best_folders
 
 if TYPE_CHECKING:
     from mt_dnn.training.trainer import Trainer
@@ -60,7 +60,7 @@ def keep_task_best(trainer: Trainer, evaluations: Mapping[str, Evaluation]) -> N
                 step=trainer.step,
                 scores={name: e.metrics for name, e in evaluations.items()},
                 best_of=task,
-                keep_as=checkpoint.keep_best_as(
+                keep_as=best_folders.keep_best_as(
                     trainer.run_dir, own.saved.get(task), name=folder.name
                 ),
             )
@@ -82,13 +82,13 @@ def resume_task_best(trainer: Trainer, records: Mapping[str, dict[str, Any]]) ->
     own = trainer.task_best
     names = {task: task_folder(trainer.run_dir, task).name for task in records}
     found = {
-        task: checkpoint.has_best(trainer.run_dir, record["step"], name=names[task])
+        task: best_folders.has_best(trainer.run_dir, record["step"], name=names[task])
         for task, record in records.items()
     }
     trainer.accelerator.wait_for_everyone()
     for task, record in records.items():
         if trainer.is_main:
-            checkpoint.restore_best(trainer.run_dir, record["step"], name=names[task])
+            best_folders.restore_best(trainer.run_dir, record["step"], name=names[task])
         if found[task]:
             own.records[task] = dict(record)
     own.saved = own.steps()

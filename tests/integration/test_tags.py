@@ -11,7 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from mt_dnn.config.run import TermConfig
-from mt_dnn.objective.terms import LossTerm, Step
+from mt_dnn.objective.step import Step
+from mt_dnn.objective.terms import LossTerm
 from mt_dnn.registries import LOSS_TERMS
 from mt_dnn.training.trainer import Trainer
 from tests.support.documents import ROOT, named

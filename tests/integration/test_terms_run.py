@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mt_dnn.objective import objective as objective_module
+from mt_dnn.objective.step import Step
 from mt_dnn.objective.supervised import SupervisedTerm
-from mt_dnn.objective.terms import LossTerm, Step
+from mt_dnn.objective.terms import LossTerm
 from tests.support.interrupted import assert_equal_runs, interrupted
 from tests.support.runs import lines, logged, run
 

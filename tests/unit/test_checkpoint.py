@@ -13,12 +13,10 @@ from torch import nn
 from data_utils.errors import UserError
 from mt_dnn.runs.model_folder import read_step
 from mt_dnn.training import checkpoint
+from mt_dnn.training.best_folders import has_best, keep_best_as, restore_best
 from mt_dnn.training.checkpoint import (
-    has_best,
-    keep_best_as,
     load_checkpoint,
     newest_checkpoint,
-    restore_best,
     save_checkpoint,
 )
 

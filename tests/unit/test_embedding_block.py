@@ -18,7 +18,7 @@ from mt_dnn.encoders.embedding_block import BLOCKS
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.smart import SmoothnessTerm
-from mt_dnn.objective.terms import Step
+from mt_dnn.objective.step import Step
 from mt_dnn.randomness import seeded_rng
 from tests.support.encoders import _SIZES, _SPECIAL, ARCHITECTURES, VOCAB, tiny_encoder
 from tests.support.tasks import make_task

@@ -9,7 +9,7 @@ from torch import Tensor
 from mt_dnn.config.smart import ProximalConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.smart import ProximalTerm
-from mt_dnn.objective.terms import Step
+from mt_dnn.objective.step import Step
 from tests.support.three_tasks import make_model, task_batch
 
 SIZES = {"c": 1.215e-3, "r": 4.39e-3, "k": 6.74e-2}

@@ -11,7 +11,7 @@ from torch import Tensor
 from mt_dnn.config.smart import ProximalConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.smart import ProximalTerm
-from mt_dnn.objective.terms import Step
+from mt_dnn.objective.step import Step
 from tests.reference import proximal
 from tests.support.float64 import (
     TYPES,

@@ -15,7 +15,7 @@ from data_utils.errors import UserError
 from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.smart import SmoothnessTerm
-from mt_dnn.objective.terms import Step
+from mt_dnn.objective.step import Step
 from tests.reference import smoothness
 from tests.support.float64 import (
     TYPES,

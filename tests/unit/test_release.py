@@ -11,7 +11,7 @@ from mt_dnn.config.run import ModelConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.smart import SmoothnessTerm
-from mt_dnn.objective.terms import Step
+from mt_dnn.objective.step import Step
 from tests.reference import release
 from tests.support.batches import make_batch
 from tests.support.encoders import VOCAB, tiny_encoder

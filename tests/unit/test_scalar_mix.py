@@ -17,7 +17,7 @@ from mt_dnn.encoders.load import load_encoder
 from mt_dnn.heads.scalar_mix import ScalarMix
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import Objective
-from mt_dnn.objective.terms import Step
+from mt_dnn.objective.step import Step
 from mt_dnn.publish.auto_model import build_auto_model
 from mt_dnn.publish.average import average
 from mt_dnn.publish.export import export

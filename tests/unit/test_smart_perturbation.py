@@ -11,7 +11,7 @@ from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.divergences import Output, bernoulli_symmetric_kl, fits, symmetric_kl
 from mt_dnn.objective.smart import ProximalTerm, SmoothnessTerm
-from mt_dnn.objective.terms import Step
+from mt_dnn.objective.step import Step
 from mt_dnn.registries import DIVERGENCES
 from tests.support.batches import make_batch
 from tests.support.tasks import make_kind

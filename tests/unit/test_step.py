@@ -11,8 +11,9 @@ from torch import Tensor
 from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.objective.objective import Objective
 from mt_dnn.objective.smart import SmoothnessTerm
+from mt_dnn.objective.step import Step
 from mt_dnn.objective.supervised import SupervisedTerm
-from mt_dnn.objective.terms import LossTerm, Step
+from mt_dnn.objective.terms import LossTerm
 from tests.support.three_tasks import KINDS, make_model, task_batch
 
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from data_utils.errors import UserError
 from mt_dnn.config.run import OptimConfig, RunConfig
 from mt_dnn.config.smart import SmoothnessConfig
-from mt_dnn.objective import terms as terms_module
 from mt_dnn.objective.objective import Objective, build_terms
 from mt_dnn.objective.smart import ProximalTerm
+from mt_dnn.objective.step import Step
 from mt_dnn.objective.supervised import SupervisedTerm
-from mt_dnn.objective.terms import LossTerm, Step
+from mt_dnn.objective.terms import LossTerm
 from mt_dnn.training.checkpoint import load_checkpoint, save_checkpoint
 from mt_dnn.training.optim import build_optimizer, parameter_groups
 from tests.support.three_tasks import KINDS, make_model, move, task_batch
@@ -286,7 +286,7 @@ def test_the_example_of_the_docstring_computes_l2_sp():
     source = inspect.getdoc(LossTerm)
     example = textwrap.dedent(source.partition("section 3)::\n")[2])
     model = make_model(dropout=False)
-    names: dict[str, Any] = {name: getattr(terms_module, name) for name in ("LossTerm", "torch")}
+    names: dict[str, Any] = {"LossTerm": LossTerm, "torch": torch}
     names |= {"model": model, "config": RunConfig(smart="smart"), "Objective": Objective}
     exec(example, names | {"build_terms": build_terms}, names)
     whole = names["objective"]
