@@ -20,6 +20,7 @@ from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from experiments.smart.study2_figures import FILE as FIGURES
 from mt_dnn.tables.results import read_results
+from mt_dnn.tables.significance import holm
 
 TASKS = {"sst2": "ACC", "stsb": "Pearson"}
 SECONDARY = ("sst2_typos.ACC", "stsb_typos.Pearson", "sst2.ECE", "nll/sst2", "nll/sst2_typos")
@@ -42,17 +43,6 @@ def sign_flip_p(differences: np.ndarray) -> float:
     signs = np.array(list(product((1, -1), repeat=len(differences))))  # (2^n, n)
     means = np.abs((signs * differences).mean(1))
     return float((means >= abs(differences.mean()) - 1e-12).mean())
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's correction: adjusted p values, in the order of ``p``."""
-    order = np.argsort(p)
-    adjusted = np.empty(len(p))
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, (len(p) - rank) * p[index])
-        adjusted[index] = min(largest, 1.0)
-    return [float(value) for value in adjusted]
 
 
 def bootstrap_interval(differences: np.ndarray, seed: int = 0) -> tuple[float, float]:
@@ -104,19 +94,20 @@ def analyse(scores: Scores) -> list[str]:
     rows = [row for row in scores if row != BASELINE and len(paired(scores, row, columns)[0]) > 1]
     found = {row: paired(scores, row, columns) for row in rows}
     endpoints = {row: differences.mean(1) for row, (_, differences) in found.items()}  # (n,)
-    corrected = holm([sign_flip_p(endpoints[row]) for row in rows]) if rows else []
+    p = {row: sign_flip_p(endpoints[row]) for row in rows}
+    corrected = holm(p)
     lines = [
         f"| contrast | n | {' | '.join(columns)} | endpoint [95%] | in sd | p | p (Holm) |",
         f"|---|---|{'---|' * len(columns)}---|---|---|---|",
     ]
-    for row, adjusted in zip(rows, corrected, strict=True):
+    for row in rows:
         seeds, differences = found[row]
         low, high = bootstrap_interval(endpoints[row])
         single = " | ".join(f"{value:+.2f}" for value in differences.mean(0))
         units = (differences / spread).mean()
         lines.append(
             f"| {row} − {REFERENCES.get(row, BASELINE)} | {len(seeds)} | {single} | {endpoints[row].mean():+.2f} [{low:+.2f}, {high:+.2f}] | "
-            f"{units:+.2f} | {sign_flip_p(endpoints[row]):.3f} | {adjusted:.3f} |"
+            f"{units:+.2f} | {p[row]:.3f} | {corrected[row]:.3f} |"
         )
     if CONTROL in found:
         lines.append("")

@@ -21,11 +21,6 @@ def test_sign_flips_by_hand():
     assert analysis.sign_flip_p(np.zeros(4)) == 1.0
 
 
-def test_holm_by_hand():
-    assert analysis.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert analysis.holm([0.9, 0.8]) == [1.0, 1.0]
-
-
 def test_the_interval_covers_the_mean_and_shrinks_to_it():
     low, high = analysis.bootstrap_interval(np.array([1.0, 2.0, 3.0, 4.0]))
     assert low < 2.5 < high
