@@ -14,7 +14,7 @@ from mt_dnn.new_task.render import scalar
 from mt_dnn.new_task.roles import Roles
 from mt_dnn.new_task.rows_file import RowsFile
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MANY_NUMBERS = 10
 """Whole numbers with more values than this are taken for a quantity, and not for classes."""
 SCALES = ("score", "rating", "stars", "similarity", "grade", "age", "year")
@@ -71,10 +71,12 @@ def find_kind(file: RowsFile, roles: Roles) -> Kind:
         raise UserError(f"{file.path}: column {roles.label!r} holds lists in some rows only")
     texts = [str(value).strip() for value in labelled]
     counts = Counter(texts)
+    if len(counts) < 2:
+        raise UserError(
+            f"{file.path}: all labels of column {roles.label!r} are {texts[0]!r:.60}; a task needs at least two"
+        )
     if all(NUMBER.fullmatch(text) for text in texts):
-        kind = _numbers(data_format, texts, counts, roles.label)
-        if kind:
-            return kind
+        return _numbers(data_format, texts, counts, roles.label)
     parts = Counter(part.strip() for text in texts for part in text.split(","))
     if any("," in text for text in texts) and len(parts) < len(counts):
         return _sets(data_format, [text.split(",") for text in texts], unsure=True)
@@ -82,10 +84,6 @@ def find_kind(file: RowsFile, roles: Roles) -> Kind:
         raise UserError(
             f"{file.path}: column {roles.label!r} has {len(counts)} values in {len(texts)} rows: these are "
             f"no classes. Name the label with --label"
-        )
-    if len(counts) < 2:
-        raise UserError(
-            f"{file.path}: all labels of column {roles.label!r} are {texts[0]!r}; a task needs at least two"
         )
     return _classes(data_format, counts, unsure=roles.why_label.unsure, scale=False)
 
@@ -114,17 +112,13 @@ def check_labels(file: RowsFile, column: str, kind: Kind) -> None:
                 )
 
 
-def _numbers(
-    data_format: Decision, texts: list[str], counts: Counter[str], column: str
-) -> Kind | None:
+def _numbers(data_format: Decision, texts: list[str], counts: Counter[str], column: str) -> Kind:
     """Return the kind of labels that are numbers: a quantity, or classes."""
     numbers = tuple(float(text) for text in texts)
     whole = all(re.fullmatch(r"[+-]?\d+", text) for text in texts)
     scale = any(word in column.lower() for word in SCALES)
     low, high = min(numbers), max(numbers)
     if whole and (len(counts) <= 2 or (len(counts) <= MANY_NUMBERS and not scale)):
-        if len(counts) < 2:
-            return None
         return _classes(data_format, counts, unsure=len(counts) > 2, scale=len(counts) > 2)
     what = "whole numbers" if whole else "numbers"
     return Kind(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +12,8 @@ import yaml
 
 from mt_dnn.new_task.decision import Decision
 
+BREAKS = re.compile("[\n\x85\u2028\u2029]")
+"""Characters that end a line of YAML."""
 WIDTH = 110
 """Longest line with a comment; a longer comment stands above its line."""
 
@@ -24,14 +28,20 @@ def scalar(value: Any) -> str:
     text = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
     )
-    return text.removesuffix("\n...\n").removesuffix("\n")
+    text = text.removesuffix("\n...\n").removesuffix("\n")
+    if BREAKS.search(
+        text
+    ):  # YAML would fold the value; its double-quoted form, as in JSON, keeps it
+        text = json.dumps(value, ensure_ascii=False)
+        return BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text
 
 
 def lines(key: str, decision: Decision, *, indent: int = 0) -> Iterable[str]:
     """Yield the lines of a key: its value with the reason, and the alternatives as comments."""
     margin = " " * indent
     line = f"{margin}{key}: {scalar(decision.value)}"
-    comment = decision.comment
+    comment = _one_line(decision.comment)
     if comment and len(line) + len(comment) + 4 <= WIDTH:
         yield f"{line}    # {comment}"
     else:
@@ -44,7 +54,7 @@ def lines(key: str, decision: Decision, *, indent: int = 0) -> Iterable[str]:
 
 def section(name: str, keys: Mapping[str, Decision | None], *, indent: int = 0) -> str:
     """Return a mapping under a key; keys without a decision are left out."""
-    found = [f"{' ' * indent}{name}:"]
+    found = [f"{' ' * indent}{scalar(name)}:"]
     for key, decision in keys.items():
         if decision is not None:
             found += lines(key, decision, indent=indent + 2)
@@ -56,5 +66,10 @@ def header(*texts: str) -> str:
     return "".join(
         f"# {part}\n"
         for text in texts
-        for part in (textwrap.wrap(text, WIDTH - 2, break_on_hyphens=False) or [""])
+        for part in (textwrap.wrap(_one_line(text), WIDTH - 2, break_on_hyphens=False) or [""])
     )
+
+
+def _one_line(text: str) -> str:
+    """Replace what would end a comment, or may not stand in YAML: names of columns may have any character."""
+    return "".join(one if one.isprintable() else " " for one in text)

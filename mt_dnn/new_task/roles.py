@@ -70,6 +70,13 @@ def find_roles(file: RowsFile, *, label: str | None = None, texts: tuple[str, ..
             raise UserError(
                 f"{file.path}: there is no column {name!r}.{choices_hint(name, file.columns)}"
             )
+    if len(texts) > 2:
+        raise UserError(f"--text: {len(texts)} columns; a row has one or two texts")
+    if len(set(texts)) < len(texts) or label in texts:
+        twice = label if label in texts else texts[0]
+        raise UserError(
+            f"column {twice!r} is named twice by --text and --label; each column has one role"
+        )
     if file.kind == "conll":
         sure = Decision(None, "the first column is the word, the last its tag")
         return Roles(("tokens",), "label", None, sure, sure, ())

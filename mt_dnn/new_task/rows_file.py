@@ -44,6 +44,8 @@ def read_rows_file(path: Path) -> RowsFile:
     Raises:
         UserError: the file does not exist, has another suffix, no header or no rows, or is malformed.
     """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file of rows")
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
     settings: dict[str, Any] = {}
@@ -99,7 +101,7 @@ def _dialect(path: Path, kind: str) -> tuple[str, bool]:
     for delimiter in DELIMITERS if kind == "csv" else ("\t",):
         for quoting in (usual[1], not usual[1]):
             width = _width(path, delimiter, quoting)
-            if width:
+            if width > 1:  # with one cell in each line, the delimiter does not occur at all
                 fits[delimiter, quoting] = width
     most = max(fits.values(), default=0)
     best = [dialect for dialect, width in fits.items() if width == most]
@@ -135,10 +137,20 @@ def _check_header(path: Path, delimiter: str, quoting: bool) -> None:
         where, header = next(
             DelimitedSource(path, {}, delimiter, quoting).records(lines), (f"{path}:1", [])
         )
+    if not header:
+        raise UserError(f"{path}: the file is empty")
     twice = [name for name, count in Counter(header).items() if count > 1]
     odd = [name for name in header if re.fullmatch(r"[-+.\d]+", name) or len(name) > 60]
-    if not header or twice or odd or not all(name.strip() for name in header):
-        shown = (twice or odd or [""])[0]
+    if twice and twice[0].strip():
+        raise UserError(f"{where}: two columns are named {twice[0]!r:.60}; rename one of them")
+    unnamed = [number for number, name in enumerate(header, start=1) if not name.strip()]
+    if unnamed and not odd:
+        raise UserError(
+            f"{where}: column {unnamed[0]} of the first line has no name. Name it, such as 'id', or write "
+            f"the file without it; pandas does with to_csv(index=False)"
+        )
+    if odd:
+        shown = odd[0]
         raise UserError(
             f"{where}: the first line names the columns, and {shown!r:.60} is no name of a column. Write a "
             f"first line such as {delimiter.join(('label', 'text'))!r}; or, for canonical TSV, write the "

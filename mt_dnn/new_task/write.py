@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from data_utils.errors import UserError
 from data_utils.files import make_folder, write_text
 from data_utils.names import check_name
-from mt_dnn.encoders.pretrained import load_tokenizer
+from mt_dnn.encoders.pretrained import load_tokenizer, quiet
 from mt_dnn.new_task import numbers, render
+from mt_dnn.new_task.check_rows import check_rows
 from mt_dnn.new_task.decision import Decision
 from mt_dnn.new_task.encoder_facts import EncoderFacts, read_encoder
 from mt_dnn.new_task.kind import Kind, check_labels, find_kind, is_label
@@ -65,8 +66,12 @@ def new_task(request: Request, log: Callable[[str], None] = print) -> Path:
     train = files["train"]
     roles = find_roles(train, label=request.label, texts=request.texts)
     kind = find_kind(train, roles)
-    for split in files.keys() - {"train"}:
-        check_labels(files[split], roles.label, kind)
+    if roles.uid and not all(roles.uid in file.columns for file in files.values()):
+        roles = replace(roles, uid=None)
+    for split, file in files.items():
+        check_rows(file, split, roles, kind)
+        if split != "train":
+            check_labels(file, roles.label, kind)
     encoder = read_encoder(request.encoder)
     task = _Task(request, name, files, roles, kind, encoder)
     task.check_overwrite()
@@ -108,7 +113,13 @@ class _Task:
     def copies(self) -> bool:
         """Whether rows are written as JSON lines, and not read from the files of the user."""
         settings = [(file.kind, file.settings) for file in self.files.values()]
-        return "dev" not in self.files or any(one != settings[0] for one in settings)
+        unlabelled = any(
+            not is_label(value)
+            for split, file in self.files.items()
+            if split != "test"
+            for value in file.values(self.roles.label)
+        )  # a run refuses them in train and dev; the copy leaves them out
+        return "dev" not in self.files or unlabelled or any(one != settings[0] for one in settings)
 
     @property
     def splits(self) -> list[str]:
@@ -127,6 +138,13 @@ class _Task:
         Raises:
             UserError: a file is there, and ``--overwrite`` is not set.
         """
+        read = {file.path.resolve() for file in self.files.values()}
+        for path in self.written():
+            if path.resolve() in read:
+                raise UserError(
+                    f"{path} is read and would be replaced by a part of its rows: choose another --name than "
+                    f"{self.name!r}, or write elsewhere with --out FOLDER"
+                )
         there = [str(path) for path in self.written() if path.exists()]
         if there and not self.request.overwrite:
             raise UserError(
@@ -150,7 +168,9 @@ class _Task:
             own, dev = [known[i] for i in own], [known[i] for i in dev]
             if not dev:
                 raise UserError(
-                    f"{train.path}: {len(train.rows)} rows are too few to draw dev rows from; give --dev FILE"
+                    f"{train.path}: no dev rows can be drawn from {len(train.rows)} rows, because rows with the "
+                    f"same texts stay together and train keeps one of each label. Give --dev FILE, or name other "
+                    f"columns with --text and --label"
                 )
             parts["train"], parts["dev"] = (train, own), (train, dev)
             log(f"no --dev file: {drawn.reason}; rows with the same texts stay together")
@@ -165,6 +185,8 @@ class _Task:
         file = self.files[split]
         values = file.values(self.roles.label)
         known = [i for i, value in enumerate(values) if split == "test" or is_label(value)]
+        if not known:
+            raise UserError(f"{file.path}: no row has a label")
         if left := len(file.rows) - len(known):
             log(f"{file.path}: {left} rows without a label are left out")
         return known
@@ -271,7 +293,8 @@ def _lengths(file: RowsFile, roles: Roles, encoder: str) -> list[int]:
         [" ".join(map(str, v)) if isinstance(v, list) else str(v or "") for v in column]
         for column in ([row.get(name) for row in rows] for name in roles.texts)
     ]
-    encoded = load_tokenizer(encoder)(*columns, truncation=False)
+    with quiet():  # long rows are what is measured here, and no reason for a warning
+        encoded = load_tokenizer(encoder)(*columns, truncation=False)
     return [len(ids) for ids in encoded["input_ids"]]
 
 

@@ -102,4 +102,4 @@ def test_nothing_is_overwritten_unless_asked(here, command):
 def test_a_few_rows_need_a_dev_file(here, command):
     (here / "rows.csv").write_text("text,label\na b,x\nc d,y\n")
     code, _, err = command(lambda: new_task("rows.csv"))
-    assert (code, "2 rows are too few to draw dev rows from; give --dev FILE" in err) == (2, True)
+    assert (code, "no dev rows can be drawn from 2 rows" in err) == (2, True)
