@@ -57,6 +57,11 @@ def train_labels(task: TaskDef, label: LabelSpec, data_dir: str | Path) -> tuple
             f"{task.where}: labels: auto: the split {splits} has no labelled rows in {data_dir}; add "
             f"them, or list the labels"
         )
+    if len(found) < 2 and label == SUPPORTED[0]:
+        raise UserError(
+            f"{task.where}: labels: auto: all training rows of task {task.name!r} have the label "
+            f"{next(iter(found))!r:.60}; a classification needs at least two"
+        )
     return tuple(sorted(found, key=int if all(map(_is_integer, found)) else str))
 
 

@@ -77,6 +77,11 @@ class DelimitedSource:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
+                if "new-line character" in str(error):
+                    raise UserError(
+                        f"{where}: a carriage return (CR) without a line feed; convert the line ends to LF, or "
+                        f"put the cell in double quotes"
+                    ) from None
                 raise UserError(f"{where}: {error}. {self._advice()}") from None
             if cells is None:
                 return

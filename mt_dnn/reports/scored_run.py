@@ -121,10 +121,13 @@ def read_scored_run(folder: str) -> ScoredRun:
     scores = _read_json(path / "scores.json")
     if not isinstance(scores.get("scores"), dict):
         raise UserError(f"{path / 'scores.json'} is damaged: it has no scores")
+    for key in ("details", "intervals"):
+        _check_parts(path / "scores.json", key, scores.get(key, {}))
     config, _ = read_mapping(path / "config.yml")
     tasks = read_task_file(path / "tasks.yml", lambda task: task)
     environment = path / "environment.json"
     data = _read_json(environment).get("data", {}) if environment.exists() else {}
+    _check_parts(environment, "data", data)
     splits, sources = {}, {}
     for task in tasks.values():
         for split in task.split_names:
@@ -133,6 +136,18 @@ def read_scored_run(folder: str) -> ScoredRun:
             sources[dataset] = data.get(f"{task.name}_{split}", {}).get("sha256", "")
     folder_of_rows = Path((config.get("data") or {}).get("data_dir") or ".")
     return ScoredRun(path, scores, dataset_tasks(tasks), folder_of_rows, splits, sources)
+
+
+def _check_parts(path: Path, key: str, values: Any) -> None:
+    """Check that a value is an object of objects, one for each data set.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
+        raise UserError(
+            f"{path} is damaged: {key!r} must be an object with an object for each data set. Restore the file"
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

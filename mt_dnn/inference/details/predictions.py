@@ -40,6 +40,8 @@ def read_predictions(path: Path, task: TaskDef, outcome: Outcome | None) -> Resu
                     scores.append(reader.scores(record.get("scores")))
                     label = record.get("gold")
                     gold.append(None if label is None else reader.value(label))
+                    if outcome is Outcome.WORDS and label is not None:
+                        _check_lengths(gold[-1], predicted[-1])
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise UserError(
                         f"{path}:{number}: not a prediction of task {task.name!r} ({error!r:.80})"
@@ -89,24 +91,40 @@ class _Reader:
         if self.outcome in (Outcome.TEXT, Outcome.NUMBER, Outcome.POSITION):
             return words
         if isinstance(words, list):
+            if self.outcome in (Outcome.BINARY, Outcome.CLASS):
+                raise TypeError("a list of labels in place of one")
             return [self._id(word) for word in words]
         return self._id(words)
 
     def scores(self, scores: Any) -> Any:
         """Return scores without names: of classes in their order, of masked tokens as a pair."""
         if not isinstance(scores, dict):
+            if self.outcome is Outcome.CLASS and isinstance(scores, list) and self.labels:
+                self._check(scores)
             return scores
         names = None
         if self.outcome in (Outcome.BINARY, Outcome.CLASS, Outcome.SET):
             names = self.labels or tuple(map(str, range(len(scores))))
         elif self.outcome is Outcome.TOKENS:
             names = ("nats", "tokens")
-        return [scores[n] for n in names] if names and set(scores) == set(names) else scores
+        if names and set(scores) != set(names):
+            raise ValueError(f"scores of {', '.join(map(str, scores)):.40}; expected all labels")
+        return [scores[n] for n in names] if names else scores
+
+    def _check(self, scores: list[Any]) -> None:
+        """Check that there is a number for each class; metrics would read others as wrong probabilities."""
+        if len(scores) != len(self.labels) or not all(isinstance(s, (int, float)) for s in scores):
+            raise ValueError(f"expected {len(self.labels)} numbers as scores")
 
     def _id(self, word: Any) -> Any:
         if not self.labels:
             return word
         return len(self.labels) if word is None else self.ids[word]
+
+
+def _check_lengths(gold: list[Any], predicted: list[Any]) -> None:
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold labels for {len(predicted)} predictions")
 
 
 def _token_id(token: str) -> int:
