@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from pathlib import Path
 
 from data_utils.errors import UserError
 from mt_dnn.reports.page import FILE, write_report
@@ -33,5 +34,9 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn report") -> N
     options = parser.parse_args(args)
     if options.out is None and len(options.runs) > 1:
         raise UserError(f"--out is missing: name the page of these {len(options.runs)} runs")
+    out = None if options.out is None else Path(options.out)
+    # A page in the place of a run's scores or weights would destroy the run.
+    if out is not None and out.is_file() and out.suffix not in (".html", ".htm"):
+        raise UserError(f"--out: {out} exists and is no page; name a file that ends in .html")
     path = write_report(options.runs, options.out)
     print(f"wrote {path} ({path.stat().st_size / 1000:.0f} kB)")

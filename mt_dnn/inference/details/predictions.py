@@ -122,7 +122,7 @@ class _Reader:
         return len(self.labels) if word is None else self.ids[word]
 
 
-def _check_lengths(gold: list[Any], predicted: list[Any]) -> None:
+def _check_lengths(gold: Any, predicted: Any) -> None:
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold labels for {len(predicted)} predictions")
 
