@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -38,6 +39,10 @@ def compare(
         raise UserError(f"compare takes one or two run directories, not {len(runs)}")
     if out is not None and len(runs) == 1:
         raise UserError("--out: it takes the examples that flipped between two runs; name two runs")
+    if out is not None and Path(out).is_file() and Path(out).suffix != ".jsonl":
+        raise UserError(
+            f"--out: {out} exists and is no file of flips; name one that ends in .jsonl"
+        )
     import_plugins(plugins)
     read = [read_scored_run(run) for run in runs]
     if len(read) == 1:

@@ -179,6 +179,7 @@ def test_the_command_prints_and_writes_every_flip(runs, tmp_path, command):
     [
         (["a", "b", "b"], "compare takes one or two run directories, not 3"),
         (["a", "--out", "f"], "--out: it takes the examples that flipped"),
+        (["a", "b", "--out", "b/scores.json"], "b/scores.json exists and is no file of flips"),
         (["nowhere"], "nowhere does not exist; name a run directory"),
         (["."], "has no config.yml"),
         (["a", "b"], "have no predictions on a data set in common: t and n"),
