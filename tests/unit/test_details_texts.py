@@ -111,7 +111,8 @@ def test_questions_on_one_passage_are_one_group(tmp_path):
 def test_words_become_ids_again(tmp_path, outcome, labels, written, expected):
     task = make_task("Classification", name="t", labels=labels, n_class=len(labels) or 2)
     gold = [] if outcome is Outcome.SET else written if written is not None else "a"
-    path = write(tmp_path, "p", [{"uid": 7, "prediction": written, "scores": [1], "gold": gold}])
+    scores = [1, 0, 0] if outcome is Outcome.CLASS else [1]
+    path = write(tmp_path, "p", [{"uid": 7, "prediction": written, "scores": scores, "gold": gold}])
     results = read_predictions(path, task, outcome)
     assert results is not None
     assert list(results.predicted) == [expected]
