@@ -64,7 +64,8 @@ def calibration_error(results: Results) -> float:
 
     There are 15 bins (lower, upper] of equal width. The confidence is the probability of the
     predicted class. For a candidate or a label in a set, which is a binary decision, it is p if
-    predicted, else 1 - p. Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
+    predicted, else 1 - p. A word beyond the maximum length, with probability 0, is left out, because
+    the model did not decide it. Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
 
     Raises:
         UserError: a score is outside 0..1.
@@ -78,7 +79,9 @@ def calibration_error(results: Results) -> float:
     elif (
         results.class_count > 2 and not results.has_sets
     ):  # words have a score of the predicted label only
-        confidence = p
+        confidence, gold, predicted = (side[p > 0] for side in (p, gold, predicted))
+        if not len(confidence):
+            raise Undefined("no word within the maximum length")
     else:
         confidence = np.where(predicted == 1, p, 1 - p)
     bins = confidence_bins(confidence).ravel()

@@ -31,7 +31,8 @@ class SequenceLabeling(TokenTaskType):
     """Labelling of words.
 
     Each word is predicted at its first sub-word. A truncated word has no logits: its prediction is
-    ``O``, or the first label if there is no ``O``, with probability 0. Metrics therefore include it.
+    ``O``, or the first label if there is no ``O``, with probability 0. Metrics therefore include it, apart
+    from ECE.
 
     The loss is cross-entropy over words, with the options ``label_smoothing`` and ``class_weights`` of
     :class:`~mt_dnn.task_types.class_loss.ClassLoss`. The option ``tag_scheme`` is for the metrics of

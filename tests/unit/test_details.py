@@ -161,6 +161,20 @@ def test_reliability_by_hand():
     assert calibration([Decisions([True], [])]) is None
 
 
+def test_words_beyond_the_maximum_length_are_neither_calibrated_nor_uncertain():
+    """They are predicted with probability 0, which is no probability of a class."""
+    cut = [Decisions([True, True, False], [0.95, 0.0, 0.0]), Decisions([True], [0.5])]
+    whole = [Decisions([True], [0.95]), Decisions([True], [0.5])]
+    assert calibration(cut) == calibration(whole)
+    assert calibration([Decisions([True], [0.0])]) is None
+    results = Results([[0, 0], [0], [0]], [[0, 0], [0], [0]])
+    decisions = example_decisions(results, Outcome.WORDS, [[0.9, 0.0], [0.7], [0.0]])
+    assert choose_examples(results, Outcome.WORDS, decisions) == [
+        ("uncertain", 1, 0.7),
+        ("uncertain", 0, 0.9),
+    ]
+
+
 def test_errors_by_range_by_hand():
     gold = [1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     error = [1.0, -1.0, 0.0, 2.0, 1.0, 1.0, 0.0, 0.0, -3.0, -1.0]

@@ -101,6 +101,14 @@ def test_scores_that_are_not_finite(name, value):
     assert reported(name, "scores that are not finite", [0, 1], [0, 1], scores) == value
 
 
+def test_a_word_beyond_the_maximum_length_has_no_calibration():
+    gold, predicted = [[0, 1, 0], [2]], [[0, 2, 0], [2]]
+    whole = score("ECE", [[0, 1], [2]], [[0, 2], [2]], [[0.9, 0.8], [0.6]])
+    assert score("ECE", gold, predicted, [[0.9, 0.8, 0.0], [0.6]]) == pytest.approx(whole)
+    of = "no word within the maximum length"
+    assert reported("ECE", of, [[2]], [[0]], [[0.0]]) == 100.0
+
+
 # Perplexity.
 
 

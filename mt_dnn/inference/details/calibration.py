@@ -15,17 +15,17 @@ from mt_dnn.inference.details.decisions import Decisions
 def calibration(decisions: Sequence[Decisions]) -> dict[str, Any] | None:
     """Return the reliability bins (lower, upper] of equal width, without empty ones, and their ECE.
 
-    Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
+    Words beyond the maximum length are left out, because the model did not decide them. Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
 
     Returns:
         ``bins``: ``low`` and ``high``, between 0 and 1; ``count`` of decisions; their mean ``confidence``
         and ``accuracy`` in percent. ``ece`` in percent. None if there are no probabilities.
     """
-    known = [one for one in decisions if one.confidence]
-    confidence = np.array(list(chain.from_iterable(one.confidence for one in known)))
+    taken = list(chain.from_iterable(one.taken() for one in decisions))
+    confidence = np.array([own for _, own in taken])
     if not len(confidence) or not np.isfinite(confidence).all():
         return None
-    right = np.array(list(chain.from_iterable(one.right for one in known)), dtype=float)
+    right = np.array([own for own, _ in taken], dtype=float)
     place = confidence_bins(confidence)
     bins, gap = [], 0.0
     for number in np.unique(place):

@@ -22,7 +22,13 @@ class Decisions:
 
     right: list[bool]
     confidence: list[float]
-    """As many as ``right``, or none."""
+    """As many as ``right``, or none. 0: the model did not decide, as for a word beyond the maximum length."""
+
+    def taken(self) -> list[tuple[bool, float]]:
+        """Return the decisions that the model took, with their probabilities; none without probabilities."""
+        if not self.confidence:
+            return []
+        return [pair for pair in zip(self.right, self.confidence, strict=True) if pair[1] != 0]
 
 
 def right_examples(results: Results, outcome: Outcome | None) -> np.ndarray | None:

@@ -23,7 +23,7 @@ def choose_examples(
     """Choose the examples of an errors file.
 
     The confidence of a mistake is the highest one among its wrong decisions, and the certainty of an
-    example the lowest one among all of its decisions. Numbers have no confidence: the greatest errors
+    example the lowest one among the decisions that the model took. Numbers have no confidence: the greatest errors
     come first. Wrong predictions without probabilities stay in order.
 
     Args:
@@ -45,9 +45,9 @@ def choose_examples(
     chosen: list[Chosen] = [("confident", i, confidence) for confidence, i in mistakes[:EACH]]
     known = {i for _, i, _ in chosen}
     doubtful = [
-        (min(one.confidence), i)
+        (min(confidence for _, confidence in taken), i)
         for i, one in enumerate(decisions)
-        if one.confidence and i not in known
+        if i not in known and (taken := one.taken())
     ]
     doubtful.sort()
     return chosen + [("uncertain", i, confidence) for confidence, i in doubtful[:EACH]]
