@@ -14,7 +14,7 @@ from data_utils.formats import DroppedRow, Example, Row
 from data_utils.labels import LabelUnit
 from data_utils.registries import FORMATS
 from data_utils.sources import FileSource, by_position, complete, join_names
-from data_utils.sources.find import csv_to_predict
+from data_utils.sources.find import conll_to_predict, csv_to_predict
 from data_utils.task_def import TaskDef
 from data_utils.utf8 import numbered
 
@@ -125,7 +125,8 @@ def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row
     Lines are JSON if ``name`` ends in ``.jsonl`` or the first row is a JSON object; a line may then be
     anything that :func:`as_row` takes. Otherwise they are TSV with either all canonical columns of the
     task's format or its text columns only. The number of columns of the first row decides which. Formats
-    with candidates have a variable number of columns, so their TSV must have all canonical columns.
+    with candidates have a variable number of columns, so their TSV must have all canonical columns. The
+    suffixes .csv and, for lists of words, .conll, .bio, .iob and .iob2 select these kinds of file.
 
     Args:
         lines: the lines of the file.
@@ -137,6 +138,9 @@ def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row
     """
     if Path(name).suffix == ".csv":
         yield from csv_to_predict(Path(name), task).read(lines)
+        return
+    if (conll := conll_to_predict(Path(name), task)) is not None:
+        yield from conll.read(lines)
         return
     opened = RowLines.of(lines, name)
     if opened.is_json:

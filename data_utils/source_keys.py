@@ -14,6 +14,8 @@ from data_utils.task_def import SourceDef
 
 CONLL = (".conll", ".bio", ".iob", ".iob2", ".txt")
 """Suffixes of files with CoNLL columns."""
+PREDICTED_CONLL = tuple(suffix for suffix in CONLL if suffix != ".txt")
+"""Those of files to predict, where a .txt file has a text in each line."""
 SUFFIXES = (".csv", ".tsv", ".jsonl", *CONLL)
 
 

@@ -35,6 +35,8 @@ class DelimitedSource:
     """Whether double quotes enclose a cell. False: they are characters of the text."""
     required: tuple[str, ...] = ()
     """Our names of the columns that the header must have. Without ``label``, it may lack the label."""
+    to_predict: bool = False
+    """Whether the rows are to be predicted: a task that is trained keeps its names of the columns."""
 
     @property
     def name(self) -> str:
@@ -110,10 +112,15 @@ class DelimitedSource:
         wanted = {ours: renames.get(ours, ours) for ours in (*self.required, *renames)}
         for ours, theirs in wanted.items():
             if theirs not in header:
+                advice = (
+                    f"Rename the columns of the texts: {', '.join(wanted[name] for name in self.required)}"
+                    if self.to_predict
+                    else f"Map our names to theirs in the task file, such as source: {{columns: "
+                    f"{{{ours}: {header[0]}}}}}"
+                )
                 raise UserError(
                     f"{where}: the header has no column {theirs!r} (for {ours!r})."
-                    f"{choices_hint(theirs, header)} Map our names to theirs in the task file, such "
-                    f"as source: {{columns: {{{ours}: {header[0]}}}}}"
+                    f"{choices_hint(theirs, header)} {advice}"
                 )
         return renames
 

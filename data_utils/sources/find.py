@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_utils.errors import UserError
 from data_utils.registries import FORMATS
-from data_utils.source_keys import CONLL, has_header
+from data_utils.source_keys import CONLL, PREDICTED_CONLL, has_header
 from data_utils.sources.base import RowSource
 from data_utils.sources.conll import ConllSource
 from data_utils.sources.delimited import DelimitedSource
@@ -83,6 +83,26 @@ def file_source(
     )
 
 
+def conll_to_predict(path: Path, task: TaskDef) -> ConllSource | None:
+    """Return the source of a file of CoNLL columns to predict; None if the suffix is another.
+
+    The columns are those of the task's ``source``, if that has CoNLL columns too, else the first and the last.
+
+    Raises:
+        UserError: the task's data format does not read CoNLL columns.
+    """
+    if not path.name.endswith(PREDICTED_CONLL):
+        return None
+    if not FORMATS.get(task.data_format).reads_conll:
+        raise UserError(
+            f"{path}: {path.suffix} is a file of CoNLL columns, which data_format {task.data_format} of task "
+            f"{task.name!r} does not read; give .tsv, .csv or .jsonl"
+        )
+    source = task.source or SourceDef()
+    like = any(name.endswith(CONLL) for name in source.files.values())
+    return ConllSource(path, source.columns if like else {})
+
+
 def csv_to_predict(path: Path, task: TaskDef) -> DelimitedSource:
     """Return the source of a CSV file to predict.
 
@@ -97,4 +117,5 @@ def csv_to_predict(path: Path, task: TaskDef) -> DelimitedSource:
         source.columns if like else {},
         delimiter=source.delimiter or ",",
         required=tuple(name.rstrip("*") for name in required),
+        to_predict=True,
     )

@@ -39,8 +39,8 @@ def predict(
     Args:
         run: Run directories, or their best/ folders.
         task: Task whose head predicts; may be omitted if the run has a single task.
-        input: A .tsv or .jsonl file, or - for standard input, which is read and predicted batch by batch.
-            TSV has either all canonical columns of the task (uid, label, texts; labels may be empty) or
+        input: A .tsv, .csv or .jsonl file, for lists of words also CoNLL columns (.conll, .bio, .iob, .iob2), or -
+            for standard input, which is read and predicted batch by batch. TSV has either all canonical columns of the task (uid, label, texts; labels may be empty) or
             its text columns only. JSON lines use the column names, such as premise and hypothesis.
         output: File to write, which appears only when it is complete. A device or pipe, such as /dev/stdout, is
             written to instead. Defaults to standard output.

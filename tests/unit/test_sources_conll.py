@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from data_utils.errors import UserError
+from data_utils.inputs import read_rows
 from data_utils.sources import ConllSource, find_source
 from data_utils.sources.conll import COLUMNS
 from data_utils.task_file import read_task_file
@@ -70,3 +73,24 @@ def test_a_task_names_the_file_and_the_columns(tmp_path):
         (tmp_path / "tasks.yml").write_text(entry % wrong)
         with pytest.raises(UserError, match=r"columns: label: .*from 1; -1 is the last"):
             read_task_file(tmp_path / "tasks.yml", lambda task: task)
+
+
+@pytest.mark.parametrize(
+    ("source", "label"),
+    [("files: {train: x.conll}, columns: {label: 2}", ["A", "B"]), ("hub: x", ["O", "I"])],
+)
+def test_rows_to_predict_have_the_columns_of_the_tasks_source(tmp_path, source, label):
+    entry = (
+        "t: {data_format: Sequence, task_type: SequenceLabeling, labels: [O, I], "
+        f"metric_meta: [ACC], source: {{{source}}}}}\n"
+    )
+    (tmp_path / "tasks.yml").write_text(entry)
+    task = read_task_file(tmp_path / "tasks.yml", lambda task: task)["t"]
+    (row, other) = read_rows(["one A O\n", "two B I\n", "\n", "x C O"], name="new.bio", task=task)
+    assert (row.values["tokens"], row.values["label"]) == (["one", "two"], label)
+    assert (other.values["uid"], other.where) == ("1", "new.bio:4")
+    (row,) = read_rows(["New York\n"], name="new.txt", task=task)
+    assert row.values["tokens"] == "New York"
+    pair = replace(task, data_format="PremiseOnly")
+    with pytest.raises(UserError, match=r"new\.bio: .*PremiseOnly of task 't' does not read"):
+        list(read_rows(["a O\n"], name="new.bio", task=pair))

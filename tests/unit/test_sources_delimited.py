@@ -130,5 +130,7 @@ def test_csv_rows_to_predict_have_the_names_of_the_tasks_source(tmp_path, source
         "one",
         "",
     )
-    with pytest.raises(UserError, match=r"new\.csv:1: the header has no column"):
+    theirs = "a, b" if source else "premise, hypothesis"
+    message = rf"new\.csv:1: the header has no column.* Rename the columns of the texts: {theirs}$"
+    with pytest.raises(UserError, match=message):
         list(read_rows(["x,y\n", "one,two\n"], name="new.csv", task=task))
