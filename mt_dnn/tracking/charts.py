@@ -49,8 +49,9 @@ def charts(
     if len(datasets) <= FEW_TASKS:
         any_task = "[^/]+"
         scores = {name: [f"eval/{any_task}/{re.escape(name)}$"] for name in dict.fromkeys(metrics)}
-        if alike := "|".join(map(re.escape, dict.fromkeys(together))):
-            scores = {"all data sets": [f"eval/{any_task}/({alike})$"]} | scores
+        alike = list(map(re.escape, dict.fromkeys(together)))
+        if len(alike) > 1:  # one metric has its own chart
+            scores = {"all data sets": [f"eval/{any_task}/({'|'.join(alike)})$"]} | scores
         found = {
             "Dev scores": {"average": ["eval/average$"], **scores},
             "Loss": {term: [f"train/{any_task}/{re.escape(term)}$"] for term in terms}

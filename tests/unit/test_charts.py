@@ -35,6 +35,8 @@ def test_a_chart_shows_one_quantity_of_few_tasks():
     found = charts(datasets, ["ACC", "F1", "R2"], TERMS, together=["ACC", "F1"])
     assert matching(found, "eval/t0/F1") == [("Dev scores", n) for n in ("all data sets", "F1")]
     assert matching(found, "eval/t0/R2") == [("Dev scores", "R2")]
+    found = charts(datasets, ["ACC", "R2"], TERMS, together=["ACC"])
+    assert matching(found, "eval/t0/ACC") == [("Dev scores", "ACC")]
 
 
 def test_a_chart_shows_one_task_of_many():
