@@ -156,6 +156,8 @@ class _Task:
         """Write the rows of the splits where that is needed; return the number of training rows."""
         train = self.files["train"]
         if not self.copies:
+            for file in self.files.values():
+                log(f"{file.path}: {len(file.rows)} rows, read where they are")
             return len(train.rows)
         parts = {split: (file, self._labelled(split, log)) for split, file in self.files.items()}
         if "dev" not in self.files:
@@ -206,7 +208,7 @@ class _Task:
 
     def entry(self) -> str:
         """Return the text of tasks.yml."""
-        kind, roles = self.kind, self.roles
+        kind = self.kind
         number = Decision(1, "one number") if kind.labels is None else None
         splits = ["train", "dev"] if "test" not in self.files else None
         keys: dict[str, Decision | None] = {
@@ -220,12 +222,22 @@ class _Task:
         text = render.header(
             f"Written by mt-dnn new-task from {', '.join(str(file.path) for file in self.files.values())}. "
             f"Every value may be edited; docs/task-file.md explains the keys. UNSURE marks guesses to check.",
-            f"Columns of the file: {', '.join(self.files['train'].columns)}. Text: {roles.why_texts.comment}. "
-            f"Label: {roles.why_label.comment}."
-            + (f" Not used: {', '.join(roles.unused)}." if roles.unused else ""),
+            self._columns(),
         )
         text += "\n" + render.section(self.name, keys)
         return text if self.copies else text + self._source()
+
+    def _columns(self) -> str:
+        """Return what the columns of the train file are used for."""
+        file, roles = self.files["train"], self.roles
+        if file.kind == "conll":
+            return f"CoNLL columns: {roles.why_label.comment}."
+        return (
+            f"Columns of the file: {', '.join(file.columns)}. Text: {roles.why_texts.comment}. "
+            f"Label: {roles.why_label.comment}."
+            + (f" Id: column {roles.uid!r}." if roles.uid else "")
+            + (f" Not used: {', '.join(roles.unused)}." if roles.unused else "")
+        )
 
     def _source(self) -> str:
         """Return the key ``source`` of the entry."""

@@ -59,12 +59,13 @@ def test_every_value_of_the_files_has_a_reason(here):
     assert "Not used: opinion" in (here / "tasks.yml").read_text().replace("\n# ", " ")
 
 
-def test_files_of_splits_are_read_where_they_are(here):
+def test_files_of_splits_are_read_where_they_are(here, capsys):
     (here / "raw").mkdir()
     for split in ("train", "dev"):
         (here / "raw" / f"{split}.conll").write_text(CONLL)
     new_task("raw/train.conll", "--dev", "raw/dev.conll", "--name", "people", "--out", "task")
     assert not list((here / "task" / "data").iterdir())
+    assert "raw/dev.conll: 12 rows, read where they are" in capsys.readouterr().out
     entry = yaml.safe_load((here / "task" / "tasks.yml").read_text())["people"]
     assert entry["source"]["files"] == {
         "train": "../../raw/train.conll",
