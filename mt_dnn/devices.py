@@ -30,7 +30,8 @@ def device_name(accelerator: Accelerator) -> str:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
-        name = f"{device.type}, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        name = f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"
     world = accelerator.num_processes
     return name if world == 1 else f"{world} x {name}"
 

@@ -53,7 +53,7 @@ def show_setup(
     if (chosen := selecting(data)) != tuple(data.dev):
         facts["selected on"] = ", ".join(chosen)
     if config.data.eval_limit is not None:
-        facts["evaluation"] = f"{config.data.eval_limit} rows of a dev set; the final scores on all"
+        facts["evaluation"] = f"{config.data.eval_limit} rows of each dev set; at the end, all rows"
     facts |= {
         "mixing": config.mixing.name,
         "batches": f"{batch.size} x {batch.accumulate}; {total} updates, at most "
