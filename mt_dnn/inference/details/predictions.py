@@ -107,6 +107,8 @@ class _Reader:
             names = self.labels or tuple(map(str, range(len(scores))))
         elif self.outcome is Outcome.TOKENS:
             names = ("nats", "tokens")
+        if names and set(names).isdisjoint(scores):
+            return scores  # of something else than the classes, such as a generated label
         if names and set(scores) != set(names):
             raise ValueError(f"scores of {', '.join(map(str, scores)):.40}; expected all labels")
         return [scores[n] for n in names] if names else scores
