@@ -257,10 +257,11 @@ def command(name: str) -> str:
     ``mt-dnn train``; ``python train.py`` in a checkout; ``python -m mt_dnn.cli train``.
     """
     started = Path(sys.argv[0])
-    if started.name in SCRIPTS.values():
+    in_checkout = started.name in SCRIPTS.values()
+    if in_checkout and name in SCRIPTS:
         script = started.with_name(SCRIPTS[name])
         return f"{python()} {_from_here(script) or script}"
-    if started.parts[-2:] == ("mt_dnn", "cli.py"):
+    if in_checkout or started.parts[-2:] == ("mt_dnn", "cli.py"):
         return f"{python()} -m mt_dnn.cli {name}"
     if started.name == "mt-dnn":
         return f"{_from_here(started) or 'mt-dnn'} {name}"

@@ -205,6 +205,11 @@ def show_next(config: RunConfig, data: RunData, run_dir: Path) -> None:
     if config.plugins:
         predict += f" --plugins {','.join(config.plugins)}"
     commands = {"predict your own rows (TSV on standard input)": predict}
+    if (run_dir / "predictions").exists():
+        look = f"{console.command('compare')} {run_dir}"
+        if config.plugins:
+            look += f" --plugins {','.join(config.plugins)}"
+        commands = {"see scores by class, and where the model is wrong": look} | commands
     if any(run_dir.glob(EVENTS)):
         curves = f"{console.python()} -m tensorboard.main --logdir {config.output_dir}"
         commands = {"watch the curves": curves} | commands

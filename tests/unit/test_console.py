@@ -6,6 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
+from mt_dnn.tracking import console as console_module
 from mt_dnn.tracking.console import EvaluationWork, Progress, print_next, summary
 from mt_dnn.tracking.score_table import ScoreRow, print_scores_table
 
@@ -171,3 +172,11 @@ def test_summary_wraps_values_beside_their_names():
     assert max(map(len, printed)) <= 40
     assert printed[0] == "Run x"
     assert printed[1].startswith("  encoder  [tiny]")
+
+
+def test_commands_are_those_of_the_way_in(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    assert console_module.command("predict").endswith("predict.py")
+    assert console_module.command("compare").endswith("-m mt_dnn.cli compare")
+    monkeypatch.setattr("sys.argv", ["own.py"])
+    assert console_module.command("compare") == "mt-dnn compare"
