@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -179,17 +180,17 @@ def _same_columns(table: pa.Table, schema: pa.Schema, row: Row) -> pa.Table:
     Raises:
         UserError: it has other columns, or a column has values of another kind.
     """
-    try:
-        if set(table.column_names) != set(schema.names):
-            raise KeyError
-        return table.select(schema.names).cast(schema)
-    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise UserError(
-            f"{row.where}: the rows from here on have the columns "
-            f"{', '.join(f'{field.name} ({field.type})' for field in table.schema)}; the rows before them "
-            f"have {', '.join(f'{field.name} ({field.type})' for field in schema)}. All rows of a file "
-            f"need the same columns, and all or none a label"
-        ) from None
+    if set(table.column_names) == set(schema.names):
+        with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return table.select(schema.names).cast(schema)
+    here, before = (
+        ", ".join(f"{field.name} ({field.type})" for field in fields)
+        for fields in (table.schema, schema)
+    )
+    raise UserError(
+        f"{row.where}: the rows from here on have the columns {here}; the rows before them have {before}. "
+        f"All rows of a file need the same columns, and all or none a label"
+    )
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -42,6 +42,9 @@ class Results:
     """Ids of the examples."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the task."""
+    confidence: Sequence[Any] | None = None
+    """Probability of each prediction, or of each decision of a list or set, as the task type gives it;
+    None: not known."""
 
     def classes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return gold and predicted class ids as arrays.
@@ -200,6 +203,7 @@ class Metric:
         labels: Sequence[str] = (),
         uids: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
+        confidence: Sequence[Any] | None = None,
     ) -> Any:
         """Compute the score. The arguments are the fields of :class:`Results`.
 
@@ -220,7 +224,9 @@ class Metric:
             if name != "labels" and len(values) not in (0, len(gold)):
                 raise ValueError(f"{len(values)} {name} for {len(gold)} gold labels")
         try:
-            found = self.function(Results(gold, predicted, scores, labels, uids, options or {}))
+            found = self.function(
+                Results(gold, predicted, scores, labels, uids, options or {}, confidence)
+            )
             if isinstance(found, float) and math.isnan(found):
                 raise Undefined("these predictions")
         except Undefined as case:

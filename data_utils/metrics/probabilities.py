@@ -63,8 +63,8 @@ def calibration_error(results: Results) -> float:
     """Expected calibration error: sum over bins of |B| / n |accuracy(B) - confidence(B)|.
 
     There are 15 bins (lower, upper] of equal width. The confidence is the probability of the
-    predicted class. For a candidate or a label in a set, which is a binary decision, it is p if
-    predicted, else 1 - p. A word beyond the maximum length, with probability 0, is left out, because
+    predicted class, as the task type gives it. Without a task type, it is taken from the scores: for a
+    candidate or a label in a set, which is a binary decision, it is p if predicted, else 1 - p. A word beyond the maximum length, with probability 0, is left out, because
     the model did not decide it. Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
 
     Raises:
@@ -74,14 +74,15 @@ def calibration_error(results: Results) -> float:
     p = results.probabilities()
     if p.min() < 0 or p.max() > 1 + 1e-6:
         raise UserError("it takes probabilities, and the scores lie outside 0..1")
-    if p.ndim > gold.ndim:
+    if results.confidence is not None and None not in results.confidence:
+        confidence = np.concatenate([np.atleast_1d(own) for own in results.confidence])
+        gold, predicted, confidence = _decided(gold.ravel(), predicted.ravel(), confidence)
+    elif p.ndim > gold.ndim:
         confidence = p.max(axis=-1)
     elif (
         results.class_count > 2 and not results.has_sets
     ):  # words have a score of the predicted label only
-        confidence, gold, predicted = (side[p > 0] for side in (p, gold, predicted))
-        if not len(confidence):
-            raise Undefined("no word within the maximum length")
+        gold, predicted, confidence = _decided(gold, predicted, p)
     else:
         confidence = np.where(predicted == 1, p, 1 - p)
     bins = confidence_bins(confidence).ravel()
@@ -89,6 +90,16 @@ def calibration_error(results: Results) -> float:
         (gold == predicted) - confidence
     ).ravel()  # its sum over a bin B is |B| (accuracy - confidence)
     return 100.0 * float(np.abs(np.bincount(bins, surplus)).sum() / len(bins))
+
+
+def _decided(
+    gold: np.ndarray, predicted: np.ndarray, confidence: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leave out decisions of probability 0: words beyond the maximum length."""
+    decided = confidence > 0
+    if not decided.any():
+        raise Undefined("no word within the maximum length")
+    return gold[decided], predicted[decided], confidence[decided]
 
 
 def _likelihoods(results: Results) -> np.ndarray:

@@ -101,7 +101,13 @@ def score(kind: TaskType, predictions: list[Prediction]) -> tuple[dict[str, Any]
     }
     metrics = {name: METRICS.get(name) for name in kind.task.metrics}
     guess = kind.guess(gold)
-    found = {name: metric(gold, values, scores, **facts) for name, metric in metrics.items()}
+    confidence = None
+    if any("scores" in metric.needs for metric in metrics.values()):
+        confidence = [kind.confidence(v, s) for v, s in zip(values, scores, strict=True)]
+    found = {
+        name: metric(gold, values, scores, confidence=confidence, **facts)
+        for name, metric in metrics.items()
+    }
     baseline = {
         name: metric(gold, guess, **facts) if metric.constant is None else metric.constant
         for name, metric in metrics.items()

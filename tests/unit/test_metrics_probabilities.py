@@ -10,7 +10,11 @@ from sklearn.calibration import calibration_curve
 
 from data_utils.errors import UserError
 from data_utils.registries import METRICS
+from mt_dnn.inference import evaluate
+from mt_dnn.task_types import Prediction
+from mt_dnn.task_types.sequence_labeling import SequenceLabeling
 from tests.support.scores import reported, score
+from tests.support.tasks import make_task
 
 # AUC: the share of (positive, negative) pairs that the scores put in order.
 
@@ -136,3 +140,10 @@ def test_perplexity_of_nothing_known_is_infinite(of, pair):
 
 def test_a_perplexity_beyond_floats_is_infinite():
     assert METRICS.get("Perplexity")([0], [0], [(1e6, 1)]) == math.inf
+
+
+def test_words_of_two_labels_have_the_probability_of_the_predicted_label():
+    task = make_task("SequenceLabeling", labels=("O", "X"), n_class=2, metrics=("ECE",))
+    words = [Prediction("a", [0, 1, 0], [0.9, 0.8, 0.0], [0, 0, 0])]  # the last one was cut off
+    found, _ = evaluate.score(SequenceLabeling(task), words)
+    assert found["ECE"] == pytest.approx(100 * (abs(1 - 0.9) + abs(0 - 0.8)) / 2)
