@@ -51,6 +51,12 @@ class Pairs:
     """Whether fields may be in double quotes. Elsewhere a quote is a character of the text."""
 
 
+class Unquoted(csv.excel_tab):
+    """Tab-separated fields in which a double quote is a character of the text."""
+
+    quoting = csv.QUOTE_NONE
+
+
 PAIRS = {
     "mnli": Pairs("mnli_train.tsv", "mnli_dev.tsv", ("premise", "hypothesis", "label")),
     "qqp": Pairs(
@@ -71,8 +77,8 @@ def read_pairs(path: Path, columns: Sequence[str], *, quoted: bool) -> list[Row]
     Raises:
         UserError: the file does not exist, or lacks one of the columns.
     """
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    lines = csv.DictReader(_text(path).split("\n"), delimiter="\t", quoting=quoting)
+    dialect = csv.excel_tab if quoted else Unquoted
+    lines = csv.DictReader(_text(path).split("\n"), dialect=dialect)
     missing = [column for column in columns if column not in (lines.fieldnames or ())]
     if missing:
         raise UserError(f"{path}:1: no column {', '.join(missing)}; the header must have {columns}")
