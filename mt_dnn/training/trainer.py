@@ -255,7 +255,8 @@ class Trainer:
                 measure=logs_next and self.accelerator.scaler is None,  # fp16 scales gradients
             )
         clip = self.config.optim.clip_norm or float("inf")
-        norm = self.accelerator.clip_grad_norm_(self.parameters, clip)
+        trained = [p for p in self.parameters if p.grad is not None]  # not the other tasks' heads
+        norm = self.accelerator.clip_grad_norm_(trained, clip)
         if self.accelerator.scaler is None:  # with fp16 the scaler skips non-finite steps
             self.nonfinite.note(self.step, batches[-1], norm)
         self.optimizer.step()
