@@ -15,6 +15,8 @@ from data_utils.utf8 import numbered, open_lines
 
 DOCUMENT = "-DOCSTART-"
 """First cell of a line that marks the start of a document. It is not a word."""
+COMMENTS = ("id", "sent_id", "text", "newdoc", "newpar")
+"""Second cells of a comment before a sentence, as in CoNLL-U and MultiCoNER: ``# id 17``."""
 COLUMNS = {"tokens": "1", "label": "-1"}
 """Column of the words and of the labels, unless the task file sets others: the first and the last."""
 
@@ -50,6 +52,8 @@ class ConllSource:
                 if sentence:
                     yield self._row(sentence, f"{self.name}:{start}", count)
                     sentence, count = [], count + 1
+                continue
+            if not sentence and _is_comment(cells, width):
                 continue
             where = f"{self.name}:{number}"
             if width and len(cells) != width:
@@ -90,6 +94,20 @@ class ConllSource:
         if len(sentence[0]) > 1:
             values["label"] = [cells[at["label"]] for cells in sentence]
         return Row(complete(values, index), where)
+
+
+def _is_comment(cells: list[str], width: int) -> bool:
+    """Whether a line before the first word of a sentence is a comment: ``# id 17``, ``# text = A cat``.
+
+    The word # is told apart by its number of columns.
+
+    Args:
+        width: number of columns of the file; 0 if no word has been read.
+    """
+    mark, *rest = " ".join(cells).split()
+    if mark != "#" or not rest:
+        return False
+    return rest[0] in COMMENTS or "=" in rest or 0 < width != len(cells)
 
 
 def _cells(line: str) -> list[str]:

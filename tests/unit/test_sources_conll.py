@@ -45,6 +45,17 @@ def test_words_may_hold_other_blanks_and_files_words_alone(tmp_path):
     assert row.values["label"] == ""
 
 
+def test_comments_before_a_sentence_are_no_words(tmp_path):
+    multiconer = "# id 17 domain=dev\nEU _ _ B-X\n# _ _ O\n\n# id 18 domain=dev\nb _ _ O\n"
+    found = [row.values["tokens"] for row in rows(tmp_path, multiconer)]
+    assert found == [["EU", "#"], ["b"]]
+    universal = "# sent_id = 1\n# text = A cat\nA\tDET\n\n# a remark here\n#\tSYM\ncat\tX\n"
+    found = [row.values["tokens"] for row in rows(tmp_path, universal)]
+    assert found == [["A"], ["#", "cat"]]
+    (row,) = rows(tmp_path, "# O\na O\n")  # a word at the start of the file
+    assert row.values["tokens"] == ["#", "a"]
+
+
 @pytest.mark.parametrize(
     ("content", "columns", "message"),
     [
