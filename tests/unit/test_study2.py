@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.smart import study2_analysis as analysis
-from experiments.smart import study2_data, study2_figures
+from experiments.smart import study2_curve, study2_data, study2_figures
 
 
 def test_sign_flips_by_hand():
@@ -115,3 +115,15 @@ def test_the_levels_name_rho_where_it_was_measured():
     lines = analysis.levels(scores)
     assert "| baseline | 90.00 ± 1.00 | 81.00 ± 1.00 | none, none |" in lines
     assert any(line.startswith("| rdrop |") and line.endswith("| 0.25, none |") for line in lines)
+
+
+def test_the_curve_has_rows_with_a_measured_rho(tmp_path):
+    scores = scores_of({"r_s_5e-4": [1.0, 2.0, 3.0], "rdrop": [0.5, 0.5, 0.5], "d_breg": [9.0] * 3})
+    for row, rho in (("r_s_5e-4", 0.4), ("rdrop", 0.2)):
+        for seed in scores[row]:
+            scores[row][seed] |= {"smart/sst2/rho": rho + seed, "smart/stsb/rho": rho}
+    rdrop, smooth = study2_curve.points(scores, "sst2")
+    assert rdrop == ("rdrop", pytest.approx(1.2), 0.5, (0.5, 0.5))
+    assert smooth[:3] == ("r_s_5e-4", pytest.approx(1.4), 2.0)
+    study2_curve.draw(scores, tmp_path / "images" / "curve.png")
+    assert (tmp_path / "images" / "curve.png").read_bytes().startswith(b"\x89PNG")
