@@ -1,6 +1,7 @@
 # make demo    train three real tasks on a real encoder, from nothing, in minutes
 # make test    the default test suite, offline
 # make check   lint, types and tests
+# make docs    build the documentation site in build/site
 # make soak    kill and resume tiny runs, and compare them with uninterrupted ones
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 # One thread pool per process: more processes than cores only wait for one another.
 THREADS ?= 2
 
-.PHONY: demo test lint types check install bench soak clean
+.PHONY: demo test lint types check install bench docs soak clean
 
 # torch first, and exactly the pinned release: pip then takes the one known build.
 install: $(VENV)/.installed
@@ -44,6 +45,14 @@ check: lint types test
 
 bench: $(VENV)/.demo-data
 	$(BIN)/python -m benchmarks
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
+# Strict: a broken link, a missing anchor or a page outside the menu stops it.
+docs: $(VENV)/.docs
+	OMP_NUM_THREADS=$(THREADS) NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Kills, power cuts and full disks of tiny runs; about ten minutes on two cores.
 soak: $(VENV)/.installed

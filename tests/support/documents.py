@@ -19,7 +19,7 @@ from mt_dnn import cli
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = [
     README,
     ROOT / "CONTRIBUTING.md",

@@ -142,8 +142,8 @@ def test_every_place_in_contributing_exists():
 
 
 def test_the_index_lists_every_page():
-    pages = {page.name for page in PAGES} - {"index.md"}
-    shown = re.findall(r"^\| \[(.*?)\]", (DOCS / "index.md").read_text(), re.MULTILINE)
+    pages = {str(page.relative_to(DOCS)) for page in PAGES} - {"index.md"}
+    shown = re.findall(r"^\| \[(.*?\.md)\]", (DOCS / "index.md").read_text(), re.MULTILINE)
     assert sorted(shown) == sorted(pages)
 
 
