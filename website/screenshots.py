@@ -43,7 +43,7 @@ def screenshot(browser: str, address: str, size: tuple[int, int], out: Path) -> 
 
 def tensorboard(browser: str, run: Path, out: Path) -> None:
     """Write the custom scalars of a run, as TensorBoard shows them."""
-    program = [sys.executable, "-m", "tensorboard.main", "--logdir", run, "--port", "6016"]
+    program = [sys.executable, "-m", "tensorboard.main", "--logdir", str(run), "--port", "6016"]
     server = subprocess.Popen([*program, "--load_fast", "false"], stderr=subprocess.DEVNULL)
     try:
         for _ in range(120):
