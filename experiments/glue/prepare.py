@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from jsonargparse import ArgumentParser
 from data_utils.cli import run_cli
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef, split_role
+from experiments.glue.ranking import ranking_rows
 from experiments.glue.wnli import mark_rows
 from experiments.suite import (
+    Cells,
     Skipped,
     Splits,
     check_source,
@@ -27,6 +29,9 @@ TASK_FILE = Path(__file__).parent / "tasks.yml"
 HUB = "nyu-mll/glue"
 NO_GOLD = "-"
 """Label of MNLI for a pair without a majority among the annotators."""
+
+GlueRow = tuple[str, ...]
+"""uid, label (empty: none), text, and a second text in a pair task."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,10 @@ class Layout:
     """Split -> columns, for files without a header."""
     hub: str = ""
     """Configuration of the hub's dataset, if it differs from the task's name."""
-    marked: bool = False
-    """Whether to mark the pronoun and its candidate in the texts (experiments/glue/wnli.py)."""
+    hub_labels: tuple[str, ...] = ()
+    """Label words in the hub's order, if it differs from the task's."""
+    convert: Callable[[Iterable[Cells], str], Iterator[Cells]] | None = None
+    """Converts the rows of a split, whose name it prints (wnli.py, ranking.py)."""
 
     def file(self, split: str) -> str:
         """File of a split, such as ``dev_matched.tsv`` for ``matched_dev``."""
@@ -69,9 +76,17 @@ LAYOUTS = {
     "qqp": Layout("QQP", QUESTIONS, QUESTIONS, label="is_duplicate", index="id"),
     "mnli": Layout("MNLI", PAIR, ("premise", "hypothesis"), label="gold_label"),
     "qnli": Layout("QNLI", ("question", "sentence"), ("question", "sentence")),
+    "qnli_ranking": Layout(
+        "QNLI",
+        ("question", "sentence"),
+        ("question", "sentence"),
+        hub="qnli",
+        hub_labels=("entailment", "not_entailment"),
+        convert=ranking_rows,
+    ),
     "rte": Layout("RTE", PAIR, PAIR),
     "wnli": Layout("WNLI", PAIR, PAIR),
-    "wnli_marked": Layout("WNLI", PAIR, PAIR, hub="wnli", marked=True),
+    "wnli_marked": Layout("WNLI", PAIR, PAIR, hub="wnli", convert=mark_rows),
     "ax": Layout("diagnostic", PAIR, ("premise", "hypothesis"), files={"test": "diagnostic.tsv"}),
 }
 
@@ -88,9 +103,6 @@ STAND_INS = {
 }
 """Layouts that split a task's dev pairs into train and dev, if the full data is missing. Scores on them
 are not scores of the task."""
-
-GlueRow = tuple[str, ...]
-"""uid, label (empty: none), text, and a second text in a pair task."""
 
 
 def read_file(
@@ -147,16 +159,23 @@ def read_hub(task: TaskDef) -> Splits:
     def rows(split: str) -> Iterator[GlueRow]:
         role, *kind = reversed(split.split("_"))
         for row in dataset["_".join(["validation" if role == "dev" else role, *kind])]:
-            yield str(row["idx"]), hub_label(row["label"], task), *(row[t] for t in hub_texts)
+            yield (
+                str(row["idx"]),
+                hub_label(row["label"], task, layout.hub_labels),
+                *(row[t] for t in hub_texts),
+            )
 
     return {split: rows(split) for split in task.split_names}
 
 
-def hub_label(label: float, task: TaskDef) -> str:
-    """Format a hub label as in the download: a word, or a number with three decimals; empty for -1."""
+def hub_label(label: float, task: TaskDef, words: tuple[str, ...] = ()) -> str:
+    """Format a hub label as in the download: a word, or a number with three decimals; empty for -1.
+
+    ``words`` are the label words in the hub's order; by default those of the task.
+    """
     if label == -1:
         return ""
-    return f"{label:.3f}" if task.label_is_number else task.labels[int(label)]
+    return f"{label:.3f}" if task.label_is_number else (words or task.labels)[int(label)]
 
 
 def read_download(source: Path, task: TaskDef, skipped: Skipped) -> Splits:
@@ -196,9 +215,10 @@ def prepare(source: str, out: str = "data/glue", tasks: str = "") -> None:
 
     def read(task: TaskDef, skipped: Skipped) -> Splits:
         splits = read_hub(task) if source == "hub" else read_download(Path(source), task, skipped)
-        if not LAYOUTS[task.name].marked:
+        convert = LAYOUTS[task.name].convert
+        if convert is None:
             return splits
-        return {split: mark_rows(rows, f"{task.name} {split}") for split, rows in splits.items()}
+        return {split: convert(rows, f"{task.name} {split}") for split, rows in splits.items()}
 
     write_tasks(task_defs, read, source=source, out=out)
 

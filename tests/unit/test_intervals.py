@@ -66,6 +66,9 @@ QUESTIONS = [f"{i // 4}-{i // 2}-{i}" for i in range(N)]
 LIKELIHOODS = [
     (float(x), int(n)) for x, n in zip(RNG.random(N) * 9, RNG.integers(0, 5, N), strict=True)
 ]
+PAIRS = [f"{i // 2}-{i}" for i in range(N)]
+LISTS = words(2)
+SCORES = [RNG.random(len(one)).tolist() for one in LISTS[0]]
 CASES = {
     "ACC of classes": ("ACC", *classes(3), {}),
     "ACC of words": ("ACC", *words(3), {}),
@@ -94,6 +97,9 @@ CASES = {
     "Perplexity": ("Perplexity", [0] * N, [0] * N, {"scores": LIKELIHOODS}),
     "MultiRCF1a": ("MultiRCF1a", *classes(2), {"uids": QUESTIONS}),
     "MultiRCEM": ("MultiRCEM", *classes(2), {"uids": QUESTIONS}),
+    "GenderParity": ("GenderParity", *classes(2), {"uids": PAIRS}),
+    "Top1": ("Top1", *LISTS, {}),  # some lists have no right candidate
+    "MRR": ("MRR", *LISTS, {"scores": SCORES}),
 }
 
 
@@ -126,7 +132,7 @@ def by_hand(metric, results: Results, resamples: int, groups: list | None = None
 def test_sums_give_the_score_of_every_resample(case):
     name, gold, predicted, given = CASES[case]
     metric, results = METRICS.get(name), Results(gold, predicted, **given)
-    groups = [uid.split("-")[0] for uid in QUESTIONS] if name.startswith("MultiRC") else None
+    groups = [uid.split("-")[0] for uid in given["uids"]] if "uids" in given else None
     expected = by_hand(metric, results, 50, groups)
     scores = resampled_scores(metric, results)
     assert scores is not None

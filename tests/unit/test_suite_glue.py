@@ -24,7 +24,7 @@ def tasks():
 
 
 def test_all_tasks_with_the_hubs_label_order(tasks):
-    names = "cola sst2 mrpc stsb qqp mnli qnli rte wnli wnli_marked ax"
+    names = "cola sst2 mrpc stsb qqp mnli qnli qnli_ranking rte wnli wnli_marked ax"
     assert " ".join(tasks) == names
     assert set(tasks) == set(glue_prepare.LAYOUTS)
     assert tasks["rte"].labels == tasks["qnli"].labels == ("entailment", "not_entailment")
