@@ -11,6 +11,10 @@ import numpy as np
 
 from data_utils.errors import UserError
 from data_utils.registries import MIXINGS
+from data_utils.registry import choices_hint
+
+NO_RATES: dict[str, float] = {}
+"""Default of ``rates``: every task once."""
 
 
 class MixingSettings(Protocol):
@@ -147,6 +151,47 @@ def capped(supply: Supply) -> dict[str, int]:
 def uniform(supply: Supply) -> dict[str, int]:
     """Use the same number of batches of every task."""
     return _by_size(supply, exponent=0)
+
+
+def rates(
+    supply: Supply, *, rates: dict[str, float] = NO_RATES, cap: int | None = None
+) -> dict[str, int]:
+    """Pass over the examples of each task ``rates[task]`` times, as ANLI's code repeats its rounds.
+
+    Args:
+        rates: task -> passes over its examples in an epoch; 1 for a task that is not named. A fraction
+            takes a random part, anew in each epoch. 0 takes none: another task must train its head.
+        cap: greatest number of examples of one task in an epoch; None: no limit.
+
+    Returns:
+        The rate times the batches of one pass, rounded; at least 1 where the rate is above 0.
+
+    Raises:
+        UserError: a task is not trained, or a number is out of range.
+
+    Example::
+
+        mixing: {name: rates, options: {rates: {anli_r1: 10, anli_r2: 20, anli_r3: 10}, cap: 500_000}}
+    """
+    for task, rate in rates.items():
+        where = f"mixing.options.rates: {task}"
+        if task not in supply.batches:
+            raise UserError(
+                f"{where}: no such task is trained.{choices_hint(task, supply.batches)}"
+            )
+        if not 0 <= rate < math.inf:
+            raise UserError(f"{where}: {rate}; choices: 0 or more.")
+    if cap is not None and cap < 1:
+        raise UserError(f"mixing.options.cap: {cap} examples; choices: 1 or more.")
+    counts = {}
+    for task, batches in supply.batches.items():
+        passes = rates.get(task, 1.0)
+        if cap is not None:
+            passes = min(passes, cap / supply.examples[task])
+        counts[task] = max(round(passes * batches), 1) if passes else 0
+    if not any(counts.values()):
+        raise UserError("mixing.options.rates: all are 0; choices: at least one above 0.")
+    return counts
 
 
 def _by_size(supply: Supply, exponent: float) -> dict[str, int]:

@@ -81,6 +81,7 @@ MIXINGS: Registry[Mixing] = Registry(
             "annealed",
             "capped",
             "uniform",
+            "rates",
         )
     },
 )

@@ -65,6 +65,15 @@ LAYOUTS = {
         hub_splits={"train": tuple(f"train_r{n}" for n in ROUNDS)}
         | {f"r{n}_{role}": (f"{role}_r{n}",) for n, role in EACH_ROUND},
     ),
+    **{
+        f"anli_r{n}": Layout(
+            files={"train": (f"anli_v1.0/R{n}/train.jsonl",)},
+            columns={"premise": "context"},
+            hub="facebook/anli",
+            hub_splits={"train": (f"train_r{n}",)},
+        )
+        for n in ROUNDS
+    },
     "snli": Layout(
         files={split: (f"snli_1.0/snli_1.0_{split}.jsonl",) for split in ("train", "dev", "test")},
         columns=SENTENCES,

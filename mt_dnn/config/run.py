@@ -91,7 +91,7 @@ class MixingConfig:
     main_last: bool = False
     """Train on all batches of the other tasks before those of the first task (mix_opt > 0 in MT-DNN)."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Options of a strategy from a plugin, {option: value}."""
+    """Options of the strategy, {option: value}: those of rates are rates and cap; a strategy from a plugin has its own."""
 
 
 @dataclass(frozen=True)

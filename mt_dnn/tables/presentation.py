@@ -14,13 +14,14 @@ from mt_dnn.tables.entries import check_known, mapping
 def paper_of(
     entry: Any, rows: Iterable[str], columns: Iterable[str], where: str
 ) -> tuple[dict[str, dict[str, float]], str]:
+    """Read the paper's numbers, row -> column -> number, and their source, which may be there alone."""
     if not entry:
         return {}, ""
     entry = mapping(entry, where)
     check_known(entry, ["source", "scores"], where)
     if not isinstance(entry.get("source"), str):
         raise UserError(f"{where}: source: state where the numbers come from")
-    scores = mapping(entry.get("scores"), f"{where}: scores")
+    scores = mapping(entry.get("scores") or {}, f"{where}: scores")
     check_known(scores, rows, where, kind="row")
     for row, numbers in scores.items():
         check_known(mapping(numbers, f"{where}: {row}"), columns, f"{where}: {row}", kind="column")

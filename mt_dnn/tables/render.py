@@ -153,7 +153,7 @@ def footer(summary: Summary, command: str) -> list[str]:
             f"equal.{f' {tests} tests, not corrected for their number.' if tests else ''}"
         )
     notes += search_notes(table, summary.choices)
-    if table.paper:
+    if table.paper_source:
         notes.append(f"paper: {table.paper_source}.")
     if table.sizes:
         sizes = ", ".join(f"{name} {value}" for name, value in table.sizes.items())

@@ -150,6 +150,46 @@ def test_ratio_zero_is_mt_dnns_all_batches():
     assert counts(name="ratio", ratio=0) == BATCHES
 
 
+def rated(batches: dict[str, int] = BATCHES, *, examples=None, **options) -> dict[str, int]:
+    return counts(batches, examples=examples, name="rates", options=options)
+
+
+def test_rates_are_passes_over_the_examples_of_a_task():
+    got = rated(rates={"rte": 10.0, "cola": 0.25, "wnli": 0.001})
+    assert got == {"rte": 780, "mnli": 12272, "cola": 67, "wnli": 1}
+    assert rated() == counts(name="proportional")
+    # 0.29 * 100 is 28.999999999999996.
+    assert rated({"a": 100}, rates={"a": 0.29}) == {"a": 29}
+
+
+def test_a_rate_of_zero_leaves_a_task_to_evaluation():
+    assert rated(rates={"mnli": 0.0}) == BATCHES | {"mnli": 0}
+    with pytest.raises(UserError, match=r"mixing.options.rates: all are 0"):
+        rated(dict.fromkeys("ab", 5), rates={"a": 0, "b": 0})
+
+
+def test_the_cap_of_rates_limits_the_examples_of_an_epoch():
+    # 32 examples a batch: 1000 examples are 31.25 batches; ten passes over wnli are 6400 examples.
+    got = rated(rates={"wnli": 10.0}, cap=1000)
+    assert got == {"rte": 31, "mnli": 31, "cola": 31, "wnli": 31}
+    assert rated(rates={"wnli": 10.0}, cap=10**7) == BATCHES | {"wnli": 200}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rates": {"colla": 2.0}}, r"rates: colla: no such task is trained. Did you mean 'cola'"),
+        ({"rates": {"cola": -1.0}}, r"rates: cola: -1.0; choices: 0 or more"),
+        ({"rates": {"cola": float("nan")}}, r"rates: cola: nan; choices"),
+        ({"rates": {"cola": float("inf")}}, r"rates: cola: inf; choices"),
+        ({"cap": 0}, r"mixing.options.cap: 0 examples; choices: 1 or more"),
+    ],
+)
+def test_rates_out_of_range_and_of_other_tasks_are_named(options, message):
+    with pytest.raises(UserError, match=message):
+        rated(**options)
+
+
 @pytest.mark.parametrize("name", MIXINGS.names())
 def test_one_task_alone_is_all_of_it(name):
     assert counts({"rte": 78}, name=name) == {"rte": 78}

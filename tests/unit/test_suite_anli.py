@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_utils.errors import UserError
+from data_utils.mixing import Supply, mix
 from data_utils.task_def import dataset_name
 from experiments.anli import prepare as anli_prepare
 from experiments.anli.prepare import LAYOUTS, prepare
@@ -48,6 +50,8 @@ def test_the_corpora_share_one_head_and_score_apart(tasks):
     assert {task.head_name for task in tasks.values()} == {"nli"}
     assert all(task.labels == tuple(HUB_WORDS) for task in tasks.values())
     assert all(task.splits("train") == ["train"] for task in tasks.values())
+    rounds = [tasks[f"anli_r{number}"] for number in (1, 2, 3)]
+    assert {task.split_names for task in rounds} == {("train",)}  # anli has the dev and test rows
     names = [dataset_name("anli", split) for split in tasks["anli"].splits("dev")]
     assert names == ["anli_r1", "anli_r2", "anli_r3"]
     assert len(tasks["anli"].splits("test")) == 3
@@ -78,6 +82,43 @@ def test_rounds_are_trained_together_and_scored_apart(raw, out, capsys):
     assert rows(out / "anli_r2_test.tsv") == [["test2", "neutral", *texts]]
     printed = capsys.readouterr().out
     assert f"anli r1_test: no file {raw}/anli_v1.0/R1/test.jsonl" in printed
+
+
+def test_each_round_is_a_task_too(raw, out):
+    for number in (1, 2, 3):
+        write(raw / f"anli_v1.0/R{number}/train.jsonl", anli(f"r{number}", "e"))
+    prepare(str(raw), str(out), "anli,anli_r1,anli_r2,anli_r3")
+    parts = [rows(out / f"anli_r{number}_train.tsv") for number in (1, 2, 3)]
+    assert [part[0][0] for part in parts] == ["r1", "r2", "r3"]
+    assert [row for part in parts for row in part] == rows(out / "anli_train.tsv")
+
+
+SIZES = {
+    "anli": 162_865,
+    "anli_r1": 16_946,
+    "anli_r2": 45_460,
+    "anli_r3": 100_459,
+    "snli": 549_367,
+    "mnli": 392_702,
+    "fever": 208_346,
+}
+"""Training pairs with a gold label (arXiv 1910.14599, table 2; SNLI, MNLI and FEVER as the hub has them)."""
+
+
+def test_the_mixture_has_the_papers_share_of_anli():
+    """Rounds 1 to 3 come ten, twenty and ten times, everything else once: 64.4% of the examples."""
+    passes = {"anli": 0, "anli_r1": 10, "anli_r2": 20, "anli_r3": 10}
+    seen = {task: passes.get(task, 1) * n for task, n in SIZES.items()}
+    share = sum(n for task, n in seen.items() if task in passes) / sum(seen.values())
+    assert share == pytest.approx(0.644, abs=5e-4)
+    config = parse_config(["--config", str(SUITE / "multitask.yml")])
+    examples = {task: SIZES[task] for task in config.data.use}
+    batches = {task: -(-n // config.batch.size) for task, n in examples.items()}
+    rng = np.random.default_rng(0)
+    counts = mix(Supply(batches, examples, 0, config.train.epochs, config.mixing, rng))
+    assert counts["anli"] == 0  # evaluated only
+    rounds = sum(counts[task] for task in passes)
+    assert rounds / sum(counts.values()) == pytest.approx(share, abs=1e-3)
 
 
 def test_a_round_that_is_missing_is_named(raw, out, capsys):
