@@ -35,10 +35,13 @@ FOLDERS = {
     "rte": "RTE",
     "wic": "WiC",
     "wsc": "WSC",
+    "axb": "AX-b",
+    "axg": "AX-g",
 }
 """Task -> folder in the download."""
 FILES = {"train": "train", "dev": "val", "test": "test"}
-"""Split -> file name in the download."""
+"""Split -> file name in the download. A diagnostic set has one file, with the name of its folder."""
+DIAGNOSTIC = ("axb", "axg")
 HUB_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
 
@@ -50,7 +53,9 @@ def find_records(source: str, task: TaskDef, split: str, skipped: Skipped) -> It
     if source == "hub":
         hub = HubSource(HUB, task.name, None, HUB_SPLITS[split], {}, label_words=False)
         return hub.rows()
-    download = Path(source) / FOLDERS[task.name] / f"{FILES[split]}.jsonl"
+    folder = FOLDERS[task.name]
+    file = folder if task.name in DIAGNOSTIC else FILES[split]
+    download = Path(source) / folder / f"{file}.jsonl"
     table = Path(source) / task.name / f"{split}.tsv"
     if download.is_file():
         return read_download(download, task.name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
+from zlib import crc32
 
 from data_utils.canonical import clean_text
 from data_utils.errors import UserError
@@ -21,6 +23,8 @@ COPA_LABELS = {"0": "1,0", "1": "0,1", "-1": "", "": ""}
 PLACEHOLDER = "@placeholder"
 HIGHLIGHT = "@highlight"
 """Separates a ReCoRD text from the bullet points of its summary."""
+GENDERED = re.compile(r"\b(he|she|him|his|hers?|himself|herself)\b")
+"""Words in which the two texts of a pair of AX-g differ."""
 
 Shape = Callable[[Row, TaskDef], Cells]
 
@@ -105,6 +109,17 @@ def wsc(row: Row, task: TaskDef) -> Cells:
     return row.text("uid"), label_word(row, task), " ".join(words)
 
 
+def axg(row: Row, task: TaskDef) -> Cells:
+    """AX-g: premise and hypothesis. The uid begins with the pair of the row.
+
+    The hub's rows have no ``pair_id``; the pair is then a checksum of the texts without their gender.
+    """
+    texts = row.text("premise"), row.text("hypothesis")
+    neutral = GENDERED.sub("_", "\n".join(texts).lower())
+    pair_id = row.values.get("pair_id", crc32(neutral.encode()))
+    return f"{pair_id}-{row.text('uid')}", label_word(row, task), *texts
+
+
 def _mark(row: Row, words: list[str], span: str, left: str, right: str) -> None:
     """Put marks around a span, which begins at its index and has as many words as its text.
 
@@ -140,4 +155,6 @@ SHAPES: dict[str, Shape] = {
     "rte": pair("premise", "hypothesis"),
     "wic": wic,
     "wsc": wsc,
+    "axb": pair("sentence1", "sentence2"),
+    "axg": axg,
 }

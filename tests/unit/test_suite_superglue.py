@@ -33,7 +33,10 @@ def test_all_tasks_with_the_papers_metrics(tasks):
     assert metrics.pop("cb") == ("ACC", "F1MAC")
     assert metrics.pop("multirc") == ("MultiRCF1a", "MultiRCEM")
     assert metrics.pop("record") == ("ReCoRDF1", "ReCoRDEM")
+    assert metrics.pop("axb") == ("MCC",)
+    assert metrics.pop("axg") == ("ACC", "GenderParity")
     assert set(metrics.values()) == {("ACC",)}
+    assert tasks["axb"].head_name == tasks["axg"].head_name == "rte"
     assert tasks["cb"].labels == ("entailment", "contradiction", "neutral")
     assert tasks["rte"].labels == ("entailment", "not_entailment")
     assert tasks["boolq"].labels == tasks["wic"].labels == tasks["wsc"].labels == ("false", "true")
