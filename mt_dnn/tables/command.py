@@ -101,7 +101,11 @@ def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
     add("table", help="table file")
     add("--out", help="output folder; default: results/NAME")
     add("--jobs", type=_positive, default=1, help="number of parallel runs; default: 1")
-    add("--threads", type=_positive, help="CPU threads of each run; default: cores / jobs")
+    add(
+        "--threads",
+        type=_positive,
+        help="CPU threads of each run; default: OMP_NUM_THREADS, else cores / jobs",
+    )
     add("--gpus", nargs="+", default=[], help="CUDA devices for the runs, such as 0 1 2")
     add("--render_only", action="store_true", help="render existing results; run nothing")
     add(
@@ -223,7 +227,7 @@ def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) ->
     if options.shard:
         runs = runs_of(options.shard, runs)
     chosen = [run for run in runs if not options.only or run.row in options.only]
-    threads = options.threads or max(1, _cores() // options.jobs)
+    threads = options.threads or _omp_threads() or max(1, _cores() // options.jobs)
     machine = Machine(jobs=options.jobs, threads=threads, gpus=tuple(options.gpus))
     return TableRuns(
         out, machine, keep_models=table.keep_models, share=options.shard, print_line=_print_line
@@ -242,6 +246,12 @@ def _merge(out: Path, paths: Sequence[str]) -> None:
 def _cores() -> int:
     """Number of CPU cores that this process may use, if known, else of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _omp_threads() -> int | None:
+    """Return the threads that OMP_NUM_THREADS sets, of nested levels the first; None if it sets none."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else None
 
 
 def _print_line(line: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,7 +48,7 @@ class PaperGrid:
 def paper_grid(summary: Summary) -> PaperGrid:
     """Arrange a table as papers print it.
 
-    Means that print alike share a rank. There are no ranks where all print alike.
+    Means that print alike share a rank. There are no ranks where all print alike, and no second best of two.
     """
     table = summary.table
     names = table.names
@@ -58,11 +58,12 @@ def paper_grid(summary: Summary) -> PaperGrid:
         for column in table.columns
     ]
     columns = [_column(summary, column.name) for column in table.columns]
+    ranks = {cell.rank for cells in columns for cell in cells.values()}
     return PaperGrid(
         header=header,
         names=[names.rows.get(row, row) for row in table.rows],
         cells=[[cells[row] for cells in columns] for row in table.rows],
-        caption=_caption(summary),
+        caption=_caption(summary, ranks),
     )
 
 
@@ -74,7 +75,8 @@ def _column(summary: Summary, name: str) -> dict[str, PaperCell]:
     order = sorted(set(means.values()), key=float, reverse=greater)
     ranks: dict[str, Rank] = {}
     if len(order) > 1:
-        ranks = dict(zip(order, ("best", "second"), strict=False))
+        marks: tuple[Rank, ...] = ("best", "second") if len(means) > 2 else ("best",)
+        ranks = dict(zip(order, marks, strict=False))
     adjusted = summary.adjusted(name)
     found = {}
     for row, cell in cells.items():
@@ -95,7 +97,7 @@ def _number(value: float | None, decimals: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
-def _caption(summary: Summary) -> list[str]:
+def _caption(summary: Summary, ranks: Collection[Rank | None]) -> list[str]:
     table = summary.table
     seeds = f"{len(table.seeds)} seed{'s' if len(table.seeds) > 1 else ''}"
     over = seeds if table.folds is None else f"{seeds} and {table.folds} folds"
@@ -105,8 +107,9 @@ def _caption(summary: Summary) -> list[str]:
     if tests := [column.name for column in table.columns if column.dataset in test_sets]:
         shown = ", ".join(table.names.columns.get(name, name) for name in tests)
         sentences[0] = sentences[0].rstrip(".") + f"; {shown}: on the test set, dev selected."
-    if len(table.rows) > 1:
-        sentences.append("Best in bold, second best underlined.")
+    if "best" in ranks:
+        second = ", second best underlined" if "second" in ranks else ""
+        sentences.append(f"Best in bold{second}.")
     for row in dict.fromkeys(choice.row for choice in summary.choices):
         search = table.find(row).search
         assert search is not None

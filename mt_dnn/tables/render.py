@@ -38,13 +38,13 @@ def write_all(summary: Summary, out: Path, *, command: str, name: str) -> list[P
     Args:
         command: the command that reproduces the table, printed in the footer.
     """
-    notes = footer(summary, command)
+    notes, short = footer(summary, command), footer(summary, command, as_printed=True)
     texts = {
         ".md": markdown(summary, notes),
         ".tex": latex(summary, notes),
         ".csv": table_csv(summary),
-        "-paper.md": paper_markdown(summary, notes),
-        "-paper.tex": paper_latex(summary, notes, label=name),
+        "-paper.md": paper_markdown(summary, short),
+        "-paper.tex": paper_latex(summary, short, label=name),
     }
     for suffix, text in texts.items():
         write_text(out / f"{name}{suffix}", text)
@@ -121,17 +121,28 @@ def _p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def footer(summary: Summary, command: str) -> list[str]:
-    """Notes on how the numbers were obtained."""
+def footer(summary: Summary, command: str, *, as_printed: bool = False) -> list[str]:
+    """Notes on how the numbers were obtained.
+
+    Args:
+        as_printed: leave out what only the full table has: the overview, n, the differences with their p,
+            and the paper's numbers. The rendering as papers print it explains its own parts.
+    """
     table, results = summary.table, summary.results
     reference = table.reference
     seeds = ", ".join(map(str, table.seeds))
     where, repeats = ("dev set", "seeds") if table.folds is None else ("held-out fold", "runs")
     notes = [
         f"Score of a run: its best evaluation on the {where}, as runs select their model (the average of "
-        f"metric_for_best over the run's tasks); of a cell in the overview: {table.over_repeats}.",
-        f"Seeds: {seeds}, the same for every row; all finished ones are included. n: finished {repeats} of "
-        f"the planned ones; sd: of the sample, n − 1. {MISSING}: missing.",
+        f"metric_for_best over the run's tasks)"
+        + ("." if as_printed else f"; of a cell in the overview: {table.over_repeats}."),
+        f"Seeds: {seeds}, the same for every row; all finished ones are included. "
+        + (
+            ""
+            if as_printed
+            else f"n: finished {repeats} of the planned ones; sd: of the sample, n − 1. "
+        )
+        + f"{MISSING}: missing.",
     ]
     test_sets = {dataset for result in results for dataset in result.get("test", ())}
     if reported := [column.name for column in table.columns if column.dataset in test_sets]:
@@ -145,7 +156,7 @@ def footer(summary: Summary, command: str) -> list[str]:
             f"has one class, with another partition for each seed; a run is a seed and a fold; the dev "
             f"splits are not used."
         )
-    if len(table.rows) > 1:
+    if len(table.rows) > 1 and not as_printed:
         tests = sum(v is not None and v.p is not None for v in _versus(summary))
         notes.append(
             f"mean − {reference}: mean difference to that row over the {repeats} that both have; p: two-sided "
@@ -153,7 +164,7 @@ def footer(summary: Summary, command: str) -> list[str]:
             f"equal.{f' {tests} tests, not corrected for their number.' if tests else ''}"
         )
     notes += search_notes(table, summary.choices)
-    if table.paper_source:
+    if table.paper_source and not as_printed:
         notes.append(f"paper: {table.paper_source}.")
     if table.sizes:
         sizes = ", ".join(f"{name} {value}" for name, value in table.sizes.items())

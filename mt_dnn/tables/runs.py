@@ -16,6 +16,7 @@ import yaml
 from data_utils.errors import UserError
 from data_utils.files import make_folder, remove, write_text
 from mt_dnn.config.dotted import nest
+from mt_dnn.tables.pace import Pace
 from mt_dnn.tables.plan import PlannedRun
 from mt_dnn.tables.processes import (
     MT_DNN,
@@ -79,7 +80,9 @@ class TableRuns:
         self.done: set[str] = set()
         self.starts: set[str] = set()
         self.total = self.finished = 0
-        self.began = time.monotonic()
+        self.pace = Pace(machine.jobs)
+        self.left: dict[str, PlannedRun] = {}
+        """By hash, the runs that have not ended."""
 
     def run_missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Execute the runs without a result, and return the ones that failed.
@@ -114,7 +117,7 @@ class TableRuns:
                 log_path=self.out / "logs" / "prepro.log",
                 print_line=self.print_line,
             )
-        self.began = time.monotonic()
+        self.left = {run.hash: run for run in waiting}
         self._run_all(waiting)
         if not self.keep_models and not self.failed:
             for run in {run.start.hash: run.start for run in runs if run.start}.values():
@@ -180,6 +183,7 @@ class TableRuns:
                 if run.start is None or self._has_model(run.start):
                     return run
                 self.failed.append(run)
+                self.left.pop(run.hash)
                 self.print_line(f"FAILED {run.name}: it starts from {run.start.name}, which failed")
         return None
 
@@ -225,8 +229,10 @@ class TableRuns:
         seconds = round(time.monotonic() - child.started, 1)
         attempt = {"run": run.name, "hash": run.hash, "seconds": seconds, "exit": code}
         append_line(self.attempts, attempt)
+        self.left.pop(run.hash)
         if code == 0 and self._record(run):
             self.finished += 1
+            self.pace.add(run, seconds)
             self.print_line(self._progress(run, seconds))
         elif not stopping:
             self.failed.append(run)
@@ -264,5 +270,5 @@ class TableRuns:
 
     def _progress(self, run: PlannedRun, seconds: float) -> str:
         ended = self.finished + len(self.failed)
-        left = (time.monotonic() - self.began) / ended * (self.total - ended)
+        left = self.pace.left(self.left.values())
         return f"[{ended}/{self.total}] {run.name}: {seconds:.0f} s; about {left / 60:.0f} min left"
