@@ -13,6 +13,7 @@ from data_utils.errors import UserError
 from mt_dnn.tables import command
 from mt_dnn.tables.aggregate import summarize
 from mt_dnn.tables.file import load_table
+from mt_dnn.tables.pace import Pace
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.processes import start_process
 from mt_dnn.tables.render import SUFFIXES, footer, latex, markdown
@@ -105,6 +106,43 @@ def test_use_runs_only_what_trains_these_tasks(monkeypatch):
     assert {(run.row, run.use) for run in chosen} == {("baseline", ("stsb",)), ("rdrop", ("stsb",))}
     with pytest.raises(UserError, match=r"--use: no run trains 'stsbb'.*'stsb'"):
         command.main([str(study), "--use", "stsbb"])
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "threads"), [("3", [], 3), ("2,1", [], 2), ("3", ["--threads", "4"], 4)]
+)
+def test_omp_num_threads_counts_unless_threads_is_given(monkeypatch, value, options, threads):
+    machines: list = []
+    monkeypatch.setattr(
+        "mt_dnn.tables.runs.TableRuns.run_missing",
+        lambda own, _: machines.append(own.machine) or [],
+    )
+    monkeypatch.setattr(command, "_render", lambda *_: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    monkeypatch.chdir(ROOT)
+    study = ROOT / "experiments" / "smart" / "study2.yml"
+    assert command.main([str(study), *options]) == 0
+    assert machines[0].threads == threads
+
+
+def test_the_time_left_is_that_of_rows_like_the_remaining_ones(make):
+    """A row of SMART takes three times as long as a plain one, and a large task twice as long."""
+    rows = {"plain": {}, "smart": {"optim.lr": 1.0}}
+    columns = {"rte.ACC": {"use": ["rte"]}, "mnli.ACC": {"use": ["mnli"]}}
+    runs = plan(load_table(make(rows=rows, columns=columns, seeds=[1, 2])))
+    seconds = {
+        **{("plain", ("rte",)): 10, ("plain", ("mnli",)): 20},
+        **{("smart", ("rte",)): 30, ("smart", ("mnli",)): 60},
+    }
+    pace = Pace(jobs=2)
+    ended, left = ([run for run in runs if run.seed == seed] for seed in (1, 2))
+    pace.add(ended[0], seconds[ended[0].row, ended[0].use])
+    assert pace.left(left) == len(left) * 10 / 2  # nothing else is known
+    for run in ended[1:]:
+        pace.add(run, seconds[run.row, run.use])
+    assert pace.left(left) == sum(seconds.values()) / 2
+    assert pace.left([run for run in left if run.row == "smart"][:1]) == 30  # one job is idle
+    assert pace.left([]) == 0
 
 
 def test_help_and_planning_need_no_torch():

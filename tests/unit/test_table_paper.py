@@ -10,7 +10,7 @@ from mt_dnn.tables.aggregate import summarize
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.paper_grid import paper_grid, paper_latex, paper_markdown
 from mt_dnn.tables.plan import plan
-from mt_dnn.tables.render import latex
+from mt_dnn.tables.render import footer, latex
 from mt_dnn.tables.significance import holm
 from tests.support.table_file import results
 from tests.support.tex import check_tex
@@ -158,3 +158,30 @@ def test_the_reader_of_latex_can_fail(line):
 def test_mistakes_in_the_entries_are_refused(make, changes, message):
     with pytest.raises(UserError, match=message):
         load_table(make(**changes))
+
+
+def test_of_two_rows_none_is_second_best(make):
+    two = {"rows": {"first": {}, "second": {"optim.lr": 1}}}
+    summary = summary_of(make, {name: SCORES[name] for name in two["rows"]}, **two)
+    assert [cell.rank for cell in column(summary)] == [None, "best"]
+    caption = " ".join(paper_grid(summary).caption)
+    assert "Best in bold." in caption
+    assert "Best in bold, second best underlined." in " ".join(paper_grid(summary_of(make)).caption)
+    equal = summary_of(make, {"first": [1.0], "second": [1.0]}, **two)
+    assert "bold" not in " ".join(paper_grid(equal).caption)
+
+
+def test_the_notes_of_the_printed_form_name_only_its_parts(make):
+    paper = {"source": "a paper", "scores": {"first": {"rte.ACC": 50.0}}}
+    summary = summary_of(make, paper=paper)
+    full, short = (" ".join(footer(summary, "", as_printed=only)) for only in (False, True))
+    for part in ("overview", "n: finished", "mean − first", "paper: a paper"):
+        assert part in full
+        assert part not in short
+    for part in ("Score of a run", "Seeds: ", "—: missing", "Made by"):
+        assert part in short
+
+
+def test_the_source_of_a_paper_is_printed_without_numbers_too(make):
+    summary = summary_of(make, paper={"source": "89.9 on average"})
+    assert "paper: 89.9 on average." in footer(summary, "")
