@@ -22,7 +22,7 @@ def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:
 
     Args:
         out: value of ``--out``.
-        overwrite: whether a model folder (one with a config.json) may be replaced.
+        overwrite: whether a model folder (one with a config.json or adapter_config.json) may be replaced.
         runs: run directories that the command reads, which must not be replaced.
 
     Raises:
@@ -41,7 +41,7 @@ def check_out(out: str, *, overwrite: bool, runs: Sequence[str]) -> Path:
             raise UserError(
                 f"--out: {out} is not empty; add --overwrite to replace it, or choose another folder"
             )
-        if not (folder / "config.json").exists():
+        if not any((folder / name).exists() for name in ("config.json", "adapter_config.json")):
             raise UserError(
                 f"--out: {out} is not a model folder (no config.json in it) and will not be "
                 f"replaced; choose another folder"

@@ -13,6 +13,7 @@ from data_utils.plugins import add_plugins_flag, import_plugins
 from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.registry import Registry, choices_hint
 from mt_dnn.registries import (
+    ADAPTERS,
     COMBINATIONS,
     DIVERGENCES,
     LOSS_TERMS,
@@ -40,6 +41,7 @@ KINDS = {
     "mixing": Kind(MIXINGS, "--mixing.name", "--mixing.options"),
     "divergence": Kind(DIVERGENCES, "--smoothness.divergence; adv_loss and kd_loss of a task"),
     "term": Kind(LOSS_TERMS, "--terms+", "options of the term"),
+    "adapter": Kind(ADAPTERS, "--model.adapter", "--model.adapter_options"),
     "optimizer": Kind(OPTIMIZERS, "--optim.name", "--optim.options"),
     "schedule": Kind(SCHEDULES, "--optim.schedule", "--optim.schedule_options"),
     "combine": Kind(COMBINATIONS, "--optim.combine", "--optim.combine_options"),

@@ -18,6 +18,7 @@ from data_utils.task_agreement import check_shared_heads
 from data_utils.task_def import TaskDef
 from data_utils.task_file import MIN_LENGTH
 from mt_dnn.config.run import MAX_SEQ_LEN, ModelConfig
+from mt_dnn.encoders.adapters import adapted
 from mt_dnn.encoders.architecture import check_lengths
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.load import load_encoder
@@ -151,7 +152,8 @@ class MTDNN(nn.Module):
             dropout=config.encoder_dropout,
             num_layers=config.num_layers,
         )
-        return cls(loaded, dict(tasks), config, load_tokenizer(config.encoder)).eval()
+        tokenizer = load_tokenizer(config.encoder)
+        return cls(adapted(loaded, config), dict(tasks), config, tokenizer).eval()
 
     def batch(self, task: str, rows: Rows, *, max_seq_len: int | None = None) -> Batch:
         """Tokenize rows and pad them to one batch on the device of the model.

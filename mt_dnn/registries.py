@@ -85,6 +85,11 @@ SCHEDULES: Registry[Schedule] = Registry(
     },
 )
 
+ADAPTERS: Registry[Callable[..., Any]] = Registry(
+    "adapter", {"lora": "mt_dnn.encoders.adapters:lora"}
+)
+"""Adapters of a frozen encoder: functions that configure a method of PEFT."""
+
 COMBINATIONS: Registry[Combination] = Registry(
     "gradient combination", {"sum": "mt_dnn.training.gradients:sum_gradients"}
 )
@@ -108,6 +113,6 @@ TRACKERS: Registry[type[Tracker]] = Registry(
 
 REGISTRIES: tuple[Registry[Any], ...] = (
     *(FORMATS, METRICS, MIXINGS, TASK_TYPES, DIVERGENCES),
-    *(LOSS_TERMS, OPTIMIZERS, SCHEDULES, COMBINATIONS, TRACKERS),
+    *(LOSS_TERMS, ADAPTERS, OPTIMIZERS, SCHEDULES, COMBINATIONS, TRACKERS),
 )
 """All registries, also those of data_utils."""

@@ -13,6 +13,7 @@ from mt_dnn.config.options import parse_options
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import check_preset
 from mt_dnn.registries import (
+    ADAPTERS,
     COMBINATIONS,
     DIVERGENCES,
     LOSS_TERMS,
@@ -24,6 +25,7 @@ from mt_dnn.registries import (
 
 CHOICES: dict[str, tuple[Registry[Any], str | None]] = {
     "mixing.name": (MIXINGS, "mixing.options"),
+    "model.adapter": (ADAPTERS, "model.adapter_options"),
     "optim.name": (OPTIMIZERS, "optim.options"),
     "optim.schedule": (SCHEDULES, "optim.schedule_options"),
     "optim.combine": (COMBINATIONS, "optim.combine_options"),

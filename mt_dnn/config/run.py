@@ -68,6 +68,10 @@ class ModelConfig:
     """Dropout rate inside the encoder, of hidden states and of attention weights. null: the rates in the encoder's configuration."""
     num_layers: int | None = None
     """Keep only the first layers of the encoder, this many. null: all."""
+    adapter: str | None = None
+    """Train a small adapter inside the encoder, whose own weights are frozen; `mt-dnn list adapter` prints all. It needs the package peft. null: train the encoder itself."""
+    adapter_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the chosen adapter, such as {r: 8, targets: [query, value]} for lora."""
     init_from: str | None = field(default=None, metadata=PATH)
     """Folder of a finished run to start from. Its encoder is loaded, and every head with the same name and shape."""
     attention: Literal["sdpa", "eager", "flash_attention_2"] = field(default="sdpa", metadata=FREE)

@@ -10,6 +10,7 @@ NEEDS: tuple[tuple[str, str, Callable[[RunConfig], bool]], ...] = (
     ("mixing.ratio", "mixing.name ratio", lambda c: c.mixing.name == "ratio"),
     ("mixing.temperature", "mixing.name temperature", lambda c: c.mixing.name == "temperature"),
     ("mixing.cap", "mixing.name capped", lambda c: c.mixing.name == "capped"),
+    ("model.adapter_options", "model.adapter", lambda c: c.model.adapter is not None),
     ("batch.pool", "batch.group_by_length", lambda c: c.batch.group_by_length),
     *(
         (f"distill.{key}", "distill.soft_labels", lambda c: c.distill.soft_labels is not None)

@@ -269,14 +269,17 @@ class Encoder(nn.Module):
         torch._functorch.config.donated_buffer = False
         self.model.compile(*args, **kwargs)
 
+    def weights(self) -> dict[str, Tensor]:
+        """The weights by their names in transformers, those of an adapter merged into them."""
+        return dict(self.model.state_dict())
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors in the layout that AutoModel reads.
 
         The pretrained pooler, which training does not change, is written too.
         """
-        state = dict(self.model.state_dict())
         with quiet():
-            self.model.save_pretrained(folder, state_dict={**state, **self._pooler})
+            self.model.save_pretrained(folder, state_dict={**self.weights(), **self._pooler})
 
     def load_weights(self, folder: str | Path) -> None:
         """Load the weights that :meth:`save_pretrained` of this encoder wrote, in place.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # --help needs no torch
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
+    from mt_dnn.config.run import ModelConfig
     from mt_dnn.model import MTDNN
 
 State = dict[str, "Tensor"]
@@ -41,6 +42,9 @@ def average(
     plugins: Sequence[str] = (),
 ) -> list[str]:
     """Write a model folder with the mean of the runs' weights, of the encoder and of the heads.
+
+    The weights of a run with an adapter are the merged ones, because the mean of products B A is not the
+    product of the means.
 
     mt_dnn.load and --model.init_from read the folder. Task settings, tokenizer and maximal sequence
     length are those of the first run. The folder has no scores; its mt_dnn.json lists the averaged
@@ -89,7 +93,8 @@ def average(
                 f"{runs[0]} has {len(sources)} checkpoints, but at least two are needed; set "
                 f"train.save_every and train.keep when training"
             )
-        states = _states_of_checkpoints(sources, model)
+        vessel, _ = _load(model_folder(runs[0]), plugins)
+        states = _states_of_checkpoints(sources, vessel, config)
     else:
         states = _states_of_runs(sources, plugins)
     names = [str(source) for source in sources]
@@ -178,16 +183,22 @@ def _states_of_runs(folders: Sequence[Path], plugins: Sequence[str]) -> Iterator
         yield model.state_dict()
 
 
-def _states_of_checkpoints(folders: Sequence[Path], vessel: MTDNN) -> Iterator[State]:
-    """Yield the weights of each checkpoint, loaded into ``vessel``."""
+def _states_of_checkpoints(
+    folders: Sequence[Path], vessel: MTDNN, config: ModelConfig
+) -> Iterator[State]:
+    """Yield the weights of each checkpoint, loaded into ``vessel``; those of an adapter merged."""
     from safetensors.torch import load_model
 
+    from mt_dnn.encoders.adapters import adapted
+
+    vessel.encoder = adapted(vessel.encoder, config)
     for folder in folders:
         try:
             load_model(vessel, folder / "model.safetensors")
         except RuntimeError as error:
             raise UserError(f"{folder} does not fit the run's model: {error}") from None
-        yield vessel.state_dict()
+        heads = vessel.heads.state_dict(prefix="heads.")
+        yield heads | {f"encoder.model.{n}": w for n, w in vessel.encoder.weights().items()}
 
 
 def _load(run: Path, plugins: Sequence[str]) -> tuple[MTDNN, PreTrainedTokenizerBase]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from data_utils.errors import UserError
 from data_utils.files import atomic_folder, write_text
 from data_utils.outputs import check_out
 from data_utils.plugins import add_plugins_flag
@@ -23,6 +24,7 @@ def export(
     out: str,
     *,
     task: str | None = None,
+    adapter: str = "merged",
     overwrite: bool = False,
     plugins: Sequence[str] = (),
 ) -> str:
@@ -35,13 +37,20 @@ def export(
         run: a run directory, or its ``best`` folder.
         out: the folder to write.
         task: the task whose head is exported too; None exports the encoder alone.
+        adapter: "merged" exports the encoder with its adapter merged; "apart" exports the adapter alone,
+            in PEFT's format. A run without an adapter has nothing to merge.
         overwrite: replace ``out`` if it is a model folder.
         plugins: modules to import first; see :func:`mt_dnn.load`.
 
     Raises:
-        UserError: the run or task does not exist, ``out`` is not free, or transformers has no head that
-            is equivalent to the task's.
+        UserError: the run or task does not exist, ``out`` is not free, transformers has no head that
+            is equivalent to the task's, or the run has no adapter to export apart.
     """
+    if adapter == "apart" and task is not None:
+        raise UserError(
+            "--adapter apart exports the adapter of the shared encoder, without heads; leave out --task, or "
+            "export the task merged"
+        )
     folder = check_out(out, overwrite=overwrite, runs=[run])
 
     # Imported after the arguments are checked, because these modules load torch.
@@ -49,6 +58,7 @@ def export(
     from mt_dnn.encoders.pretrained import quiet
     from mt_dnn.inference.predictor import load
     from mt_dnn.model import MTDNN
+    from mt_dnn.publish.adapter import write_adapter
     from mt_dnn.publish.auto_model import build_auto_model, check_encoder, check_task, encoder_class
     from mt_dnn.runs.model_card import model_card
     from mt_dnn.runs.model_folder import model_folder, read_scores, read_test_scores
@@ -59,12 +69,22 @@ def export(
     encoder = model.encoder
     with atomic_folder(folder) as aside:
         predictor.tokenizer.save_pretrained(aside)
-        if task is None:
+        length = predictor.max_seq_len
+        scores: dict[str, dict[str, Any]] = {}
+        test: dict[str, dict[str, Any]] = {}
+        if adapter == "apart":
+            base = write_adapter(aside, model_folder(run), model)
+            name = "PeftModel"
+            about = (
+                f"The adapter of a run on {', '.join(model.tasks)}, without the encoder `{base}`"
+            )
+            use = _how_to_load(encoder_class(encoder), folder.name, encoder, base=base)
+        elif task is None:
             name = encoder_class(encoder)
             encoder.save_pretrained(aside)
             check_encoder(aside, model)
             about = f"The shared encoder of a run on {', '.join(model.tasks)}"
-            length, scores, test = predictor.max_seq_len, {}, {}
+            use = _how_to_load(name, folder.name, encoder)
         else:
             definition = predictor.task(task)
             name = str(model.task_types[task].auto_model)
@@ -79,10 +99,11 @@ def export(
             scores = {dataset: saved[dataset] for dataset in saved if dataset in sets}
             sets = {dataset_name(task, split) for split in definition.splits("test")}
             test = {n: own for n, own in read_test_scores(model_folder(run)).items() if n in sets}
+            use = _how_to_load(name, folder.name, encoder)
         card = model_card(
             folder.name,
             f"{about}; sequences of up to {length} tokens.",
-            use=_how_to_load(name, folder.name, encoder),
+            use=use,
             scores=scores | test,
             test=test,
         )
@@ -90,13 +111,17 @@ def export(
     return name
 
 
-def _how_to_load(name: str, folder: str, encoder: Encoder) -> str:
+def _how_to_load(name: str, folder: str, encoder: Encoder, *, base: str | None = None) -> str:
+    """Return Markdown that loads a model; ``base`` is the encoder that an adapter belongs to."""
     lines = [
         f"from transformers import {name}, AutoTokenizer",
         "",
-        f'model = {name}.from_pretrained("{folder}")',
+        f'model = {name}.from_pretrained("{base or folder}")',
         f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
     ]
+    if base is not None:
+        lines.insert(0, "from peft import PeftModel")
+        lines.append(f'model = PeftModel.from_pretrained(model, "{folder}")')
     module = type(encoder.config).__module__
     if not module.startswith("transformers."):  # importing our own architecture registers it
         lines.insert(0, f"import {module}")
@@ -114,6 +139,13 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn export") -> N
     add("--run", required=True, help="Run directory, or its best/ folder.")
     add("--out", required=True, help="Folder to write.")
     add("--task", help="Export this task's head too; default: the shared encoder alone.")
+    add(
+        "--adapter",
+        choices=("merged", "apart"),
+        default="merged",
+        help="merged: whole weights, with the adapter of the run merged (default). apart: the adapter alone, "
+        "in PEFT's format.",
+    )
     add("--overwrite", action="store_true", help="Replace --out if it is a model folder.")
     add_plugins_flag(parser)
     options = parser.parse_args(args)
@@ -121,6 +153,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn export") -> N
         options.run,
         options.out,
         task=options.task,
+        adapter=options.adapter,
         overwrite=options.overwrite,
         plugins=options.plugins,
     )

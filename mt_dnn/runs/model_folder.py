@@ -98,6 +98,8 @@ def _card(
     best_of: str | None = None,
 ) -> str:
     chosen = "" if best_of is None else f" The best model for {best_of}."
+    if config.model.adapter is not None:
+        chosen += f" Trained as an adapter ({config.model.adapter}), merged; adapter/ has it alone, for PEFT."
     return model_card(
         config.name,
         f"One shared encoder, started from `{config.model.encoder}`, with a head for each of: "

@@ -14,6 +14,7 @@ from data_utils.manifest import tokenizer_hash
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import RunConfig
+from mt_dnn.encoders.adapters import adapted
 from mt_dnn.encoders.architecture import check_lengths
 from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
@@ -51,6 +52,7 @@ def build_model(
         dropout=config.model.encoder_dropout,
         num_layers=config.model.num_layers,
     )
+    encoder = adapted(encoder, config.model)
     model = MTDNN(encoder, tasks, config.model, tokenizer)
     if start:
         taken, fresh = load_heads(start, model, strict=False)

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from data_utils.errors import UserError
 from mt_dnn.config.run import OptimConfig, RunConfig
+from mt_dnn.encoders.adapters import plain_name
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import Objective
 from mt_dnn.registries import OPTIMIZERS
@@ -21,16 +22,18 @@ def freeze(model: nn.Module, patterns: tuple[str, ...]) -> int:
     """Freeze all parameters whose name matches a pattern; return their number of elements.
 
     Args:
-        patterns: shell-style patterns of parameter names, such as ``encoder.*``.
+        patterns: shell-style patterns of parameter names, such as ``encoder.*``. Of an encoder with an
+            adapter, names are those without PEFT (:func:`mt_dnn.encoders.adapters.plain_name`).
 
     Raises:
         UserError: a pattern matches no parameter.
     """
     frozen = 0
     for pattern in patterns:
-        matching = [p for name, p in model.named_parameters() if fnmatch(name, pattern)]
+        named = [(plain_name(name), p) for name, p in model.named_parameters()]
+        matching = [p for name, p in named if fnmatch(name, pattern)]
         if not matching:
-            names = ", ".join([name for name, _ in model.named_parameters()][:4])
+            names = ", ".join([name for name, _ in named][:4])
             raise UserError(
                 f"optim.freeze: {pattern!r} matches no parameter; parameter names are {names}, …"
             )

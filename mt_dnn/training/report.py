@@ -34,9 +34,13 @@ def show_setup(
     """Print the settings of a run before it starts, including defaults."""
     optim, batch, model = config.optim, config.batch, objective.model
     heads = "" if optim.head_lr is None else f" (heads {optim.head_lr:g})"
-    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    of = ""
+    if config.model.adapter is not None:
+        total = sum(p.numel() for p in model.parameters())
+        of = f" of {total / 1e6:.1f}M, adapter {config.model.adapter}"
     facts = {
-        "encoder": f"{config.model.encoder}, {count / 1e6:.1f}M trainable parameters",
+        "encoder": f"{config.model.encoder}, {trained / 1e6:.1f}M trainable parameters{of}",
         "device": f"{device_name(accelerator)}, {config.system.precision}, attention {model.encoder.attention}",
     }
     for name, store in data.train.items():
