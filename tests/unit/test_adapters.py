@@ -471,3 +471,16 @@ def test_the_folder_names_the_encoder(saved):
     assert settings["inference_mode"] is True
     size = sum(file.stat().st_size for file in own.iterdir())
     assert size < (saved["root"] / "a" / "model.safetensors").stat().st_size / 2
+
+
+def test_a_pooler_that_the_run_has_not_is_not_adapted_by_peft(tmp_path):
+    """PEFT shortens 20 names and more, to ends that may fit the pooler of the published encoder."""
+    from peft import PeftModel
+
+    config = ARCHITECTURES["bert"]()
+    config.num_hidden_layers = 4
+    adapted(Encoder.from_config(config), lora()).save_pretrained(tmp_path)
+    own = PeftModel.from_pretrained(AutoModel.from_config(config), tmp_path / "adapter")
+    changed = {name.split(".lora_")[0] for name in own.state_dict() if ".lora_" in name}
+    assert len(changed) == 24
+    assert not [name for name in changed if "pooler" in name]
