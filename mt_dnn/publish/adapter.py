@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import torch
@@ -43,7 +44,8 @@ def write_adapter(folder: Path, source: Path, model: MTDNN) -> str:
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     base = str(settings["base_model_name_or_path"])
     plain = load_encoder(base)
-    with quiet():
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT reads a deprecated attribute
         plain.model = peft("--adapter apart").PeftModel.from_pretrained(plain.model, str(folder))
     plain.eval()
     batch = probe(plain, next(iter(model.tasks)))
