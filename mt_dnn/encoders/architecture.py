@@ -22,6 +22,9 @@ DROPOUTS = (
 )
 """Names of the dropout rates inside an encoder; an architecture has some of them."""
 
+PER_LAYER = ("layer_types", "attention_window")
+"""Names of settings that are a list with one entry per layer; the second one is Longformer's."""
+
 
 def set_dropout(config: PreTrainedConfig, rate: float) -> None:
     """Set all dropout rates inside the encoder, those of hidden states and of attention weights.
@@ -49,8 +52,9 @@ def keep_layers(config: PreTrainedConfig, count: int) -> None:
         has = f"has {layers} layers" if isinstance(layers, int) else "has no numbered layers"
         raise UserError(f"model.num_layers: {count}; {config.model_type} {has}")
     config.num_hidden_layers = count
-    if isinstance(kinds := getattr(config, "layer_types", None), list):
-        config.layer_types = kinds[:count]
+    for name in PER_LAYER:
+        if isinstance(kinds := getattr(config, name, None), list):
+            setattr(config, name, kinds[:count])
 
 
 def max_positions(config: PreTrainedConfig, padding_row: int | None) -> int | None:

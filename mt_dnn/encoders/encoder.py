@@ -26,6 +26,11 @@ from mt_dnn.encoders.architecture import attention_implementation, max_positions
 from mt_dnn.encoders.attention import NAME, decide_mask_on_host
 from mt_dnn.encoders.embedding_block import block_output, shifted
 from mt_dnn.encoders.pretrained import quiet
+from mt_dnn.encoders.sparse_attention import (
+    choose_attention_type,
+    first_token_is_global,
+    has_global_attention,
+)
 
 _LAYER = re.compile(r"\.(\d+)\.")
 _ABOVE = re.compile(r"(?<!\w)(final_\w*norm|ln_f|norm)\.")
@@ -78,8 +83,7 @@ class Encoder(nn.Module):
         self.has_token_types = (
             "token_type_ids" in accepted and getattr(self.config, "type_vocab_size", 2) > 1
         )
-        # Longformer: without a global token, the first one would see half a window of the text.
-        self._has_global_attention = "global_attention_mask" in accepted
+        self._has_global_attention = has_global_attention(model)
         # The position table of RoBERTa, XLM-R and MPNet has a padding row, and positions count real
         # tokens, beginning with the row after it. The model derives them from input_ids; given only
         # inputs_embeds it would also number the padding, so encode() computes the positions.
@@ -181,7 +185,9 @@ class Encoder(nn.Module):
         """
         inputs = self._inputs(embeds, attention_mask, token_type_ids)
         with nullcontext() if shift is None else shifted(self.model, shift):
-            return self.model(**inputs, output_hidden_states=True).hidden_states
+            states = self.model(**inputs, output_hidden_states=True).hidden_states
+        # BigBird pads to whole blocks, and removes the padding from the last hidden states only.
+        return tuple(layer[:, : embeds.shape[1]] for layer in states)
 
     def embedding_output(
         self,
@@ -202,16 +208,15 @@ class Encoder(nn.Module):
     def _inputs(
         self, embeds: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None
     ) -> dict[str, Tensor]:
-        """Return the arguments of the model."""
+        """Return the arguments of the model, after choosing its attention for their length."""
+        choose_attention_type(self.model, embeds.shape[1])
         inputs: dict[str, Tensor] = {"inputs_embeds": embeds}
         if attention_mask is not None:
             inputs["attention_mask"] = attention_mask
         if self.has_token_types and token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
         if self._has_global_attention:
-            first = torch.zeros(embeds.shape[:2], dtype=torch.long, device=embeds.device)
-            first[:, 0] = 1
-            inputs["global_attention_mask"] = first  # (N, T)
+            inputs["global_attention_mask"] = first_token_is_global(embeds)  # (N, T)
         if self._position_padding is not None:
             if attention_mask is None:
                 attention_mask = torch.ones(embeds.shape[:2], device=embeds.device)
