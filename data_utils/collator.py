@@ -20,7 +20,8 @@ class Batch:
     """A padded batch of examples, all of the same task.
 
     B is the number of examples and N the number of sequences. An example with candidates has one
-    sequence for each candidate; otherwise N = B.
+    sequence for each candidate, and one of a task with ``windows`` has one for each window; otherwise
+    N = B.
     """
 
     task: str
@@ -29,9 +30,9 @@ class Batch:
     attention_mask: Tensor  # (N, T) int64, 1 on real tokens
     token_type_ids: Tensor | None = None  # (N, T), None where the encoder has no token types
     labels: Tensor | None = None  # (B,), or (B, L) padded with IGNORE; None if unlabelled
-    candidate_mask: Tensor | None = (
-        None  # (B, K) bool; the True cells in row-major order are the N sequences
-    )
+    candidate_mask: Tensor | None = None
+    """(B, K) bool, true for the candidates or windows of each example. The true cells in row-major order
+    are the N sequences. None if every example is one sequence."""
     soft_labels: Tensor | None = None
     """Logits of a teacher, float32, padded with 0: (B, C), (B, K), or (B, L, C) per token. None if the
     task is not distilled."""
@@ -82,7 +83,7 @@ def make_batch(
 ) -> Batch:
     """Pad the examples of ``TokenTable.take`` to the longest and make them a batch.
 
-    The candidates of all examples are concatenated, so that padding candidates cost no computation.
+    The candidates or windows of all examples are concatenated, so that padding costs no computation.
 
     Args:
         rows: the columns, one entry per example. This function removes and changes entries.
@@ -91,7 +92,7 @@ def make_batch(
         pad_multiple: the padded length T is a multiple of this.
     """
     masks = None
-    if isinstance(rows["input_ids"][0], list):  # candidates
+    if isinstance(rows["input_ids"][0], list):  # candidates or windows
         counts = np.array([len(candidates) for candidates in rows["input_ids"]])
         masks = torch.from_numpy(np.arange(counts.max()) < counts[:, None])
         for name in ("input_ids", "token_type_ids"):

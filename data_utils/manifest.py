@@ -39,7 +39,7 @@ class Manifest:
     label_form: str
     """How the label cell is parsed: ``single`` (one value, or one per unit), ``set`` or ``text``."""
     options: dict[str, Any]
-    """Options of the data format."""
+    """Options of the data format, and the task's windows."""
     max_seq_len: int
     tokenizer_hash: str
     source_hash: str
@@ -53,6 +53,8 @@ class Manifest:
     """Rows kept."""
     sequences: int = 0
     """Entries stored: more than ``examples`` if long texts were split into windows."""
+    most_windows: int = 0
+    """Greatest number of windows of an example, if the task has ``windows``; else 0."""
     truncated: int = 0
     """Examples that were truncated."""
     tokens: int = 0
@@ -103,9 +105,17 @@ def _hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def tokenizing_options(task: TaskDef) -> dict[str, Any]:
-    """Options that change the store of a task: those of its format, and the length of text labels."""
+    """Options that change the store of a task.
+
+    They are those of its format, the length of text labels, and ``windows`` if the task has them: without
+    ``merge``, which changes no store.
+    """
     own = FORMATS.get(task.data_format).options | label_options(task)
-    return {name: task.options.get(name, default) for name, default in own.items()}
+    options = {name: task.options.get(name, default) for name, default in own.items()}
+    if task.windows is not None:
+        cut = {"stride": task.windows.stride, "max_windows": task.windows.max_windows}
+        options["windows"] = cut
+    return options
 
 
 def expected_manifest(
@@ -143,7 +153,8 @@ def describe(manifest: Manifest) -> str:
     """Summarize a manifest in one line: examples, rows, lengths, truncated, dropped, soft labels."""
     windows = ""
     if manifest.sequences != manifest.examples:
-        windows = f"in {manifest.sequences} windows, "
+        most = f" (at most {manifest.most_windows} per row)" if manifest.most_windows else ""
+        windows = f"in {manifest.sequences} windows{most}, "
     line = (
         f"{manifest.task}_{manifest.split}: {manifest.examples} examples of {manifest.rows} rows, "
         f"{windows}{manifest.tokens / max(manifest.sequences, 1):.1f} tokens on average, longest {manifest.longest}, "

@@ -72,7 +72,7 @@ def _write_rows(
     """Write the Arrow file and return the manifest with all counts."""
     counts: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
-    longest = 0
+    longest = most_windows = 0
     labelled: bool | None = None
     writer: pa.RecordBatchFileWriter | None = None
     try:
@@ -102,11 +102,17 @@ def _write_rows(
                     texts, label = example.texts, example.label
                     report.add(row.where, keys, uid=example.uid, texts=texts, label=label)
                 counts["examples"] += len(examples)
-            counts["sequences"] += len(table)
             widths = TokenTable(table).lengths
-            counts["tokens"] += int(widths.sum())
             ids = _flat(table["input_ids"])
             counts["ids"] += len(ids)
+            if task.windows is None:
+                counts["sequences"] += len(table)
+                counts["tokens"] += int(widths.sum())
+            else:
+                windows = pc.list_value_length(table["input_ids"])
+                counts["sequences"] += pc.sum(windows).as_py()
+                counts["tokens"] += len(ids)
+                most_windows = max(most_windows, pc.max(windows).as_py())
             if tokenizer.unk_token_id is not None:
                 counts["unknown"] += pc.sum(pc.equal(ids, tokenizer.unk_token_id)).as_py() or 0
             longest = max(longest, int(widths.max()))
@@ -129,6 +135,7 @@ def _write_rows(
         rows=counts["rows"],
         examples=counts["examples"],
         sequences=counts["sequences"],
+        most_windows=most_windows,
         truncated=counts["truncated"],
         tokens=counts["tokens"],
         longest=longest,

@@ -49,6 +49,21 @@ class SourceDef:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """How a text that is too long for one sequence is cut into overlapping windows.
+
+    The example then has one sequence for each window, and its logits are those of its windows, merged.
+    """
+
+    stride: int = 32
+    """Tokens by which two neighbouring windows overlap, at most half of a window."""
+    merge: str = "mean"
+    """Name in :data:`mt_dnn.registries.MERGES`: how the logits of the windows become those of the example."""
+    max_windows: int | None = None
+    """Greatest number of windows of an example; the rest of its text is cut off. None: no limit."""
+
+
+@dataclass(frozen=True)
 class TaskDef:
     """One entry of a task file.
 
@@ -88,6 +103,8 @@ class TaskDef:
     """Names such as ``dev`` or ``matched_dev``. The part after the last underscore is the role."""
     max_seq_len: int | None = None
     """Greatest length in tokens; defaults to that of the run."""
+    windows: Windows | None = None
+    """How long texts are cut into windows; None: they are truncated."""
     weight: float = 1.0
     """Factor of the task's loss."""
     head: str | None = None

@@ -18,6 +18,7 @@ from data_utils.source_keys import check_keys, read_source
 from data_utils.strict_yaml import read_mapping
 from data_utils.task_agreement import check_file_names, check_shared_heads
 from data_utils.task_def import ROLES, TaskDef, pick_tasks, split_role
+from data_utils.window_keys import read_windows
 
 # Key in the YAML file, as in MT-DNN's task files -> field of TaskDef.
 KEYS = {
@@ -37,6 +38,7 @@ KEYS = {
     "layers": "layers",
     "split_names": "split_names",
     "max_seq_len": "max_seq_len",
+    "windows": "windows",
     "weight": "weight",
     "head": "head",
     "options": "options",
@@ -233,6 +235,7 @@ def _task_def(name: str, keys: dict[str, Any], where: str) -> TaskDef:
         "split_names": split_names,
         "options": _options(keys.get("options"), where),
         "source": read_source(keys.get("source"), data_format, split_names, where),
+        "windows": read_windows(keys.get("windows"), where),
     }
     if "head" in values:
         check_name(values["head"], f"{where}: head")

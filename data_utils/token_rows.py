@@ -165,7 +165,12 @@ def _check_mask(row: Row, ids: list[list[int]]) -> None:
 
 
 def _check_format(task: TaskDef) -> None:
-    """Raise UserError if MT-DNN's tokenized rows cannot hold the label of the task."""
+    """Raise UserError if MT-DNN's tokenized rows cannot hold the examples of the task."""
+    if task.windows is not None:
+        raise UserError(
+            f"{task.where}: windows: MT-DNN's tokenized rows hold one sequence per example; remove windows, or "
+            f"use rows of text and no --export"
+        )
     if task.label in FORMATS.get(task.data_format).token_row_labels:
         return
     able = [

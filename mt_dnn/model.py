@@ -24,7 +24,8 @@ from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.heads.scalar_mix import ScalarMix
-from mt_dnn.registries import TASK_TYPES
+from mt_dnn.heads.windows import MergedHead
+from mt_dnn.registries import MERGES, TASK_TYPES
 from mt_dnn.task_types import TaskType, load_tasks
 
 MIX = "layer_mix"
@@ -168,7 +169,8 @@ class MTDNN(nn.Module):
 
         Returns:
             A batch with one example per row, in their order; a row of a span task that is cut into
-            windows has one example per window. ``labels`` is None if the rows have none.
+            windows has one example per window, and a row of a task with ``windows`` has one sequence
+            per window. ``labels`` is None if the rows have none.
 
         Raises:
             UserError: there is no such task, a row is malformed, there are no rows, only some of them
@@ -244,7 +246,7 @@ class MTDNN(nn.Module):
         """
         mask = batch.attention_mask if batch.is_padded else None
         shifted = {} if shift is None else {"shift": shift}  # most overrides do not know it
-        mix = getattr(self.head(batch), MIX, None)
+        mix = getattr(self.heads[self.tasks[batch.task].head_name], MIX, None)
         if mix is None:
             return self.encoder.encode(embeds, mask, batch.token_type_ids, **shifted)
         return mix(self.encoder.hidden_states(embeds, mask, batch.token_type_ids, **shifted))
@@ -276,8 +278,11 @@ class MTDNN(nn.Module):
         return self.head(batch)(self.encode(embeds, batch, **shifted), batch)
 
     def head(self, batch: Batch) -> nn.Module:
-        """Return the head of the batch's task."""
-        return self.heads[self.tasks[batch.task].head_name]
+        """Return the head of the batch's task; it merges the windows of each example if there are any."""
+        task = self.tasks[batch.task]
+        head = self.heads[task.head_name]
+        # Made for each batch: tasks with and without windows may share a head and its parameters' names.
+        return head if task.windows is None else MergedHead(head, MERGES.get(task.windows.merge))
 
     def forward(self, batch: Batch) -> Tensor:
         """Compute the logits of a batch, as in training."""

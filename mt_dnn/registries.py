@@ -14,6 +14,7 @@ from data_utils.registry import Registry
 
 if TYPE_CHECKING:  # importing this module must stay cheap
     from mt_dnn.divergences import Divergence
+    from mt_dnn.heads.windows import Merge
     from mt_dnn.objective.terms import LossTerm
     from mt_dnn.task_types.base import TaskType
     from mt_dnn.tracking.tracker import Tracker
@@ -67,6 +68,10 @@ DIVERGENCES: Registry[Divergence] = Registry(
     adapt="mt_dnn.divergences:check_divergence",
 )
 
+MERGES: Registry[Merge] = Registry(
+    "merge of windows", {name: f"mt_dnn.heads.windows:{name}" for name in ("mean", "max")}
+)
+
 LOSS_TERMS: Registry[Callable[..., LossTerm]] = Registry(
     "loss term", adapt="mt_dnn.objective.terms:check_term"
 )
@@ -112,7 +117,7 @@ TRACKERS: Registry[type[Tracker]] = Registry(
 )
 
 REGISTRIES: tuple[Registry[Any], ...] = (
-    *(FORMATS, METRICS, MIXINGS, TASK_TYPES, DIVERGENCES),
+    *(FORMATS, METRICS, MIXINGS, TASK_TYPES, DIVERGENCES, MERGES),
     *(LOSS_TERMS, ADAPTERS, OPTIMIZERS, SCHEDULES, COMBINATIONS, TRACKERS),
 )
 """All registries, also those of data_utils."""

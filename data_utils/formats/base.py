@@ -161,6 +161,8 @@ class DataFormat(ABC):
     """Whether its rows can be sentences of a file of CoNLL columns."""
     has_candidates: ClassVar[bool] = False
     """Whether an example has several sequences, one for each candidate."""
+    takes_windows: ClassVar[bool] = False
+    """Whether a task may set ``windows``: :meth:`encode` then returns a list of sequences per example."""
     token_row_labels: ClassVar[tuple[LabelSpec, ...]] = ()
     """The label specifications that MT-DNN's tokenized rows support."""
 
@@ -191,7 +193,8 @@ class DataFormat(ABC):
             max_seq_len: greatest length of a sequence, in tokens.
 
         Returns:
-            Column name -> one entry per example, or one list per example with candidates:
+            Column name -> one entry per example, or one list per example with candidates, or with
+            ``task.windows``:
 
             * ``uid`` and ``input_ids``;
             * ``token_type_ids`` if the encoder uses them;
@@ -199,7 +202,7 @@ class DataFormat(ABC):
             * ``truncated`` (bool), which is counted and not stored;
             * any other column, which becomes an entry of ``Batch.extras``.
 
-            A format that splits long texts into windows returns one entry per window, and the column
+            A format that always splits long texts into windows returns one entry per window, and the column
             ``window`` with the number of the window in its example, from 0.
         """
 

@@ -10,10 +10,10 @@ from data_utils.formats.base import DataFormat, Example, Row
 from data_utils.formats.rows import (
     EXAMPLE_LABELS,
     EXAMPLE_TOKEN_ROWS,
-    encode_pairs,
     label_columns,
     parse_label,
 )
+from data_utils.formats.windows import encode_texts
 from data_utils.labels import LabelSpec
 from data_utils.task_def import TaskDef
 
@@ -22,6 +22,7 @@ class PremiseOnly(DataFormat):
     """A single sentence with one label."""
 
     labels: ClassVar[tuple[LabelSpec, ...]] = EXAMPLE_LABELS
+    takes_windows: ClassVar[bool] = True
     token_row_labels: ClassVar[tuple[LabelSpec, ...]] = EXAMPLE_TOKEN_ROWS
     columns: ClassVar[tuple[str, ...]] = ("uid", "label", "premise")
     text_columns: ClassVar[tuple[str, ...]] = ("premise",)
@@ -37,7 +38,8 @@ class PremiseOnly(DataFormat):
         *,
         max_seq_len: int,
     ) -> dict[str, list]:
-        columns = encode_pairs([e.texts[0] for e in examples], None, tokenizer, max_seq_len)
+        first = [e.texts[0] for e in examples]
+        columns = encode_texts(first, None, tokenizer, max_seq_len, task.windows)
         return (
             columns | {"uid": [e.uid for e in examples]} | label_columns(examples, tokenizer, task)
         )

@@ -143,13 +143,13 @@ def encode_pairs(
         columns["token_type_ids"] = encoded["token_type_ids"]
     elif second is not None:
         columns["token_type_ids"] = [
-            _pair_types(encoding.sequence_ids) for encoding in encoded.encodings
+            pair_types(encoding.sequence_ids) for encoding in encoded.encodings
         ]
     columns["truncated"] = [bool(encoding.overflowing) for encoding in encoded.encodings]
     return columns
 
 
-def _pair_types(sequence_ids: list[int | None]) -> list[int]:
+def pair_types(sequence_ids: list[int | None]) -> list[int]:
     """Return 1 for all positions from the first token of the second sentence on, else 0.
 
     ``sequence_ids`` is None at special tokens.

@@ -200,6 +200,19 @@ def sequence_head(
     return PooledHead.for_task(encoder, n_out, task=task, config=config)
 
 
+def by_example(values: Tensor, present: Tensor) -> Tensor:
+    """Arrange the values of sequences by example: (N, ...) -> (B, K, ...), 0 where absent.
+
+    Args:
+        present: (B, K) bool; its true cells, row by row, are the N sequences.
+    """
+    # Not masked_scatter, whose backward pass counts the true entries of the mask and therefore
+    # synchronizes with the device.
+    place = (present.flatten().cumsum(0) - 1).clamp(min=0)  # (B K,)
+    rows = values.index_select(0, place).unflatten(0, present.shape)
+    return rows.masked_fill(~present.view(*present.shape, *[1] * (values.dim() - 1)), 0.0)
+
+
 class CandidateHead(nn.Module):
     """Scores candidates: (N, T, H) -> (B, K), one row per example, 0 where absent.
 
@@ -214,13 +227,8 @@ class CandidateHead(nn.Module):
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Score the candidates of a batch: (N, T, H) -> (B, K)."""
         scores = self.scorer(hidden, batch).squeeze(1)  # (N,)
-        present = batch.candidate_mask  # (B, K)
-        assert present is not None
-        # Not masked_scatter, whose backward pass counts the true entries of the mask and therefore
-        # synchronizes with the device.
-        place = (present.flatten().cumsum(0) - 1).clamp(min=0)  # (B K,)
-        rows = scores.index_select(0, place).view(present.shape)
-        return rows.masked_fill(~present, 0.0)
+        assert batch.candidate_mask is not None
+        return by_example(scores, batch.candidate_mask)
 
 
 class TokenHead(nn.Module):

@@ -13,7 +13,16 @@ from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.model import MTDNN
 
-SAME = ("data_format", "task_type", "n_class", "labels", "label", "options", "max_seq_len")
+SAME = (
+    "data_format",
+    "task_type",
+    "n_class",
+    "labels",
+    "label",
+    "options",
+    "max_seq_len",
+    "windows",
+)
 """Fields of a task that determine its token ids and the meaning of its logits."""
 
 

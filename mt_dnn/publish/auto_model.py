@@ -92,6 +92,8 @@ def build_auto_model(model: MTDNN, task: str) -> PreTrainedModel:
     name = model.task_types[task].auto_model
     if name is None:
         raise _refused(definition, f"task_type {definition.task_type}")
+    if definition.windows is not None:
+        raise _refused(definition, "windows; models of transformers read one sequence per example")
     kind = encoder.config.model_type
     if name not in LAYERS.get(kind, {}):
         known = ", ".join(k for k, heads in LAYERS.items() if name in heads)

@@ -30,6 +30,7 @@ from mt_dnn.task_types.checks import (
     check_choice,
     check_format,
     check_pair_settings,
+    check_windows,
     complete_options,
 )
 
@@ -81,7 +82,7 @@ class TaskType(ABC):
     kd_loss: ClassVar[str | None] = None
     """Default divergence from a teacher; None if this type does not support distillation."""
     has_fixed_shape: ClassVar[bool] = False
-    """Whether all examples have logits of the same shape, (C,), which can be stacked."""
+    """Whether all examples have logits of the same shape, (C,), which can be stacked and merged."""
     can_average: ClassVar[bool] = True
     """Whether the mean of several models' logits is a valid output of this type."""
     picture: ClassVar[str | None] = None
@@ -114,6 +115,7 @@ class TaskType(ABC):
         """
         check_format(task, cls)
         check_pair_settings(task, cls)
+        check_windows(task, cls)
         check_choice(task, "loss", task.loss, cls.losses)
         check_choice(task, "actf", task.activation, (*ACTIVATIONS, "none"))
         check_choice(task, "pooling", task.pooling, POOLINGS)

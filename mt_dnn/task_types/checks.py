@@ -10,7 +10,7 @@ from data_utils.formats import DataFormat
 from data_utils.registries import FORMATS
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
-from mt_dnn.registries import TASK_TYPES
+from mt_dnn.registries import MERGES, TASK_TYPES
 
 if TYPE_CHECKING:
     from mt_dnn.task_types.base import TaskType
@@ -61,6 +61,26 @@ def check_pair_settings(task: TaskDef, cls: type[TaskType]) -> None:
                     f"{task.where}: {key} compares two texts, and rows of {task.data_format} have one; "
                     f"remove it"
                 )
+
+
+def check_windows(task: TaskDef, cls: type[TaskType]) -> None:
+    """Raise UserError if the rows or the logits of the task have no place for windows."""
+    if task.windows is None:
+        return
+    where = f"{task.where}: windows"
+    if not FORMATS.get(task.data_format).takes_windows:
+        able = [name for name in FORMATS.names() if FORMATS.get(name).takes_windows]
+        raise UserError(
+            f"{where}: rows of {task.data_format} have no such windows; remove the key. Data formats with "
+            f"windows: {', '.join(able)}"
+        )
+    if not cls.has_fixed_shape:
+        able = [name for name in TASK_TYPES.names() if TASK_TYPES.get(name).has_fixed_shape]
+        raise UserError(
+            f"{where}: windows merge one vector of logits each, which {task.task_type} does not have; remove "
+            f"the key. Task types with windows: {', '.join(able)}"
+        )
+    MERGES.canonical(task.windows.merge, f"{where}: merge")
 
 
 def complete_options(task: TaskDef, defaults: dict[str, Any]) -> dict[str, Any]:
