@@ -173,7 +173,8 @@ class Predictor:
         Returns:
             (n, C) float32. A list with one array per row where the shape depends on the row: (K,) for K
             candidates; (words, C) for labelled words, NaN for words beyond the maximum length;
-            (tokens, V) for generated text. The windows of a row are concatenated.
+            (tokens, V) for generated text. The windows of a row of such a task are concatenated;
+            those of a task with ``windows`` are merged.
         """
         definition = self.task(task)
         kind = self.model.task_types[definition.name]

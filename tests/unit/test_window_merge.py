@@ -13,7 +13,7 @@ import mt_dnn
 from data_utils.collator import Batch
 from data_utils.errors import UserError
 from data_utils.task_def import Windows
-from mt_dnn.config.run import ModelConfig, RunConfig
+from mt_dnn.config.run import DistillConfig, ModelConfig, RunConfig
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.heads.pooled import by_example
 from mt_dnn.inference.ensemble import Ensemble
@@ -165,6 +165,18 @@ def test_the_divergence_is_that_of_merged_logits_in_float64():
     kl = (p.softmax(-1) - q.softmax(-1)) * (p.log_softmax(-1) - q.log_softmax(-1))
     found = step.divergence(step.forward(step.embeds + delta), step.logits)
     torch.testing.assert_close(found.double(), kl.sum(-1).mean(), rtol=1e-5, atol=1e-9)
+
+
+@merges
+def test_a_student_is_compared_by_its_merged_logits(merge):
+    model, plain = model_of(merge), model_of(None)
+    teacher = torch.randn(3, 3, generator=torch.Generator().manual_seed(1))
+    batch = batch_of(soft_labels=teacher)
+    config = RunConfig(distill=DistillConfig(soft_labels="soft", weight=1.0))
+    found = Objective.from_config(model, config)(batch, seed=1).total
+    student = merged(plain(replace(batch, candidate_mask=None)), merge).log_softmax(-1)
+    expected = (teacher.softmax(-1) * (teacher.log_softmax(-1) - student)).sum(-1).mean()
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_task_without_windows_shares_the_head_of_one_with():
