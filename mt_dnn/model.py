@@ -25,7 +25,7 @@ from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.heads.scalar_mix import ScalarMix
 from mt_dnn.heads.windows import MergedHead
-from mt_dnn.registries import MERGES, TASK_TYPES
+from mt_dnn.registries import TASK_TYPES
 from mt_dnn.task_types import TaskType, load_tasks
 
 MIX = "layer_mix"
@@ -282,7 +282,7 @@ class MTDNN(nn.Module):
         task = self.tasks[batch.task]
         head = self.heads[task.head_name]
         # Made for each batch: tasks with and without windows may share a head and its parameters' names.
-        return head if task.windows is None else MergedHead(head, MERGES.get(task.windows.merge))
+        return head if task.windows is None else MergedHead(head, task.windows.merge)
 
     def forward(self, batch: Batch) -> Tensor:
         """Compute the logits of a batch, as in training."""

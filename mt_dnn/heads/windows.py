@@ -7,7 +7,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from data_utils.collator import Batch
+from data_utils.errors import UserError
 from mt_dnn.heads.pooled import by_example
+from mt_dnn.registries import MERGES
 
 Merge = Callable[[Tensor, Tensor], Tensor]
 """``merge(logits (B, W, C), present (B, W)) -> (B, C)``. Logits where ``present`` is false are padding, 0."""
@@ -35,16 +37,30 @@ class MergedHead(nn.Module):
 
     Args:
         head: computes one row per sequence, (N, T, H) -> (N, C).
-        merge: an entry of :data:`mt_dnn.registries.MERGES`.
+        merge: name in :data:`mt_dnn.registries.MERGES`.
     """
 
-    def __init__(self, head: nn.Module, merge: Merge) -> None:
+    def __init__(self, head: nn.Module, merge: str) -> None:
         super().__init__()
         self.head = head
         self.merge = merge
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Compute the logits of the examples; a batch without windows has one sequence for each."""
+        """Compute the logits of the examples; a batch without windows has one sequence for each.
+
+        Raises:
+            UserError: the merge, of a plugin, returns another shape than (B, C).
+        """
         logits = self.head(hidden, batch)  # (N, C)
         present = batch.candidate_mask
-        return logits if present is None else self.merge(by_example(logits, present), present)
+        if present is None:
+            return logits
+        by_window = by_example(logits, present)  # (B, W, C)
+        merged = MERGES.get(self.merge)(by_window, present)
+        wanted = by_window[:, 0].shape
+        if merged.shape != wanted:
+            raise UserError(
+                f"merge of windows {self.merge!r} returned the shape {tuple(merged.shape)}; expected "
+                f"{tuple(wanted)}, one row per example"
+            )
+        return merged

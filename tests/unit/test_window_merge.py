@@ -202,6 +202,9 @@ def test_a_merge_of_a_plugin(registries):
     rows = model_of(None)(replace(batch_of(), candidate_mask=None))
     found = model_of("last")(batch_of())
     assert torch.equal(found, torch.stack([part[-1] for part in rows.split(COUNTS)]))
+    MERGES.register("all")(lambda logits, present: logits)
+    with pytest.raises(UserError, match=r"'all' returned the shape \(3, 3, 3\); expected \(3, 3\)"):
+        model_of("all")(batch_of())
 
 
 LONG = """\

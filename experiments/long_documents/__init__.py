@@ -1,0 +1,1 @@
+"""The study of windows: documents whose label is decided at their end, and BoolQ."""
