@@ -39,6 +39,9 @@ COMMANDS = {
     "compare": Command(
         "mt_dnn.reports.compare", "show the scores of a run by class, or compare two runs"
     ),
+    "robustness": Command(
+        "mt_dnn.robustness.command", "score runs on perturbed texts, challenge sets, attacks"
+    ),
     "table": Command("mt_dnn.tables.command", "run and render a table of settings and seeds"),
     "report": Command(
         "mt_dnn.reports.command", "write a page about a run, or several side by side"
@@ -79,7 +82,7 @@ def _dispatch(args: list[str]) -> int:
 
 def _usage() -> str:
     """Return the text of ``mt-dnn --help``."""
-    lines = [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<10} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "usage: mt-dnn COMMAND [options]",

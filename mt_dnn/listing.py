@@ -14,11 +14,13 @@ from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.registry import Registry, choices_hint
 from mt_dnn.registries import (
     ADAPTERS,
+    CHALLENGES,
     COMBINATIONS,
     DIVERGENCES,
     LOSS_TERMS,
     MERGES,
     OPTIMIZERS,
+    PERTURBATIONS,
     SCHEDULES,
     TASK_TYPES,
     TRACKERS,
@@ -48,6 +50,10 @@ KINDS = {
     "schedule": Kind(SCHEDULES, "--optim.schedule", "--optim.schedule_options"),
     "combine": Kind(COMBINATIONS, "--optim.combine", "--optim.combine_options"),
     "tracker": Kind(TRACKERS, "--trackers", "--tracker_options.NAME"),
+    "perturbation": Kind(
+        PERTURBATIONS, "--perturb of mt-dnn robustness", "--perturb NAME=RATE for the rate"
+    ),
+    "challenge": Kind(CHALLENGES, "--challenge of mt-dnn robustness"),
 }
 
 

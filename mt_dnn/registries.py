@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # importing this module must stay cheap
     from mt_dnn.divergences import Divergence
     from mt_dnn.heads.windows import Merge
     from mt_dnn.objective.terms import LossTerm
+    from mt_dnn.robustness.challenge import ReadChallenge
+    from mt_dnn.robustness.perturbation import Perturbation
     from mt_dnn.task_types.base import TaskType
     from mt_dnn.tracking.tracker import Tracker
     from mt_dnn.training.gradients import Combination
@@ -116,8 +118,32 @@ TRACKERS: Registry[type[Tracker]] = Registry(
     adapt="mt_dnn.tracking.tracker:check_tracker",
 )
 
+PERTURBATIONS: Registry[Perturbation] = Registry(
+    "perturbation",
+    {
+        name: f"mt_dnn.robustness.{module}:{name}"
+        for module, names in {
+            "typos": ("swap_letters", "drop_letter", "repeat_letter", "neighbour_key"),
+            "words": ("lower", "upper", "drop_words"),
+            "punctuation": ("remove_punctuation", "add_punctuation"),
+            "contractions": ("expand_contractions", "contract"),
+        }.items()
+        for name in names
+    },
+    adapt="mt_dnn.robustness.perturbation:check_perturbation",
+)
+
+CHALLENGES: Registry[ReadChallenge] = Registry(
+    "challenge set",
+    {
+        "hans": "mt_dnn.robustness.hans:read_hans",
+        "advglue": "mt_dnn.robustness.advglue:read_advglue",
+    },
+)
+
 REGISTRIES: tuple[Registry[Any], ...] = (
     *(FORMATS, METRICS, MIXINGS, TASK_TYPES, DIVERGENCES, MERGES),
     *(LOSS_TERMS, ADAPTERS, OPTIMIZERS, SCHEDULES, COMBINATIONS, TRACKERS),
+    *(PERTURBATIONS, CHALLENGES),
 )
 """All registries, also those of data_utils."""

@@ -153,6 +153,9 @@ class DataFormat(ABC):
     shared_column: ClassVar[str | None] = None
     """Column whose text several rows may share, such as a passage with several questions. Confidence
     intervals resample these rows together."""
+    perturbed_columns: ClassVar[tuple[str, ...] | None] = None
+    """The text columns that may be misspelled and so on while the label stays valid, as ``mt-dnn robustness``
+    does; None: all of ``text_columns``."""
     optional_keys: ClassVar[tuple[str, ...]] = ()
     """Keys of JSON rows that are read besides the columns."""
     options: ClassVar[dict[str, Any]] = {}

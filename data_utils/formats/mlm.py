@@ -34,6 +34,7 @@ class MLM(DataFormat):
     labels: ClassVar[tuple[LabelSpec, ...]] = (LabelSpec(LabelKind.TOKEN, LabelUnit.WINDOW),)
     columns: ClassVar[tuple[str, ...]] = ("uid", "text")
     text_columns: ClassVar[tuple[str, ...]] = ("text",)
+    perturbed_columns: ClassVar[tuple[str, ...] | None] = ()  # the labels are tokens of the text
 
     def parse(self, row: Row, task: TaskDef) -> Example:
         paragraphs = [part.strip() for part in BLANK_LINE.split(row.text("text"))]

@@ -60,6 +60,8 @@ class MRC(DataFormat):
     columns: ClassVar[tuple[str, ...]] = ("uid", "label", "document", "question")
     text_columns: ClassVar[tuple[str, ...]] = ("document", "question")
     shared_column: ClassVar[str | None] = "document"
+    # Answers are places in the document.
+    perturbed_columns: ClassVar[tuple[str, ...] | None] = ("question",)
     optional_keys: ClassVar[tuple[str, ...]] = ("answers", "is_impossible")
 
     def parse(self, row: Row, task: TaskDef) -> Example:

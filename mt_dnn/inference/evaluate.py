@@ -65,9 +65,23 @@ def evaluate(
         >>> sorted(scores)
         ['rte', 'sst']
     """
-    task = model.tasks[store.manifest.task]
-    kind = model.task_types[task.name]
     rows = EncodedRows.from_store(store)
+    return evaluate_rows(
+        model, rows, batch_size=batch_size, accelerator=accelerator, advance=advance
+    )
+
+
+def evaluate_rows(
+    model: MTDNN,
+    rows: EncodedRows,
+    *,
+    batch_size: int = 64,
+    accelerator: Accelerator | None = None,
+    advance: Advance | None = None,
+) -> Evaluation:
+    """As :func:`evaluate`, for rows that may be in memory."""
+    task = model.tasks[rows.task]
+    kind = model.task_types[task.name]
     measured = MeasuredLoss(model, kind)
     found = map_batches(
         model,

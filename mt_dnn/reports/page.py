@@ -110,6 +110,12 @@ def read_runs(folders: Sequence[str | Path]) -> list[RunRecord]:
     Raises:
         UserError: a folder is not a run directory or contains a damaged file.
     """
+    names = run_names(folders)
+    return [read_run(Path(folder), name) for folder, name in zip(folders, names, strict=True)]
+
+
+def run_names(folders: Sequence[str | Path]) -> list[str]:
+    """Return a short name for each run: its folder's, with the parent folder, or its path."""
     paths = [Path(folder) for folder in folders]
     parts = [path.resolve().parts for path in paths]
     names = []
@@ -117,7 +123,7 @@ def read_runs(folders: Sequence[str | Path]) -> list[RunRecord]:
         lengths = (n for n in (1, 2) if [other[-n:] for other in parts].count(own[-n:]) == 1)
         length = next(lengths, None)
         names.append(str(path) if length is None else "/".join(own[-length:]))
-    return [read_run(path, name) for path, name in zip(paths, names, strict=True)]
+    return names
 
 
 def render(runs: Sequence[RunRecord]) -> str:

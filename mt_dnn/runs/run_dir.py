@@ -39,7 +39,7 @@ SETUP = ("config.yml", "tasks.yml", "environment.json")
 OWN = (
     *(MARKER, *SETUP, "metrics.jsonl", "timing.jsonl", "trackers.json", "nonfinite_batch.json"),
     *("scores.json", "report.html", "tensorboard", "checkpoints", "best", "best.partial"),
-    *("predictions", "errors"),
+    *("predictions", "errors", "robustness.json"),
 )
 """Names that a run writes in its folder. Only these, its event files and :func:`task_folders` are
 removed. ``tensorboard`` is a folder of older versions."""

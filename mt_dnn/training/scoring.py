@@ -67,7 +67,7 @@ def _keep_best(trainer: Trainer, evaluations: dict[str, Evaluation]) -> None:
     """Write ``best/`` and its predictions; only the main process does."""
     if not trainer.is_main:
         return
-    for name in ("scores.json", "errors"):  # of the model that is replaced
+    for name in ("scores.json", "robustness.json", "errors"):  # of the model that is replaced
         remove(trainer.run_dir / name)
     save_model_folder(
         trainer.run_dir / "best",

@@ -50,7 +50,7 @@ ORDER = [
     ["mt_dnn.inference"],
     ["mt_dnn.tracking"],
     ["mt_dnn.reports"],
-    ["mt_dnn.training"],
+    ["mt_dnn.training", "mt_dnn.robustness"],
     ["mt_dnn.publish", "mt_dnn.from_mt_dnn", "mt_dnn.tables", "mt_dnn.new_task"],
     ["mt_dnn.cli", "mt_dnn.listing", "mt_dnn.launch"],
     ["mt_dnn.__main__"],
