@@ -59,7 +59,7 @@ class Line:
 
 @dataclass(frozen=True)
 class LineChart:
-    """Lines over updates."""
+    """Lines over updates, or over another variable."""
 
     title: str
     lines: list[Line]
@@ -70,6 +70,8 @@ class LineChart:
     log: bool
     thinned: bool
     """Whether a point is the mean of neighbours."""
+    over: str = "update"
+    """What the x axis is."""
 
     width, height = WIDTH, HEIGHT
     left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM
@@ -88,6 +90,7 @@ def line_chart(
     log: bool = False,
     marker: float | None = None,
     styles: Mapping[str, int] | None = None,
+    over: str = "update",
 ) -> LineChart | None:
     """Lay out a chart of lines; None if there is no point to draw.
 
@@ -98,6 +101,7 @@ def line_chart(
         marker: x of a vertical line.
         styles: name -> number of its style, so that a name has one colour in all charts; None
             numbers the lines in their order.
+        over: what x is, in the singular.
     """
     shown = {name: _drawable(points, log) for name, points in series.items()}
     shown = {name: points for name, points in shown.items() if points}
@@ -112,7 +116,7 @@ def line_chart(
     lines = []
     for index, (name, points) in enumerate(shown.items()):
         places = [(x_axis.place(x), y_axis.place(y)) for x, y in points]
-        notes = [f"{name}, update {x:g}: {short(y)}" for x, y in points]
+        notes = [f"{name}, {over} {x:g}: {short(y)}" for x, y in points]
         few = len(points) <= 40
         lines.append(
             Line(
@@ -133,6 +137,7 @@ def line_chart(
         marker=None if marker is None else x_axis.place(marker),
         log=log,
         thinned=thinned,
+        over=over,
     )
 
 

@@ -14,6 +14,7 @@ from mt_dnn.reports.charts import LineChart, short
 from mt_dnn.reports.curves import compared_curves, curve_charts
 from mt_dnn.reports.mixture import mixture_view
 from mt_dnn.reports.predictions import dataset_views
+from mt_dnn.reports.robustness import robustness_view
 from mt_dnn.reports.run_record import RunRecord, read_run
 from mt_dnn.reports.score_file import MISSING
 from mt_dnn.reports.scores import ComparedRow, compared_scores, scores_view
@@ -155,6 +156,7 @@ def run_view(run: RunRecord) -> RunView:
         Section("predictions", "Predictions", dataset_views(run)),
         Section("mixture", "Mixture and speed", mixture_view(run)),
         Section("smart", "SMART's health", smart_view(run)),
+        Section("robustness", "Robustness", robustness_view(run)),
         Section("settings", "Configuration", settings_view(run)),
         Section("provenance", "Provenance", provenance if run.environment else None),
     ]

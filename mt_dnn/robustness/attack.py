@@ -28,10 +28,9 @@ from mt_dnn.model import MTDNN
 from mt_dnn.objective.norm_ball import random_signs_like
 from mt_dnn.objective.smoothness import perturbation
 from mt_dnn.randomness import dropout_off, step_seed
+from mt_dnn.reports.robustness import ATTACK, NOISE
 from mt_dnn.robustness.measure import Measured, measured
 from mt_dnn.task_types import Prediction, TaskType
-
-ATTACK, NOISE = "attack", "noise"
 
 
 @dataclass(frozen=True)

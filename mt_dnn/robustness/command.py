@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 from data_utils import strict_json
 from data_utils.files import write_text
 from data_utils.plugins import add_plugins_flag, import_plugins
+from mt_dnn.reports.robustness import FILE
 from mt_dnn.robustness.settings import (
     RADII,
     Radius,
@@ -18,9 +19,6 @@ from mt_dnn.robustness.settings import (
     parse_challenges,
     parse_perturbations,
 )
-
-FILE = "robustness.json"
-"""Name of the results in a run directory."""
 
 
 def robustness(

@@ -13,9 +13,8 @@ from mt_dnn.inference.evaluate import Evaluation, evaluate_rows
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.model import MTDNN
 from mt_dnn.registries import CHALLENGES, PERTURBATIONS
+from mt_dnn.reports.robustness import ATTACK, NOISE
 from mt_dnn.robustness.attack import (
-    ATTACK,
-    NOISE,
     Attack,
     attack_rows,
     embedding_size,

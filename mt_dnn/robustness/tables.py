@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mt_dnn.reports.detail_tables import table
+from mt_dnn.reports.robustness import ATTACK, NOISE
 
 Record = dict[str, Any]
-ATTACK, NOISE = "attack", "noise"
 
 
 def robustness_tables(names: Sequence[str], records: Sequence[Record]) -> Iterator[RenderableType]:
