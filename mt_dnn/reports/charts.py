@@ -71,7 +71,7 @@ class LineChart:
     thinned: bool
     """Whether a point is the mean of neighbours."""
     over: str = "update"
-    """What the x axis is."""
+    """What the x axis is, in the singular."""
 
     width, height = WIDTH, HEIGHT
     left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM

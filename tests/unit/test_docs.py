@@ -13,7 +13,7 @@ from data_utils.task_file import KEYS
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.smart import PRESETS, SmoothnessConfig
 from mt_dnn.objective.smoothness import SmoothnessStats
-from mt_dnn.registries import TASK_TYPES
+from mt_dnn.registries import CHALLENGES, PERTURBATIONS, TASK_TYPES
 from mt_dnn.tables import file as table_file
 from tests.support.documents import (
     DOCUMENTS,
@@ -43,6 +43,8 @@ TASK_FILE = DOCS / "task-file.md"
         ("metrics.md", "metric", METRICS.names()),
         ("mixing.md", "`mixing.name`", MIXINGS.names()),
         ("smart.md", "preset", list(PRESETS)),
+        ("robustness.md", "perturbation", PERTURBATIONS.names()),
+        ("robustness.md", "kind", CHALLENGES.names()),
         ("train.md", "section", list(RunConfig.__dataclass_fields__)),
         ("tables.md", "key", list(table_file.KEYS)),
     ],
