@@ -99,8 +99,8 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn robustness") 
         nargs="*",
         default=list(RADII),
         metavar="R",
-        help="Radii of the attack: 0.01 bounds each coordinate of a word embedding, 5%% is a share of the root mean "
-        "square of the first run's embeddings. Without a value, no attack.",
+        help="Radii of the attack: a number bounds each coordinate of a word embedding; with a percent sign it is a "
+        "share of the root mean square of the first run's embeddings. Without a value, no attack.",
     )
     add("--steps", type=int, default=3, help="Steps of gradient ascent of the attack.")
     add(

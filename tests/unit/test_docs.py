@@ -121,6 +121,7 @@ def test_smarts_health_is_described():
         ("tables.md", "option", "mt-dnn table t.yml"),
         ("first-task.md", "option", "mt-dnn new-task rows.csv --encoder e"),
         ("details.md", "flag", "mt-dnn compare runs/demo"),
+        ("robustness.md", "option", "mt-dnn robustness runs/demo"),
     ],
 )
 def test_a_table_of_options_is_complete(page, header, line, monkeypatch):
