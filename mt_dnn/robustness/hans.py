@@ -42,9 +42,10 @@ def read_hans(path: Path, tasks: Mapping[str, TaskDef], task: str | None) -> lis
         )
     name = task or fitting[0]
     if name not in fitting:
+        labels = ", ".join(tasks[name].labels)
         raise UserError(
-            f"--task: task {name!r} has no label {ENTAILMENT!r}, which {path} needs; its labels are "
-            f"{', '.join(tasks[name].labels) or 'numbers'}"
+            f"--task: task {name!r} has no label {ENTAILMENT!r}, which {path} needs; "
+            f"{f'its labels are {labels}' if labels else 'it has no label words'}"
         )
     source = DelimitedSource(
         path, COLUMNS, delimiter="\t", quoting=False, required=("premise", "hypothesis", "label")

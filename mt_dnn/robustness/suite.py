@@ -83,20 +83,25 @@ class Suite:
         predictor, model = run.load(plugins)
         settings = self.settings
         record: dict[str, Any] = {"seed": settings.seed, "datasets": {}, "challenges": {}}
+        if settings.task is not None:
+            predictor.task(settings.task)  # an unknown one is an error
+        # Read first, because measuring takes long.
+        challenges = [
+            challenge
+            for kind, path in settings.challenges
+            for challenge in CHALLENGES.get(kind)(path, predictor.tasks, settings.task)
+        ]
         for dataset in self.datasets:
             task = predictor.task(run.scored.tasks[dataset].name)
             examples = run.examples(dataset, task)
             self._check_same(run, dataset, examples)
             data = _Data(self, run, predictor, model, task, examples)
             record["datasets"][dataset] = data.measure(dataset)
-        for kind, path in settings.challenges:
-            if settings.task is not None:
-                predictor.task(settings.task)  # an unknown one is an error
-            for challenge in CHALLENGES.get(kind)(path, predictor.tasks, settings.task):
-                self.log(f"{run.folder}: {challenge.name}, {len(challenge.rows)} rows")
-                record["challenges"][challenge.name] = score_challenge(
-                    predictor, challenge, run.eval_size
-                )
+        for challenge in challenges:
+            self.log(f"{run.folder}: {challenge.name}, {len(challenge.rows)} rows")
+            record["challenges"][challenge.name] = score_challenge(
+                predictor, challenge, run.eval_size
+            )
         return record
 
     def note(self, line: str) -> None:
