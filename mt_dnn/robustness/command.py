@@ -20,6 +20,9 @@ from mt_dnn.robustness.settings import (
     parse_perturbations,
 )
 
+WIDTH = 400
+"""Greatest width of a table that is not printed on a terminal."""
+
 
 def robustness(
     runs: Sequence[str], settings: Settings | None = None, plugins: tuple[str, ...] = ()
@@ -139,7 +142,8 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn robustness") 
     from mt_dnn.reports.page import run_names
     from mt_dnn.robustness.tables import robustness_tables
 
-    console = Console(highlight=False)
+    # A file or a pipe has no width to which columns would have to be cut.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     for part in robustness_tables(run_names(options.runs), records):
         console.print(part)
     for run in options.runs:

@@ -55,7 +55,7 @@ def _attack(
     attack = own[0]["attack"]
     on = "loss" if attack["on_loss"] else "divergence"
     title = f"{dataset}, attack on the {on} of {attack['rows']} rows"
-    columns = [f"{name} {what}" for name in names for what in (ATTACK, NOISE)]
+    columns = [f"{name}\n{what}" for name in names for what in (ATTACK, NOISE)]
     shown = {
         f"{metric} / calibration error": lambda part: _both(part, metric),
         "divergence": lambda part: _number(part["divergence"], ".3g"),
