@@ -10,6 +10,7 @@ import numpy as np
 
 from data_utils.errors import UserError
 from data_utils.mixing import MixingSettings, Supply, check_settings, mix
+from data_utils.spread import spread_over_updates
 from data_utils.strata import label_strata, length_keys
 
 MIN_POOLS = 3
@@ -121,6 +122,8 @@ class MultiTaskSampler:
             the number of epochs that the run begins under both limits. ``annealed`` mixing depends on
             it.
         accumulate: number of batches in an update; the last of an epoch may have fewer.
+        spread: divide the batches of each task evenly over the updates (data_utils/spread.py), with
+            ``main_last`` those of the other tasks, then those of the first.
         seed: seed of all random draws, not negative.
         group_by_length: sort random pools of examples by length before cutting them into batches.
         pool: number of batches in a pool. A task has at least MIN_POOLS pools if it has that many
@@ -146,6 +149,7 @@ class MultiTaskSampler:
         seed: int,
         max_updates: int | None = None,
         accumulate: int = 1,
+        spread: bool = False,
         group_by_length: bool = True,
         pool: int = 50,
         labels: Mapping[str, np.ndarray] | None = None,
@@ -169,6 +173,8 @@ class MultiTaskSampler:
         self.mixing = mixing
         self.epochs = epochs
         self.seed = seed
+        self.accumulate = accumulate
+        self.spread = spread
         self.group_by_length = group_by_length
         self.pool = pool
         self.strata = {
@@ -178,16 +184,16 @@ class MultiTaskSampler:
         self.world_size = world_size
         self.rank = rank
         if max_updates is not None:
-            self.epochs = self._epochs_within(max_updates, accumulate)
+            self.epochs = self._epochs_within(max_updates)
 
-    def _epochs_within(self, updates: int, accumulate: int) -> int:
+    def _epochs_within(self, updates: int) -> int:
         """Count the epochs that a run of so many updates begins, at most ``self.epochs``.
 
         The number of batches in an epoch does not depend on the number of epochs in any built-in
         strategy.
         """
         for epoch in range(self.epochs):
-            updates -= -(-self.num_batches(epoch) // accumulate)
+            updates -= -(-self.num_batches(epoch) // self.accumulate)
             if updates <= 0:
                 return epoch + 1
         return self.epochs
@@ -222,7 +228,10 @@ class MultiTaskSampler:
             for task in tasks:
                 for order, starts, stops in self._form(task, counts[task], epoch):
                     stage = stage.append(names.index(task), order, starts, stops)
-            plan = plan.join(stage.take(rng.permutation(len(stage))))
+            stage = stage.take(rng.permutation(len(stage)))
+            if self.spread and len(stage):
+                stage = stage.take(spread_over_updates(stage.tasks, self.accumulate, rng))
+            plan = plan.join(stage)
         return plan
 
     def _form(self, task: str, count: int, epoch: int) -> list[Cuts]:

@@ -100,11 +100,8 @@ def resolve_config(config: RunConfig) -> RunConfig:
     for task, limit in config.data.train_limits.items():
         if limit < 1:
             raise UserError(f"data.train_limits: {task}: {limit}; it must be at least 1")
-    if config.optim.combine != "sum" and config.batch.accumulate < 2:
-        raise UserError(
-            f"optim.combine: {config.optim.combine} combines the gradients of the batches of one update, "
-            f"which has a single batch; set batch.accumulate above 1"
-        )
+    if config.batch.accumulate < 2:
+        _check_single_batch(config)
     if not 0 < config.distill.temperature < math.inf:
         raise UserError(
             f"distill.temperature: {config.distill.temperature}; it must be greater than 0"
@@ -148,6 +145,21 @@ def check_section(name: str, section: Any, where: str = "") -> None:
         raise UserError(
             f"{where}model.dropout: {section.dropout}; it must be at least 0 and below 1"
         )
+
+
+def _check_single_batch(config: RunConfig) -> None:
+    """Raise UserError for a setting that needs several batches in an update."""
+    needs = {
+        f"optim.combine: {config.optim.combine} combines the gradients of": config.optim.combine
+        != "sum",
+        "batch.spread: true takes from different tasks": config.batch.spread,
+        "train.gradient_cosines: true compares the gradients of": config.train.gradient_cosines,
+    }
+    for what, is_on in needs.items():
+        if is_on:
+            raise UserError(
+                f"{what} the batches of one update, which has a single batch; set batch.accumulate above 1"
+            )
 
 
 def _check_nulls(config: Any, prefix: str = "") -> None:

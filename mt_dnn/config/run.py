@@ -108,6 +108,8 @@ class BatchConfig:
     """Examples in an evaluation batch."""
     accumulate: int = 1
     """Batches per optimizer update (gradient accumulation)."""
+    spread: bool = False
+    """Take the batches of an update from different tasks, as far as the epoch has them: the batches of each task are divided evenly over the updates. Needs accumulate above 1."""
     group_by_length: bool = True
     """Put examples of similar length into one batch, which reduces padding."""
     pool: int = 50
@@ -147,7 +149,7 @@ class OptimConfig:
     clip_norm: float = 1.0
     """Clip the global gradient norm to this value. 0 switches clipping off."""
     combine: str = "sum"
-    """How the gradients of several tasks in one update (batch.accumulate above 1) are combined on the encoder; `mt-dnn list combine` prints all. sum is plain gradient accumulation."""
+    """How the gradients of several tasks in one update (batch.accumulate above 1) are combined on the encoder; `mt-dnn list combine` prints all. sum is plain gradient accumulation; the others need the package torchjd."""
     combine_options: dict[str, Any] = field(default_factory=dict)
     """Options of the chosen combination."""
 
@@ -168,6 +170,8 @@ class TrainConfig:
     """Number of checkpoints to keep; older ones are deleted."""
     log_every: int = field(default=50, metadata=FREE)
     """Updates between log entries."""
+    gradient_cosines: bool = field(default=False, metadata=FREE)
+    """Log the cosines between the tasks' gradients on the encoder also with optim.combine sum, which needs memory for one gradient of the encoder per task. Needs batch.accumulate above 1. With any other combination they are always logged."""
     patience: int | None = None
     """Stop early after this many evaluations without a better average score. null: never."""
     select_on: tuple[str, ...] = ()

@@ -64,6 +64,7 @@ class RunData:
             epochs=config.train.epochs,
             max_updates=config.train.max_steps,
             accumulate=config.batch.accumulate,
+            spread=config.batch.spread,
             seed=config.seed,
             group_by_length=config.batch.group_by_length,
             pool=config.batch.pool,
