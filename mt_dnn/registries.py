@@ -98,7 +98,16 @@ ADAPTERS: Registry[Callable[..., Any]] = Registry(
 """Adapters of a frozen encoder: functions that configure a method of PEFT."""
 
 COMBINATIONS: Registry[Combination] = Registry(
-    "gradient combination", {"sum": "mt_dnn.training.gradients:sum_gradients"}
+    "gradient combination",
+    {
+        "sum": "mt_dnn.training.gradients:sum_gradients",
+        "pcgrad": "mt_dnn.training.gramian_weights:PCGrad",
+        "cagrad": "mt_dnn.training.gramian_weights:CAGrad",
+        "imtl_g": "mt_dnn.training.gramian_weights:IMTLG",
+        "mgda": "mt_dnn.training.gramian_weights:MGDA",
+        "upgrad": "mt_dnn.training.gramian_weights:UPGrad",
+        "aligned_mtl": "mt_dnn.training.gramian_weights:AlignedMTL",
+    },
 )
 
 TRACKERS: Registry[type[Tracker]] = Registry(

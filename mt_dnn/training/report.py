@@ -60,7 +60,7 @@ def show_setup(
         facts["evaluation"] = f"{config.data.eval_limit} rows of each dev set; at the end, all rows"
     facts |= {
         "mixing": config.mixing.name,
-        "batches": f"{batch.size} x {batch.accumulate}; {total} updates, at most "
+        "batches": f"{batch.size} x {batch.accumulate}{', spread over tasks' if batch.spread else ''}; {total} updates, at most "
         f"{config.train.epochs} epoch(s)",
         "optimizer": f"{optim.name}, lr {optim.lr:g}{heads}, weight decay {optim.weight_decay:g}, "
         f"{optim.schedule} with {optim.warmup:.0%} warmup, clip {optim.clip_norm:g}"

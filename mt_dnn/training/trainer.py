@@ -30,7 +30,7 @@ from mt_dnn.tracking.trackers import Trackers
 from mt_dnn.training import logs, report, saving, scoring
 from mt_dnn.training.assemble import BuildModel, build_model, start_heads
 from mt_dnn.training.best import BestModel
-from mt_dnn.training.gradients import combine_gradients
+from mt_dnn.training.gradients import build_combination, collect_gradients
 from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
 from mt_dnn.training.optim import (
@@ -96,6 +96,7 @@ class Trainer:
             config.tracker_options,
             enabled=self.is_main,
         )
+        combination = build_combination(config.optim)
         with self.accelerator.main_process_first():  # the others find the prepared stores
             log = print if self.is_main else lambda line: None
             self.data = prepare(config, log)
@@ -109,7 +110,9 @@ class Trainer:
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         optimizer = build_optimizer(self.objective, config)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
-        self.task_gradients = combine_gradients(self.model.encoder, config.optim)
+        self.task_gradients = collect_gradients(
+            self.model.encoder, combination, compared=config.train.gradient_cosines
+        )
         self.loader = self.data.loader(
             world_size=self.accelerator.num_processes,
             rank=self.accelerator.process_index,
@@ -231,7 +234,7 @@ class Trainer:
             # Measure once per task and log interval only, because it costs a forward pass.
             measure = self.meters.batches[batch.task] == 0
             self.meters.count(batch)
-            # Processes average their gradients once per update, or per batch to combine the tasks'.
+            # Processes average their gradients once per update, or per batch to compare the tasks'.
             averaged = index == len(batches) - 1 or self.task_gradients is not None
             with nullcontext() if averaged else self.accelerator.no_sync(self.wrapped):
                 terms = self.wrapped(
@@ -247,12 +250,11 @@ class Trainer:
             self.nonfinite.note(self.step, batch, terms.total)
             for tag, value in terms.named(batch.task).items():
                 self.meters.add(tag, value, share)
-        norms: dict[str, Tensor] = {}
+        figures: dict[str, Tensor] = {}
         if self.task_gradients is not None:
-            logs_next = self.timeline.due(self.step + 1, self.config.train.log_every)
-            norms = self.task_gradients.put(
+            figures = self.task_gradients.put(
                 step_seed(self.config.seed, self.step, len(batches)),
-                measure=logs_next and self.accelerator.scaler is None,  # fp16 scales gradients
+                scaled=self.accelerator.scaler is not None,
             )
         clip = self.config.optim.clip_norm or float("inf")
         trained = [p for p in self.parameters if p.grad is not None]  # not the other tasks' heads
@@ -267,9 +269,9 @@ class Trainer:
         else:
             self.meters.add("train/grad_norm", norm)
             if self.task_gradients is None and len({batch.task for batch in batches}) == 1:
-                norms = {batches[0].task: norm}
-            for task, own in norms.items():
-                self.meters.add(f"train/{task}/grad_norm", own)
+                figures = {f"train/{batches[0].task}/grad_norm": norm}
+            for tag, value in figures.items():
+                self.meters.add(tag, value)
             self.objective.after_update(self.step - self.skipped, self.total_steps)
         self.progress.advance(self.step, epoch=self.timeline.epoch(self.step))
 

@@ -46,7 +46,8 @@ CONFIG: dict[str, Any] = {
         "options": {"momentum": 0.9},
         "schedule": "power_decay",
         "schedule_options": {"power": 1.5},
-        "combine": "pcgrad",
+        "combine": "equal_norms",
+        "combine_options": {"floor": 1e-9},
     },
     "train": {"epochs": 3, "log_every": 1, "keep": 9},
     "smart": "smart",
@@ -221,6 +222,6 @@ def test_the_plugin_is_listed_with_its_options(folder):
         "options: momentum=0.95, nesterov=True",
         "from: graded.muon:muon",
         "l2_sp  L2-SP: half the squared distance of the encoder from its start",
-        "pcgrad  Project each task's gradient off those it conflicts with",
+        "equal_norms  Sum of the tasks' gradients, each scaled to their mean norm.",
     ):
         assert line in text

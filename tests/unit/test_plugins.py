@@ -136,7 +136,7 @@ def test_options_of_a_class_are_those_of_its_constructor():
         ("mixing:\n  name: unifrm\n", "run.yml:2: mixing.name: unknown mixing strategy 'unifrm'."),
         ("optim: {name: adam}\n", "run.yml:1: optim.name: unknown optimizer 'adam'. Did you mean"),
         ("\noptim: {schedule: cos}\n", "run.yml:2: optim.schedule: unknown schedule 'cos'."),
-        ("optim: {combine: pcgrad}\n", "run.yml:1: optim.combine: unknown gradient combination"),
+        ("optim: {combine: pcgrd}\n", "run.yml:1: optim.combine: unknown gradient combination"),
         ("smart: smrt\n", "run.yml:1: smart: unknown preset 'smrt'. Did you mean 'smart'?"),
         ("smoothness: {divergence: kll}\n", "smoothness.divergence: unknown divergence 'kll'. Did"),
         ("plugins: [nothing_here]\n", "run.yml:1: plugins: there is no module 'nothing_here'"),

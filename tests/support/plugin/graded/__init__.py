@@ -7,6 +7,6 @@ from importlib import import_module
 
 for _name in (
     *("dialogue", "ordinal", "error", "renyi", "distance"),
-    *("muon", "power_decay", "rotation", "pcgrad", "spreadsheet"),
+    *("muon", "power_decay", "rotation", "equal_norms", "spreadsheet"),
 ):
     import_module(f"graded.{_name}")
