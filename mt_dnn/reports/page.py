@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from data_utils.files import write_text
 from mt_dnn.reports.charts import LineChart, short
 from mt_dnn.reports.curves import compared_curves, curve_charts
+from mt_dnn.reports.gradients import gradient_view
 from mt_dnn.reports.mixture import mixture_view
 from mt_dnn.reports.predictions import dataset_views
 from mt_dnn.reports.robustness import robustness_view
@@ -155,6 +156,7 @@ def run_view(run: RunRecord) -> RunView:
         Section("curves", "Learning curves", curve_charts(run)),
         Section("predictions", "Predictions", dataset_views(run)),
         Section("mixture", "Mixture and speed", mixture_view(run)),
+        Section("gradients", "Gradients between tasks", gradient_view(run)),
         Section("smart", "SMART's health", smart_view(run)),
         Section("robustness", "Robustness", robustness_view(run)),
         Section("settings", "Configuration", settings_view(run)),

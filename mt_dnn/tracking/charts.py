@@ -22,6 +22,7 @@ def charts(
     *,
     together: Iterable[str] = (),
     smart: Sequence[str] = SMOOTHNESS_FIGURES,
+    cosines: bool = False,
 ) -> Charts:
     """Arrange the curves of a run in charts.
 
@@ -35,6 +36,7 @@ def charts(
         terms: tags of the loss terms.
         together: those of the metrics that share one more chart, because their scales are alike.
         smart: names of the figures ``smart/<task>/<name>``.
+        cosines: whether the tasks' gradients are compared.
 
     Example:
         >>> charts({"rte": ["rte"]}, ["ACC"], ["loss"], smart=())["Dev scores"]
@@ -45,6 +47,8 @@ def charts(
         "share of batches": ["train/share/[^/]+$"],
         "padding": ["train/padding$"],
     }
+    compared = {"cosine of two tasks": ["train/cosine/"], "pairs in conflict": ["train/conflicts$"]}
+    compared = compared if cosines else {}
     speed = {"examples per second": ["speed/examples_per_second$"]}
     if len(datasets) <= FEW_TASKS:
         any_task = "[^/]+"
@@ -59,6 +63,7 @@ def charts(
             "Gradient": {
                 "norm": ["train/grad_norm$"],
                 "norm of each task": [f"train/{any_task}/grad_norm$"],
+                **compared,
             },
             "SMART": {name: [f"smart/{any_task}/{name}$"] for name in smart},
             "Rates and speed": rates | speed,
@@ -68,6 +73,7 @@ def charts(
         "All tasks": {
             "average dev score": ["eval/average$"],
             "gradient norm": ["train/grad_norm$"],
+            **compared,
             **rates,
             **speed,
         }

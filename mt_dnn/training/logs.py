@@ -20,6 +20,7 @@ from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.task_types import Prediction, TaskType
 from mt_dnn.tracking.charts import SMOOTHNESS_FIGURES, Charts, charts
+from mt_dnn.tracking.cosines import cosine_figure
 from mt_dnn.tracking.mistakes import mistakes_list
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.tracker import Tracker
@@ -50,10 +51,11 @@ def log_setup(tracker: Tracker, config: RunConfig, data: RunData, objective: Obj
     for field in ("name", "output_dir", "resume", "overwrite", "system", "trackers"):
         values.pop(field)
     tracker.hparams(flatten(values))
-    tracker.charts(_charts(data, objective))
+    compared = config.optim.combine != "sum" or config.train.gradient_cosines
+    tracker.charts(_charts(data, objective, cosines=compared))
 
 
-def _charts(data: RunData, objective: Objective) -> Charts:
+def _charts(data: RunData, objective: Objective, *, cosines: bool) -> Charts:
     """The charts of a run's tasks and loss terms."""
     terms = [term.tag for term in objective.terms if isinstance(term, LossTerm)]
     smart = SMOOTHNESS_FIGURES if "smoothness" in terms else ()
@@ -66,7 +68,7 @@ def _charts(data: RunData, objective: Objective) -> Charts:
     numbers = [name for name in metrics if METRICS.get(name).is_number]
     best = [task.metric_for_best for task in data.tasks.values()]
     percentages = [name for name in best if METRICS.get(name).greater_is_better]
-    return charts(datasets, numbers, terms, smart=smart, together=percentages)
+    return charts(datasets, numbers, terms, smart=smart, together=percentages, cosines=cosines)
 
 
 def log_evaluation(
@@ -124,6 +126,12 @@ def _figure(kind: TaskType, predictions: list[Prediction], title: str) -> Figure
         unit = "words"
     labels = kind.task.labels or [str(i) for i in range(kind.task.n_class)]
     return confusion_matrix_figure(gold, values, labels, title=title, unit=unit)
+
+
+def log_cosines(tracker: Tracker, step: int, cosines: Mapping[tuple[str, str], float]) -> None:
+    """Log the cosines of the tasks' gradients as a picture, if there are any."""
+    if cosines and tracker.takes_images:
+        tracker.images(step, {"cosine": cosine_figure(cosines)})
 
 
 def log_best(tracker: Tracker, step: int, best: dict[str, Any], data: RunData) -> None:

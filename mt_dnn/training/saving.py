@@ -44,6 +44,7 @@ def save(trainer: Trainer) -> None:
             "window": window,
             "health": trainer.smart_health.state_dict(),
             "rho": trainer.rho_schedule.state_dict(),
+            "cosines": trainer.cosines.state_dict(),
             "skipped": trainer.skipped,
             "best": trainer.best,
             "evaluations_since_best": trainer.selection.evaluations_since,
@@ -134,7 +135,10 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
     trainer.loader.load_state_dict(state["loader"])
     trainer.meters.load_state_dict(state["window"])
     trainer.smart_health.load_state_dict(state["health"])
-    trainer.rho_schedule.load_state_dict(state.get("rho", {}))  # older checkpoints have neither
+    trainer.rho_schedule.load_state_dict(
+        state.get("rho", {})
+    )  # older checkpoints have none of these
+    trainer.cosines.load_state_dict(state.get("cosines", {}))
     trainer.skipped = state.get("skipped", 0)
     trainer.selection.restore(state["best"], state["evaluations_since_best"])
     trainer.owes_evaluation = state.get("owes_evaluation", False)

@@ -39,6 +39,7 @@ def evaluate_dev(trainer: Trainer) -> None:
         }
         _keep_best(trainer, evaluations)
     keep_task_best(trainer, evaluations)
+    logs.log_cosines(trainer.tracker, trainer.step, trainer.cosines.take())
     if mean is not None:
         kinds, best = trainer.model.task_types, trainer.best
         assert best is not None

@@ -24,6 +24,7 @@ from mt_dnn.randomness import step_seed
 from mt_dnn.runs.eval_rows import limited
 from mt_dnn.runs.prepare import prepare
 from mt_dnn.tracking.console import Progress, command
+from mt_dnn.tracking.cosines import CosineMeans
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers
@@ -126,6 +127,7 @@ class Trainer:
         assert every is not None
         self.rho_schedule = RhoSchedule(self.timeline.warmup, every)
         self.smart_health = SmartHealth()
+        self.cosines = CosineMeans()
         history = 2 * config.train.log_every * (config.batch.accumulate + 1)
         self.nonfinite = NonFiniteDetector(self.device, self.run_dir, history=history)
         self.step = 0
@@ -288,6 +290,7 @@ class Trainer:
             meters.add(tag, value)
         batches = dict(meters.batches)
         values = meters.read()
+        self.cosines.add(values)
         losses = {task: values.get(f"train/{task}/loss") for task in batches}
         if line := report.weak_terms(self.config, self.smart_health.add(values, batches)):
             self.progress.print(line)

@@ -108,7 +108,10 @@ def assert_same_numbers(mine: Path, theirs: Path) -> None:
 def test_two_processes_compute_what_one_does(
     tiny_config, still_encoder_folder, workspace, tmp_path, monkeypatch, smart
 ):
-    """Batches of 5, 2 and 1 examples in two parts, two of them an update; words weigh by sentence."""
+    """Batches of 5, 2 and 1 examples in two parts, two of them an update; words weigh by sentence.
+
+    Without SMART the two are of different tasks, and their gradients are combined.
+    """
     data = copy_workspace(workspace, tmp_path / "rows", tasks=TASKS + WORDS_TASK)
     for split in ("train", "dev"):
         rows = [
@@ -121,9 +124,9 @@ def test_two_processes_compute_what_one_does(
         "smart": smart,
         "data": data,
         "model": {"encoder": str(still_encoder_folder), "dropout": 0.0},
-        "batch": {"size": 5, "accumulate": 2},
+        "batch": {"size": 5, "accumulate": 2, "spread": smart == "off"},
         # A ranking head's bias has no gradient but rounding, which a small eps would blow up.
-        "optim": {"eps": 1e-4},
+        "optim": {"eps": 1e-4, "combine": "sum" if smart == "smart" else "pcgrad"},
         "train": {"epochs": 1, "log_every": 2, "save_every": 3, "keep": 9},
         "system": {"device": "cpu", "threads": 1},
     }

@@ -39,7 +39,7 @@ CONFIG: dict[str, Any] = {
     "data": {"tasks": "tasks.yml", "data_dir": ".", "max_seq_len": 32},
     "model": {"encoder": "encoder"},
     "mixing": {"name": "rotation", "options": {"width": 2}},
-    "batch": {"size": 4, "accumulate": 2},
+    "batch": {"size": 4, "accumulate": 2, "spread": True},
     "optim": {
         "name": "muon",
         "lr": 1e-3,
@@ -117,6 +117,7 @@ def test_the_run_has_what_the_plugin_computes(folder):
     logged = {tag: value for line in lines(run) for tag, value in line.items()}
     assert logged["train/mood/l2_sp"] > 0
     assert {"train/mood/grad_norm", "train/pair/grad_norm"} <= logged.keys()
+    assert all("train/cosine/mood/pair" in line for line in lines(run) if "train/lr" in line)
     assert logged["l2_sp/mood/distance"] == pytest.approx(
         (2 * logged["train/mood/l2_sp"]) ** 0.5, rel=0.1
     )

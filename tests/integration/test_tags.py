@@ -42,7 +42,7 @@ class Size(LossTerm):
 
 
 def everything_on(tiny_config, workspace: Path, folder: Path) -> Trainer:
-    """A run with SMART, its balance, distillation, a term of the user's, rates of groups, a test set."""
+    """A run with SMART, its balance, distillation, a term of the user's, rates of groups, cosines, a test set."""
     data = copy_workspace(workspace, folder)
     shutil.copy(folder / "pair_dev.tsv", folder / "pair_test.tsv")
     soft = folder / "soft"
@@ -59,7 +59,8 @@ def everything_on(tiny_config, workspace: Path, folder: Path) -> Trainer:
             distill={"soft_labels": str(soft), "weight": 0.5},
             terms=[TermConfig("size", weight=0.01)],
             optim={"head_lr": 0.01},
-            train={"epochs": 1, "log_every": 4},
+            batch={"accumulate": 2, "spread": True},
+            train={"epochs": 1, "log_every": 2, "gradient_cosines": True},
         )
     )
 

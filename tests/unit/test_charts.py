@@ -50,5 +50,17 @@ def test_a_chart_shows_one_task_of_many():
     assert "unevaluated: dev scores" not in found["unevaluated"]
 
 
+def test_cosines_have_a_chart_where_they_are_measured():
+    few = {"a": ["a"], "b": ["b"]}
+    for datasets in (few, {f"t{i}": [f"t{i}"] for i in range(FEW_TASKS + 1)}):
+        for tag, title in (
+            ("train/cosine/a/b", "cosine of two tasks"),
+            ("train/conflicts", "pairs in conflict"),
+        ):
+            ((_, found),) = matching(charts(datasets, ["ACC"], TERMS, cosines=True), tag)
+            assert found == title
+            assert not matching(charts(datasets, ["ACC"], TERMS), tag)
+
+
 def test_without_smart_there_is_no_chart_of_it():
     assert "SMART" not in charts({"a": ["a"]}, ["ACC"], ["loss"], smart=())

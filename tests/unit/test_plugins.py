@@ -15,9 +15,13 @@ from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.options import declared_options, parse_options
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import MixingConfig, OptimConfig, RunConfig
+from mt_dnn.objective.objective import Objective
+from mt_dnn.objective.supervised import SupervisedTerm
+from mt_dnn.registries import COMBINATIONS, LOSS_TERMS
 from tests.support.batches import make_batch
 from tests.support.documents import ROOT, blocks
 from tests.support.tasks import make_kind
+from tests.support.three_tasks import make_model, task_batch
 
 
 @pytest.fixture
@@ -174,9 +178,39 @@ def test_dotted_options_and_appended_terms_are_read(folder):
         parse_config(["--terms+", '{"name": "l2_sp", "weight": 0.5}'])
 
 
+def exec_block(text: str) -> None:
+    """Execute the code block of docs/plugins.md that contains ``text``."""
+    (block,) = [own for own in blocks(ROOT / "docs" / "plugins.md", "python") if text in own]
+    exec(compile(block, "plugins.md", "exec"), {"__name__": "documented"})
+
+
+def test_the_uncertainty_weighting_of_the_documentation(registries):
+    """F = e^-s L + s/2, dF/ds = 1/2 - e^-s L; the parameter is s / speed."""
+    exec_block("class Uncertainty")
+    model = make_model(dropout=False)
+    term = LOSS_TERMS.get("uncertainty")(model, speed=10.0)
+    objective = Objective(model, [SupervisedTerm(), term])
+    with torch.no_grad():
+        term.slow_s.copy_(torch.tensor([0.0, 0.05, -0.03]))
+    for index, (task, s) in enumerate({"c": 0.0, "r": 0.5, "k": -0.3}.items()):
+        term.slow_s.grad = None
+        loss = objective(task_batch(task), seed=1)
+        supervised = loss.values["loss"].item()
+        assert loss.total.item() == pytest.approx(math.exp(-s) * supervised + s / 2, rel=1e-5)
+        assert loss.figures[f"uncertainty/{task}/weight"].item() == pytest.approx(math.exp(-s))
+        loss.total.backward()
+        expected = [0.0, 0.0, 0.0]
+        expected[index] = 10 * (0.5 - math.exp(-s) * supervised)
+        assert term.slow_s.grad.tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_torchjd_combination_of_the_documentation(registries):
+    exec_block("class DualProj")
+    assert COMBINATIONS.get("dual_proj").is_mean
+
+
 def test_the_focal_loss_of_the_documentation(registries):
-    (block,) = [text for text in blocks(ROOT / "docs" / "plugins.md", "python") if "Focal" in text]
-    exec(compile(block, "plugins.md", "exec"), {"__name__": "focal"})
+    exec_block("class Focal")
     batch = make_batch([4, 4, 4], labels=torch.tensor([0, 2, 1]))
     logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0], [0.5, 0.0, -1.0]])
     losses = {}

@@ -162,6 +162,25 @@ def test_smarts_health_has_a_sentence_for_each_number(run):
     assert "Above 1 the gradient ascent" in page.text
 
 
+def test_gradients_between_tasks_have_a_section_where_the_run_compared_them(run):
+    assert "Gradients between tasks" not in page_of(run).text
+    tags = {"sim/zoo": [0.5, 0.25], "ner/sim": [-0.5, -0.25], "pair/sim": [0.125]}
+    with (run / "metrics.jsonl").open("a") as stream:
+        for index, conflicts in enumerate((1.0, 0.0)):
+            line = {f"train/cosine/{k}": v[index] for k, v in tags.items() if index < len(v)}
+            line |= {"step": 30 + index, "train/conflicts": conflicts}
+            stream.write(json.dumps(line) + "\n")
+    page = page_of(run)
+    # In the order of the task file; a task that it lacks comes last, and tasks that never met have no cosine.
+    assert page.rows("", "pair") == [
+        ["pair", "–", "0.12", "–", "–"],
+        ["sim", "0.12", "–", "-0.38", "0.38"],
+        ["ner", "–", "-0.38", "–", "–"],
+        ["zoo", "–", "0.38", "–", "–"],
+    ]
+    assert "Gradients combined by sum. Of the pairs of tasks in an update, 50% have" in page.text
+
+
 def test_the_mixture_is_the_mean_over_the_updates(run):
     assert page_of(run).rows("task", "share of the batches") == [
         ["pair", "75%", "90", "40"],
