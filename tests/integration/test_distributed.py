@@ -100,7 +100,9 @@ def assert_same_numbers(mine: Path, theirs: Path) -> None:
     ours, others = losses(mine), losses(theirs)
     assert [entry[:2] for entry in ours] == [entry[:2] for entry in others]
     for (step, tag, value), (*_, other) in zip(ours, others, strict=True):
-        assert value == pytest.approx(other, rel=1e-5, abs=1e-6), (step, tag)
+        # The parts of nearly orthogonal gradients cancel, so that their rounding remains.
+        rounding = 1e-4 if "/cosine/" in tag else 1e-6
+        assert value == pytest.approx(other, rel=1e-5, abs=rounding), (step, tag)
 
 
 @needs_gloo
