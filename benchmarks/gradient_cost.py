@@ -1,8 +1,8 @@
 """Cost of combining the tasks' gradients: time and peak memory of an update, divided by those of ``sum``.
 
 An update has one batch of each of four tasks. The batches of all programs are the same. A method whose package
-is not installed is left out. Memory is measured in a process of its own, on the same batches; the one of ``sum``
-that the others are compared with has no cosines.
+is not installed is left out. Memory is measured in a process of its own, on the same batches, for one method: all
+of them keep the same gradients.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
     rows = []
     for precision in settings.precisions():
         rows += isolated(measure_time, settings, precision, scratch)
-        timed = dict.fromkeys(row.what.split(",")[0] for row in rows)
-        names = [SUM, *timed]
-        found = {name: isolated(memory_of, settings, precision, scratch, name) for name in names}
-        for name in names[1:]:
-            for kind, value in found[name].items():
-                plain = found[SUM][kind]
+        plain, *others = (
+            isolated(memory_of, settings, precision, scratch, name)
+            for name in (SUM, COSINES, "pcgrad")
+        )
+        for name, found in zip((COSINES, "pcgrad"), others, strict=True):
+            for kind, value in found.items():
                 what = f"{name}, {precision}: peak {kind} memory / sum"
-                rows.append(BenchmarkRow(what, "MB", value, plain, (value / plain,)))
+                rows.append(BenchmarkRow(what, "MB", value, plain[kind], (value / plain[kind],)))
     return rows
 
 
