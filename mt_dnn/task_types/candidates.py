@@ -55,14 +55,24 @@ class CandidateTaskType(TaskType):
         self, p_logits: Tensor, q_logits: Tensor, batch: Batch, *, name: str | None = None
     ) -> Tensor:
         function = DIVERGENCES.get(self.divergence_name(name))
-        return function(p_logits, q_logits, mask=self.present(batch)).mean()  # over B
+        p, q = self.ranking(p_logits, batch), self.ranking(q_logits, batch)
+        return function(p, q, mask=self.present(batch)).mean()  # over B
 
     def unpadded(self, logits: Tensor, batch: Batch) -> list[Tensor]:
         return [row[own] for row, own in zip(logits, self.present(batch), strict=True)]
 
     def probabilities(self, logits: Tensor, batch: Batch) -> list[list[float]]:
         """Return the probabilities of each example's candidates, without padding."""
-        return [row.float().softmax(-1).tolist() for row in self.unpadded(logits, batch)]
+        rows = self.unpadded(self.ranking(logits, batch), batch)
+        return [row.float().softmax(-1).tolist() for row in rows]
+
+    def ranking(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the logits of the distribution over an example's candidates, (B, K).
+
+        By default they are the logits themselves. A type whose head computes several numbers for a
+        candidate combines them here.
+        """
+        return logits
 
     def relevance(self, batch: Batch) -> list[list[int] | None]:
         """Return 1 for each relevant candidate of an example, else 0; None if unlabelled."""
