@@ -140,6 +140,7 @@ _COUNT: dict[LabelKind, Callable[[DataReport, Any, str], None]] = {
     LabelKind.SET: DataReport.add_set,
     LabelKind.RELEVANCE: DataReport.add_candidates,
     LabelKind.ANSWER: DataReport.add_candidates,
+    LabelKind.ANTECEDENT: DataReport.add_candidates,
 }
 """Kind of label -> what is counted of a label."""
 _EXCLUSIVE = {LabelKind.CLASS: True}

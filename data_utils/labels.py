@@ -19,6 +19,8 @@ class LabelKind(Enum):
     """A text that the model generates."""
     ANSWER = "answer"
     """A text that occurs in the input. Several answers may be accepted."""
+    ANTECEDENT = "antecedent"
+    """A phrase that a pronoun may refer to."""
     TOKEN = "token"
     """A masked token of the input."""
 

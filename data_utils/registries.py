@@ -28,6 +28,7 @@ FORMATS: Registry[DataFormat] = Registry(
             "data_utils.formats.premise_and_one_hypothesis:PremiseAndOneHypothesis"
         ),
         "PremiseOnly": "data_utils.formats.premise_only:PremiseOnly",
+        "PronounChoice": "data_utils.formats.pronoun_choice:PronounChoice",
         "Sequence": "data_utils.formats.sequence:Sequence",
     },
     aliases={"Seqence": "Sequence", "CLUE_SEQ": "Sequence", "CLUE_SPAN": "MRC"}

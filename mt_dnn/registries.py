@@ -29,6 +29,7 @@ TASK_TYPES: Registry[type[TaskType]] = Registry(
     {
         "Classification": "mt_dnn.task_types.classification:Classification",
         "ClozeChoice": "mt_dnn.task_types.cloze_choice:ClozeChoice",
+        "HNN": "mt_dnn.task_types.hnn:HNN",
         "MaskLM": "mt_dnn.task_types.mask_lm:MaskLM",
         "MultiLabel": "mt_dnn.task_types.multi_label:MultiLabel",
         "MultipleChoice": "mt_dnn.task_types.multiple_choice:MultipleChoice",

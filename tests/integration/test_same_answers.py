@@ -28,6 +28,7 @@ from tests.support.words import WORDS, tiny_tokenizer, vocabulary
 TASKS = """\
 Classification: {data_format: PremiseAndOneHypothesis, task_type: Classification, labels: [a, b], metric_meta: [ACC]}
 ClozeChoice: {data_format: ClozeChoice, task_type: ClozeChoice, metric_meta: [ReCoRDEM]}
+HNN: {data_format: PronounChoice, task_type: HNN, metric_meta: [EM]}
 MaskLM: {data_format: MLM, task_type: MaskLM, metric_meta: [Perplexity], max_seq_len: 8, options: {mask_probability: 0.4}}
 MultiLabel: {data_format: PremiseOnly, task_type: MultiLabel, labels: [a, b, c], metric_meta: [F1MIC]}
 MultipleChoice: {data_format: PremiseAndMultiHypothesis, task_type: MultipleChoice, metric_meta: [ACC]}
@@ -75,6 +76,11 @@ def _row(name: str, index: int, rng: random.Random) -> dict[str, Any]:
             }
             row = {"premise": text, "hypothesis": rng.sample(WORDS, k=count), "label": labels}
             return row | (choices if name == "ClozeChoice" else {})
+        case "HNN":
+            count = 2 + index % 3
+            row = {"premise": " ".join([*words[:2], "[it]", *words[2:]])}
+            labels = [int(i == index % count) for i in range(count)]
+            return row | {"hypothesis": rng.sample(WORDS, k=count), "label": labels}
         case "MultiLabel":
             return {"premise": text, "label": rng.sample("abc", k=index % 4)}
         case "Regression":

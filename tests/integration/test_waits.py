@@ -58,6 +58,14 @@ ROWS: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
             | {"answer": ["one"]},
         ],
     ),
+    "HNN": (
+        "PronounChoice",
+        {"metric_meta": ["EM"]},
+        [
+            {"premise": f"red [it] {A}", "hypothesis": ["red green", "one"], "label": [1, 0]},
+            {"premise": f"{B} [it]", "hypothesis": ["one", "blue", "red"], "label": [0, 0, 1]},
+        ],
+    ),
     "SequenceLabeling": (
         "Sequence",
         {"labels": ["O", "B-x", "I-x"], "metric_meta": ["SeqEval"]},

@@ -15,7 +15,7 @@ from mt_dnn.encoders.load import load_encoder
 from mt_dnn.heads.mask_lm import MASKED_AT
 from mt_dnn.model import MTDNN
 from mt_dnn.registries import TASK_TYPES
-from tests.reference import divergences
+from tests.reference import divergences, hnn
 from tests.support.batches import make_batch
 from tests.support.encoders import VOCAB, tiny_encoder, tiny_t5
 from tests.support.tasks import make_task
@@ -62,6 +62,15 @@ def batch_of(task_type: str, vocabulary: int) -> Batch:
         labels = [0.5, 1.5, -1.0]
     elif task_type == "MultiLabel":
         labels = [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    elif task_type == "HNN":  # two sequences for each candidate
+        lengths, candidates = [5, 5, 3, 5, 4, 4, 2, 5, 5, 3], [4, 4, 2]
+        labels = [[1, 0], [0, 1], [1, IGNORE]]
+        extras = {
+            "fill": [[[7, 9], [5]], [[3], [4]], [[11, 2]]],
+            "blank_at": [[[2, 3], [1]], [[2], [1]], [[1, 3]]],
+            "pronoun_at": [[1, 2], [2, 1], [1]],
+            "candidate_at": [[[3, 4], [3]], [[2], [2, 3, 4]], [[2]]],
+        }
     elif task_type in ("Ranking", "MultipleChoice", "ClozeChoice"):
         lengths, candidates = LENGTHS, [2, 2, 1]
         labels = [[1, 0], [0, 1], [1, IGNORE]]
@@ -93,6 +102,9 @@ def l_s(task_type: str, batch: Batch, name: str | None) -> Callable[[Tensor, Ten
         return lambda p, q: divergences.labels(name, p, q)
     if task_type in ("Ranking", "MultipleChoice", "ClozeChoice"):
         return lambda p, q: divergences.candidates(name, p, q, batch.candidate_mask)
+    if task_type == "HNN":
+        own = batch.candidate_mask[:, ::2]
+        return lambda p, q: divergences.candidates(name, hnn.ranking(p), hnn.ranking(q), own)
     if task_type in ("Span", "SpanYN"):
         return lambda p, q: divergences.spans(name, p, q, present)
     if task_type in ("SequenceLabeling", "MaskLM", "SequenceGeneration"):

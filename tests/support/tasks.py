@@ -13,7 +13,7 @@ N_CLASS = {"Regression": 1, "Ranking": 1}
 """A new type needs a line here where its n_class is neither 3 nor open (0)."""
 METRICS = {"MaskLM": "Perplexity", "Span": "EM", "SpanYN": "EM", "SequenceGeneration": "EM"}
 """Types without a number of classes."""
-OTHER_METRICS = {"ClozeChoice": "EM", "Regression": "Pearson"}
+OTHER_METRICS = {"ClozeChoice": "EM", "HNN": "EM", "Regression": "Pearson"}
 
 
 def make_task(task_type: str = "Classification", **fields: Any) -> TaskDef:

@@ -51,7 +51,7 @@ MISMATCHES = [
 METRICS = {
     "Regression": "Pearson",
     "MaskLM": "Perplexity",
-    **dict.fromkeys(("Span", "SpanYN", "ClozeChoice"), "EM"),
+    **dict.fromkeys(("Span", "SpanYN", "ClozeChoice", "HNN"), "EM"),
 }
 
 

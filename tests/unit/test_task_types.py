@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -26,7 +27,11 @@ from tests.support.words import Words
 
 ENCODER = tiny_encoder()
 H, T = ENCODER.hidden_size, 4
-NOT_IN_MT_DNN = ("MultiLabel",)
+NOT_IN_MT_DNN = ("HNN", "MultiLabel")
+
+
+HYBRID = {"fill": 5, "blank_at": 1, "candidate_at": 2}
+"""Of each candidate of HNN: the one token that it has, and the place of that token."""
 
 
 def make(task_type: str, **keys: Any) -> TaskType:
@@ -45,6 +50,8 @@ def some_batch(labels: Any = None, candidates: list[int] | None = None, count: i
         "passage_at": [1] * examples,
         "char_starts": [np.array([0, 2])] * examples,
         "char_ends": [np.array([1, 4])] * examples,
+        **{name: [[[at]] * k for k in candidates or ()] for name, at in HYBRID.items()},
+        "pronoun_at": [[1] * k for k in candidates or ()],
     }
     sequences = sum(candidates) if candidates else count
     return make_batch([T] * sequences, candidates=candidates, labels=labels, extras=extras)
@@ -60,6 +67,9 @@ def some_logits(name: str, seed: int = 0) -> tuple[TaskType, Tensor, Batch]:
     # A text under teacher forcing is its own input.
     words = [[5, 6, 7, 1]] * 3 if kind.label.kind is LabelKind.TEXT else None
     batch = some_batch(words, candidates=many)
+    if name == "HNN":  # two sequences for each candidate
+        twice = some_batch(candidates=[2 * k for k in many or ()])
+        batch = dataclasses.replace(twice, extras=batch.extras)
     encoder = ENCODER if words is None else tiny_encoder("t5")
     head = kind.build_head(encoder, ModelConfig(dropout=0.0))
     generator = torch.Generator().manual_seed(seed)
@@ -150,7 +160,8 @@ def test_the_divergence_is_the_sum_over_its_units_divided_by_their_number(name):
     if batch.candidate_mask is None:  # else the examples have unlike candidates
         torch.testing.assert_close(alone * units, kind.divergence(every, spread, batch))
     else:
-        present = batch.candidate_mask[0]
+        present = kind.present(batch)[0]
+        moved, p = (kind.ranking(logits, batch) for logits in (moved, p))
         whole = DIVERGENCES.get("symmetric_kl")(moved[0], p[0], mask=present)
         torch.testing.assert_close(alone * units, whole)
 
