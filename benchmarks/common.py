@@ -95,17 +95,24 @@ class BenchmarkRow:
 
 
 def compare(
-    what: str, unit: str, ours: list[float], reference: list[float], *, work: list[float]
+    what: str,
+    unit: str,
+    ours: list[float],
+    reference: list[float],
+    *,
+    work: list[float],
+    reference_work: list[float] | None = None,
 ) -> BenchmarkRow:
     """Compare the speeds of two programs.
 
     Args:
         ours, reference: seconds of each round.
         work: units of work done in each round, such as examples.
+        reference_work: that of the reference, if it differs.
     """
     speeds = [
-        [done / took for done, took in zip(work, seconds, strict=True)]
-        for seconds in (ours, reference)
+        [amount / took for amount, took in zip(done, seconds, strict=True)]
+        for done, seconds in ((work, ours), (reference_work or work, reference))
     ]
     ratios = tuple(a / b for a, b in zip(*speeds, strict=True))
     return BenchmarkRow(what, unit, median(speeds[0]), median(speeds[1]), ratios)

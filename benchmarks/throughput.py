@@ -1,14 +1,16 @@
-"""Training speed: the Trainer's updates compared with a bare torch loop on the same batches.
+"""Training speed: the Trainer's updates compared with a bare torch loop and Hugging Face's Trainer.
 
 The Trainer, the bare loop, and the bare loop on unsorted batches of the same examples take turns in one
 process. The measured time of the Trainer includes reading and padding its batches. The bare loop
-receives finished batches.
+receives finished batches. Hugging Face's Trainer, with batches by length and with random ones, has its
+turn in each round too. It draws its own batches, so speeds are compared in tokens, without padding.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from itertools import chain, count, islice
 from pathlib import Path
 
@@ -17,10 +19,13 @@ import torch
 
 from benchmarks.bare import BareLoop
 from benchmarks.common import BenchmarkRow, Settings, compare, in_turn, isolated, run, run_config
+from benchmarks.hf_program import GROUPED, RANDOM, HFProgram, Job
 from data_utils.cli import run_cli
 from data_utils.collator import Batch
 from data_utils.sampler import TaskBatch
 from mt_dnn.training.trainer import Trainer
+
+HF = {GROUPED: "HF Trainer, by length", RANDOM: "HF Trainer, random"}
 
 
 def measure(settings: Settings, scratch: Path) -> list[BenchmarkRow]:
@@ -61,14 +66,33 @@ def measure_precision(settings: Settings, precision: str, scratch: Path) -> list
     def bare_loop(rounds: list[list[Batch]], precision: str) -> Callable[[int], float]:
         return lambda i: seconds(device, lambda: bare.train(rounds[i], precision=precision))
 
-    programs = {
+    programs: dict[str, Callable[[int], float]] = {
         "trainer": lambda _: seconds(device, lambda: train(trainer, islice(updates, steps))),
         "bare": bare_loop(grouped, precision),
         "unsorted": bare_loop(unsorted, precision),
     }
     if precision != "fp32":
         programs["fp32"] = bare_loop(grouped, "fp32")
-    took = in_turn(programs, settings.rounds)
+    others = {
+        sampling: HFProgram(
+            Job(
+                encoder=settings.encoder,
+                store=scratch / "store" / f"{task}_train",
+                n_class=trainer.data.tasks[task].n_class,
+                sampling=sampling,
+                precision=precision,
+                device=device.type,
+                batch_size=settings.batch_size,
+                steps=steps,
+                rounds=settings.rounds + 1,
+                compiled=settings.compile,
+            )
+        )
+        for sampling in HF
+    }
+    with ExitStack() as running:
+        programs |= {name: running.enter_context(program) for name, program in others.items()}
+        took = in_turn(programs, settings.rounds)
 
     examples = [float(sum(map(len, chunk))) for chunk in grouped[1:]]
     rows = []
@@ -80,6 +104,20 @@ def measure_precision(settings: Settings, precision: str, scratch: Path) -> list
         if other in took:
             what = f"train {task}, {precision}: {name}"
             rows.append(compare(what, "examples/s", took[one], took[other], work=examples))
+    tokens = [float(sum(b.attention_mask.sum() for b in chunk)) for chunk in grouped[1:]]
+    for sampling, name in HF.items():
+        what = f"train {task}, {precision}: trainer / {name}"
+        theirs = others[sampling].tokens[1:]
+        rows.append(
+            compare(
+                what,
+                "tokens/s",
+                took["trainer"],
+                took[sampling],
+                work=tokens,
+                reference_work=theirs,
+            )
+        )
     if precision == "fp32":
         ours, reference = (padding(chain.from_iterable(chunks)) for chunks in (grouped, unsorted))
         what = f"padding of {task}: batches by length / unsorted"
