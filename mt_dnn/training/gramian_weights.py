@@ -114,7 +114,7 @@ class UPGrad(GramianCombination):
 
     weighting = "UPGradWeighting"
     modules = ("qpsolvers", "quadprog")
-    extra = "quadprog_projector"
+    extra = "quadprog-projector"
 
 
 class AlignedMTL(GramianCombination):
