@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 
 import predict as command
 from data_utils.cli import run_cli
-from experiments.glue.submission import read_predictions
+from experiments.glue.submission import official
+from experiments.submission import read_predictions
 from mt_dnn.inference.command import arrives
 from mt_dnn.inference.lines import Content, predict_lines
 from mt_dnn.inference.predictor import Predictor
@@ -71,7 +73,8 @@ def test_an_unlabelled_file_is_not_scored_and_serves_a_submission(
         w["prediction"] for w in run.written("nli_test")
     ]
     task = load_tasks(run.data / "tasks.yml")["nli"]
-    assert list(read_predictions(out, task)) == [100 + i for i in range(7)]
+    rows = read_predictions(out, int, partial(official, task))
+    assert list(rows) == [100 + i for i in range(7)]
     assert [path.name for path in out.parent.iterdir()] == ["nli_test.jsonl"]
 
 

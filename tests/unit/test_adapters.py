@@ -21,8 +21,8 @@ from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import Objective
 from mt_dnn.objective.smart import ProximalTerm, SmoothnessTerm
 from mt_dnn.objective.step import Step
-from mt_dnn.registries import ADAPTERS, COMBINATIONS
-from mt_dnn.training.gradients import combine_gradients
+from mt_dnn.registries import ADAPTERS
+from mt_dnn.training.gradients import collect_gradients, sum_gradients
 from mt_dnn.training.optim import freeze, parameter_groups
 from tests.support.adapters import BATCH, hidden, lora, move
 from tests.support.encoders import ARCHITECTURES, tiny_encoder, tiny_encoder_folder
@@ -194,7 +194,6 @@ def test_the_teacher_averages_what_trains_and_shares_the_rest():
 @pytest.mark.usefixtures("registries")
 def test_rho_and_combinations_look_at_the_adapter_alone():
     model = adapted_model()
-    config = RunConfig(smart="smart", optim=OptimConfig(combine="other"))
     objective = Objective.from_config(model, RunConfig(smart="smart"))
     terms = objective(task_batch("c"), seed=1, measure=True, measure_rho=True)
     named = terms.named("c")
@@ -205,8 +204,7 @@ def test_rho_and_combinations_look_at_the_adapter_alone():
     weight = resolve_config(RunConfig(smart="smart")).smoothness.weight
     rho = weight * torch.nn.utils.get_total_norm(smooth) / torch.nn.utils.get_total_norm(supervised)
     torch.testing.assert_close(named["smart/c/rho"], rho)
-    COMBINATIONS.register("other")(lambda gradients: gradients.values.sum(0))
-    collected = combine_gradients(model.encoder, config.optim)
+    collected = collect_gradients(model.encoder, sum_gradients, compared=False)
     assert collected is not None
     assert [id(p) for p in collected.shared] == [id(p) for p in shared]
 
