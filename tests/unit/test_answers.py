@@ -159,14 +159,13 @@ def test_a_json_line_may_be_a_list_or_a_text(predictor):
 
 def test_files_of_older_versions_still_have_what_their_readers_need(tmp_path: Path):
     """GLUE's and SQuAD's converters read uid and prediction; scores were lists without names."""
-    from experiments.glue.submission import read_predictions
+    from experiments.submission import read_predictions
 
     old = [{"uid": str(i), "prediction": "same", "scores": [0.9, 0.1]} for i in range(2)]
     new = [line | {"scores": {"same": 0.9, "other": 0.1}} for line in old]
-    task = tasks_of(tmp_path, TASKS)["pair"]
     found = []
     for name, lines in (("old", old), ("new", new)):
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        found.append(read_predictions(path, task))
+        found.append(read_predictions(path, int, lambda prediction, where: prediction))
     assert found[0] == found[1] == {0: "same", 1: "same"}

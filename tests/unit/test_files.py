@@ -216,6 +216,8 @@ ALLOWED = {
     "mt_dnn/tables/processes.py": "the log of preparing, which appends",
     "mt_dnn/tables/runs.py": "logs of child processes, which append",
     "mt_dnn/encoders/encoder.py": "save_pretrained, into a folder of atomic_folder",
+    "mt_dnn/encoders/adapters.py": "save_pretrained, into a folder of atomic_folder",
+    "mt_dnn/publish/adapter.py": "copytree, into a folder of atomic_folder",
     "mt_dnn/runs/model_folder.py": "save_file and save_pretrained, into a folder of atomic_folder",
     "mt_dnn/training/checkpoint.py": "save_file and save_model, into a folder of atomic_folder",
     "mt_dnn/publish/export.py": "save_pretrained, into a folder of atomic_folder",

@@ -139,7 +139,8 @@ SHOWN = [
     line
     for document in DOCUMENTS
     for line in command_lines(document)
-    if line.startswith("mt-dnn table ")
+    # A tutorial writes its table first: tests/unit/test_docs_tutorials.py.
+    if line.startswith("mt-dnn table ") and "tutorials" not in document.parts
 ]
 
 
