@@ -37,8 +37,8 @@ def show_setup(
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     of = ""
     if config.model.adapter is not None:
-        total = sum(p.numel() for p in model.parameters())
-        of = f" of {total / 1e6:.1f}M, adapter {config.model.adapter}"
+        count = sum(p.numel() for p in model.parameters())
+        of = f" of {count / 1e6:.1f}M, adapter {config.model.adapter}"
     facts = {
         "encoder": f"{config.model.encoder}, {trained / 1e6:.1f}M trainable parameters{of}",
         "device": f"{device_name(accelerator)}, {config.system.precision}, attention {model.encoder.attention}",
@@ -60,8 +60,9 @@ def show_setup(
         facts["evaluation"] = f"{config.data.eval_limit} rows of each dev set; at the end, all rows"
     facts |= {
         "mixing": config.mixing.name,
-        "batches": f"{batch.size} x {batch.accumulate}{', spread over tasks' if batch.spread else ''}; {total} updates, at most "
-        f"{config.train.epochs} epoch(s)",
+        "batches": f"{batch.size} x {batch.accumulate}"
+        + (", spread over tasks" if batch.spread else "")
+        + f"; {total} updates, at most {config.train.epochs} epoch(s)",
         "optimizer": f"{optim.name}, lr {optim.lr:g}{heads}, weight decay {optim.weight_decay:g}, "
         f"{optim.schedule} with {optim.warmup:.0%} warmup, clip {optim.clip_norm:g}"
         + ("" if optim.combine == "sum" else f", gradients combined by {optim.combine}"),

@@ -39,7 +39,9 @@ def test_a_run_with_an_adapter(tiny_config, encoder_folder, monkeypatch, tmp_pat
         "train": {"epochs": 1, "log_every": 1, "save_every": 2, "keep": 9},
     }
     whole = run(tiny_config(name="whole", **settings))
-    assert "of 0.0M, adapter lora" in " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "of 0.0M, adapter lora" in printed
+    assert f"4 x 2; {whole.total_steps} updates" in printed
     config = tiny_config(name="stopped", **settings)
     interrupted(monkeypatch, config, 3)
     resumed = run(dataclasses.replace(config, resume=True))
