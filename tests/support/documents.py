@@ -111,7 +111,7 @@ def parse_command(line: str, monkeypatch: pytest.MonkeyPatch) -> Parsed | None:
         return _stopped(words[2], words[3:], monkeypatch)
     if words[0] == "python" and words[1].removesuffix(".py") in SCRIPTS.values():
         return _stopped(words[1].removesuffix(".py"), words[2:], monkeypatch)
-    programs = {"pip", "make", "python3", "tensorboard", ".venv/bin/tensorboard"}
+    programs = {"pip", "make", "python3", "tensorboard", ".venv/bin/tensorboard", "optimum-cli"}
     assert words[0] in programs or words[:3] == ["python", "-m", "pytest"], line
     return None
 
