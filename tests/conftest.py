@@ -94,3 +94,11 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     for registry in REGISTRIES:
         for part in ("_places", "_objects", "_entries", "_aliases"):
             monkeypatch.setattr(registry, part, dict(getattr(registry, part)))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of the test; it has a tiny encoder in ``encoder``."""
+    tiny_encoder_folder(tmp_path / "encoder")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

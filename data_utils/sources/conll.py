@@ -99,7 +99,7 @@ class ConllSource:
 def _is_comment(cells: list[str], width: int) -> bool:
     """Whether a line before the first word of a sentence is a comment: ``# id 17``, ``# text = A cat``.
 
-    The word # is told apart by its number of columns.
+    A line with the word # in its first column is no comment: it has as many columns as the other lines.
 
     Args:
         width: number of columns of the file; 0 if no word has been read.

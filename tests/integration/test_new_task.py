@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import json
 
-import pytest
 import yaml
 
 from mt_dnn.config.parser import parse_config
-from mt_dnn.new_task.command import main
 from mt_dnn.runs.prepare import prepare
 from mt_dnn.task_types import load_tasks
-from tests.support.encoders import tiny_encoder_folder
+from tests.support.new_task import new_task
 
 CSV = "id,review,opinion,sentiment\n" + "".join(
     f'r{i},"film {i}, seen",{"xyz"[i % 3]},{"good" if i % 2 else "bad"}\n' for i in range(20)
 )
 CONLL = "".join(f"word{i} O\nof{i} B-PER\n\n" for i in range(12))
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    tiny_encoder_folder(tmp_path / "encoder")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def new_task(*args: str) -> None:
-    main([*args, "--encoder", "encoder"])
 
 
 def test_one_file_is_divided_and_says_so(here, capsys):

@@ -10,27 +10,15 @@ import yaml
 from data_utils.errors import UserError
 from data_utils.sources import FileSource
 from mt_dnn.new_task.check_rows import check_rows
-from mt_dnn.new_task.command import main
 from mt_dnn.new_task.kind import find_kind
 from mt_dnn.new_task.render import header, scalar
 from mt_dnn.new_task.roles import find_roles
 from mt_dnn.new_task.rows_file import read_rows_file
 from mt_dnn.task_types import load_tasks
-from tests.support.encoders import tiny_encoder_folder
+from tests.support.new_task import new_task
 
 CSV = "label,text\n" + "".join(f"{'pn'[i % 2]},film number {i}\n" for i in range(20))
 JSON = "".join(f'{{"label": "{"pn"[i % 2]}", "text": "film number {i}"}}\n' for i in range(20))
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    tiny_encoder_folder(tmp_path / "encoder")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def new_task(*args: str) -> None:
-    main([*args, "--encoder", "encoder"])
 
 
 def test_a_file_that_is_read_is_not_replaced(here):
