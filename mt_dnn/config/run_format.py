@@ -15,9 +15,10 @@ from data_utils.errors import UserError
 
 FORMAT = 3
 """The version that this code writes. It reads this one and all before it."""
-NUMERICS = 2
+NUMERICS = 3
 """The version of what a run computes. It is raised whenever a default or the arithmetic changes, so that a
-table does not take an old run's result for a new one's. Version 1 was not recorded."""
+table does not take an old run's result for a new one's. Version 1 was not recorded. Version 3 draws other
+dropout masks on a CPU."""
 MARKER = "run.json"
 """The file that marks a run directory. Its ``format`` is the version."""
 EVENTS = "events.out.tfevents.*"

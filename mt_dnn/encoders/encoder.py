@@ -23,7 +23,8 @@ from transformers import (
 
 from data_utils.errors import UserError
 from mt_dnn.encoders.architecture import attention_implementation, max_positions, model_class
-from mt_dnn.encoders.attention import NAME, decide_mask_on_host
+from mt_dnn.encoders.attention import NAME, use_own_sdpa
+from mt_dnn.encoders.dropout import make_dropout_cheap
 from mt_dnn.encoders.embedding_block import block_output, shifted
 from mt_dnn.encoders.pretrained import quiet
 from mt_dnn.encoders.sparse_attention import (
@@ -77,7 +78,8 @@ class Encoder(nn.Module):
         self.model = model
         found = (_LAYER.search(name) for name, _ in model.named_parameters())
         self.num_layers = max((int(match[1]) + 1 for match in found if match), default=0)
-        decide_mask_on_host(model)
+        use_own_sdpa(model)
+        make_dropout_cheap(model)
         accepted = inspect.signature(model.forward).parameters
         # RoBERTa has a single token type, so its table has no row for type 1.
         self.has_token_types = (

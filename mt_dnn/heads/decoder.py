@@ -14,7 +14,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_L
 
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
-from mt_dnn.encoders.attention import decide_mask_on_host
+from mt_dnn.encoders.attention import use_own_sdpa
+from mt_dnn.encoders.dropout import make_dropout_cheap
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.pretrained import load_errors, quiet
 
@@ -74,7 +75,8 @@ class DecoderHead(nn.Module):
         )
         if self.output is not None:
             self.output.weight = nn.Parameter(model.lm_head.weight.detach().clone())
-        decide_mask_on_host(self.decoder)
+        use_own_sdpa(self.decoder)
+        make_dropout_cheap(self.decoder)
 
     def forward(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Compute the logits (B, L, V) by teacher forcing: the input is the gold text."""
