@@ -11,6 +11,7 @@ from pathlib import Path
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef, dataset_name
+from mt_dnn.config.run_format import NUMERICS
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import PlannedRun, plan
@@ -76,7 +77,9 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
     if options.merge:
         _merge(out, options.merge)
     failed: list[PlannedRun] = []
-    if not options.render_only:
+    if options.render_only:
+        runs = plan(table, _numerics(out))
+    else:
         failed = _run(options, table, runs, out)
     if options.shard and not failed:
         print(f"share {options.shard} is done; when all are, render the table by --render_only")
@@ -241,6 +244,20 @@ def _merge(out: Path, paths: Sequence[str]) -> None:
     print(f"{merged.added} results added to {out / FILE}; {merged.known} were there already")
     for conflict in merged.conflicts:
         print(f"different scores of one run, of which the first counts: {conflict.message}")
+
+
+def _numerics(out: Path) -> int:
+    """Return the newest version of the numbers that ``out`` has results of, and say if it is an old one."""
+    from mt_dnn.tables.results import read_results
+
+    found = [result.get("numerics", 1) for result in read_results(out).values()]
+    numerics = max(found, default=NUMERICS)
+    if numerics < NUMERICS:
+        print(
+            f"note: the results in {out} are of a version that computes other numbers (numerics {numerics}, "
+            f"now {NUMERICS}); without --render_only all runs are run again"
+        )
+    return numerics
 
 
 def _cores() -> int:

@@ -9,6 +9,7 @@ from functools import cache
 
 from data_utils.errors import UserError
 from mt_dnn.config.run import RunConfig
+from mt_dnn.config.run_format import NUMERICS
 from mt_dnn.tables.definition import Repeat, Table
 from mt_dnn.tables.search import in_words
 from mt_dnn.tables.settings import Settings, identity, parse_settings, settings_hash
@@ -44,12 +45,16 @@ class PlannedRun:
         return settings_hash(self.identity)
 
 
-def plan(table: Table) -> list[PlannedRun]:
+def plan(table: Table, numerics: int = NUMERICS) -> list[PlannedRun]:
     """List every run of the table, with one for each combination of a row's search.
 
     Runs are ordered by seed and fold, so that a table stopped early has complete ones. A run comes before the
     runs that start from it. Its folder name contains the hash of its identity, and the runs that start
     from it have that name in their identity: when its settings change, they are run again too.
+
+    Args:
+        numerics: version of the numbers that the runs compute, part of their identity; an older one finds the
+            results of an older version.
 
     Raises:
         UserError: a setting has an invalid value; the message names the row.
@@ -70,7 +75,8 @@ def plan(table: Table) -> list[PlannedRun]:
         key = name, use, repeat, trial
         if key not in runs:
             before = add(row.start, use, repeat) if row.start else None
-            runs[key] = _planned(table, parsed(name, trial), name, use, repeat, before, trial)
+            config = parsed(name, trial)
+            runs[key] = _planned(table, config, numerics, name, use, repeat, before, trial)
         return runs[key]
 
     for repeat in table.repeats:
@@ -106,6 +112,7 @@ def _check_trials(table: Table, runs: Iterable[PlannedRun]) -> None:
 def _planned(
     table: Table,
     parsed: RunConfig,
+    numerics: int,
     name: str,
     use: tuple[str, ...],
     repeat: Repeat,
@@ -116,7 +123,8 @@ def _planned(
     model = parsed.model
     if start is not None:
         model = dataclasses.replace(model, init_from=start.name)
-    known = identity(dataclasses.replace(parsed, data=data, model=model, seed=repeat.seed))
+    resolved = dataclasses.replace(parsed, data=data, model=model, seed=repeat.seed)
+    known = identity(resolved, numerics)
     parts = [name, str(repeat)] if table.find(name).use else [name, "+".join(use), str(repeat)]
     starts = {row.start for row in (table.rows | table.stages).values()}
     if name in starts or trial is not None:

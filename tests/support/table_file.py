@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mt_dnn.config.run_format import NUMERICS
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.plan import plan
 
@@ -28,6 +29,7 @@ def results(table: Table, scores: dict[str, list[float]] = SCORES) -> dict[str, 
         if run.use == ("rte",) and index < len(values):
             found[run.hash] = {
                 "hash": run.hash,
+                "numerics": NUMERICS,
                 "scores": {"rte": {"ACC": values[index], "CMAT": [[1]]}},
                 "wall_seconds": 60.0,
                 "device": "cpu",
