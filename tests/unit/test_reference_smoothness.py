@@ -150,8 +150,8 @@ def test_r_s_of_every_type_on_the_output_of_the_embedding_block(build, task_type
 def test_r_s_of_every_type_with_normalized_ascent(build, task_type, detach):
     model, batch = build(task_type)
     config = large(ascent="normalized", detach=detach, steps=2, norm_scope="token")
-    # T5's LayerNorm computes its variance in float32, so a last digit of delta is seen in the seventh.
-    tolerance = 1e-7 if task_type == "SequenceGeneration" else 1e-10
+    # T5's LayerNorm computes its variance in float32, whose steps are 1.2e-7 of a number.
+    tolerance = 1e-6 if task_type == "SequenceGeneration" else 1e-10
     check_r_s(model, batch, task_type, config, tolerance)
 
 
