@@ -1,4 +1,4 @@
-"""SDPA attention as this package runs it, the same on every device but for two things.
+"""SDPA attention of transformers with two changes.
 
 **No device synchronization.** transformers reads ``attention_mask.all()`` in every forward pass, to omit a
 mask that masks nothing. On a GPU the host then waits for all queued kernels. In this package the host knows
