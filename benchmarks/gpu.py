@@ -13,6 +13,7 @@ second call with the same ``--out`` skips what is complete:
     profile      one update: time in kernels, gaps between launches, waits for the device
     concurrency  several runs at once on one device
     study        runs of experiments/smart/study2.yml, as many as the time allows
+    multitask    runs of experiments/multitask/study.yml, likewise
 
 ``--device cpu`` rehearses every stage on small sizes. ``DIR`` gets results.json, summary.md, log.txt.
 """
@@ -42,6 +43,7 @@ STAGES = {
     "profile": 60,
     "concurrency": 120,
     "study": 600,
+    "multitask": 600,
 }
 """Stage -> time limit in seconds, in the order in which the stages run."""
 

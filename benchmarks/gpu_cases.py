@@ -19,7 +19,7 @@ from benchmarks import gpu_probes
 from benchmarks.bare import BareLoop
 from benchmarks.common import in_turn
 from benchmarks.gpu_bench import SMART, TF32, Bench
-from benchmarks.gpu_study import study_cases
+from benchmarks.gpu_study import multitask_cases, study_cases
 from benchmarks.memory import longest_batches
 from benchmarks.throughput import seconds, train
 from data_utils.collator import Batch
@@ -289,4 +289,5 @@ CASES: dict[str, Callable[[Bench], dict[str, Case]]] = {
     "profile": profile_cases,
     "concurrency": concurrency_cases,
     "study": study_cases,
+    "multitask": multitask_cases,
 }

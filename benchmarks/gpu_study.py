@@ -1,4 +1,4 @@
-"""The study of SMART on a GPU, several runs at once, until the stage's time is over."""
+"""The studies of experiments/ on a GPU, several runs at once, until a stage's time is over."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from typing import Any
 from benchmarks.gpu_bench import Bench
 from mt_dnn.tables.results import read_results
 
-TABLE = "experiments/smart/study2.yml"
 FIRST = ["baseline", "r_s_1e-5", "r_s_5e-4", "r_s_balanced", "rdrop", "d_breg"]
-"""The rows of the study that are finished first."""
+"""The rows of the study of SMART that are finished first."""
 SAVING = 45
 """Seconds that the runs in progress get to save a checkpoint."""
 
 
 def study_cases(bench: Bench) -> dict[str, Callable[[], dict[str, Any]]]:
-    return {
-        "first rows": partial(study, bench, ["--only", *FIRST]),
-        "all rows": partial(study, bench, []),
-    }
+    smart = partial(study, bench, "experiments/smart/study2.yml", "study2")
+    return {"first rows": partial(smart, ["--only", *FIRST]), "all rows": partial(smart, [])}
 
 
-def study(bench: Bench, options: list[str]) -> dict[str, Any]:
-    """Run the table in ``DIR/study2``; its data (``data/study2``) and encoder must be here.
+def multitask_cases(bench: Bench) -> dict[str, Callable[[], dict[str, Any]]]:
+    table = "experiments/multitask/study.yml"
+    return {"all rows": partial(study, bench, table, "multitask", [])}
 
-    A table whose time is over saves checkpoints, and a second call goes on there.
+
+def study(bench: Bench, table: str, name: str, options: list[str]) -> dict[str, Any]:
+    """Run a table in ``DIR/<name>``; its data (``data/<name>``) and encoder must be here.
+
+    A table whose time is over saves checkpoints, and a second call goes on there. Results of earlier calls in
+    ``DIR/<name>/results.jsonl`` are not repeated.
     """
-    out = bench.out / "study2"
+    out = bench.out / name
     cores = len(os.sched_getaffinity(0))
-    command = [sys.executable, "-m", "mt_dnn.cli", "table", TABLE, "--out", str(out), *options]
+    command = [sys.executable, "-m", "mt_dnn.cli", "table", table, "--out", str(out), *options]
     command += ["--jobs", str(cores), "--threads", "1"]
     settings = ["trackers=[]", "system.workers=0"]  # as many processes as cores
     if bench.small:
