@@ -111,6 +111,7 @@ class SmoothnessTerm(LossTerm):
             half=self._half(step),
             units=step.task_type.units(step.batch),
             origin=origin,
+            wide_logits=step.wide_logits if self._shares_clean_pass() else None,
             measure_gain=step.measure,
         )
         for name, figure in stats._asdict().items():
@@ -167,6 +168,10 @@ class SmoothnessTerm(LossTerm):
             return step.forward(embeds, dropout=self.config.dropout)
         return step.forward(step.embeds, dropout=self.config.dropout, shift=embeds)
 
+    def _shares_clean_pass(self) -> bool:
+        """Whether a clean pass in float32 is what :meth:`Step.wide_logits` computes for all terms."""
+        return self.config.dropout == "shared" and self.config.detach != "clean"
+
     def _measure(self, step: Step, p: Tensor, q: Tensor) -> Tensor:
         return step.divergence(p, q, name=self.config.divergence)
 
@@ -194,7 +199,8 @@ class ProximalTerm(LossTerm):
     """D_Breg, the proximal term, with its teacher (mt_dnn/objective/proximal.py).
 
     ``config.dropout`` and ``config.precision`` apply to both predictions. Where they differ from those
-    of the clean pass (``off``, or ``float32`` under autocast), the student takes one more pass. In
+    of the clean pass (``off``, or ``float32`` under autocast), the student takes one more pass, which in
+    float32 R_s may share (:meth:`mt_dnn.objective.step.Step.wide_logits`). In
     bfloat16 and float16 the rounding of the weights and activations differs between theta and
     theta_tilde, and exceeds a small D_Breg.
 
@@ -236,11 +242,13 @@ class ProximalTerm(LossTerm):
         student, device = step.logits, step.embeds.device.type
         widen = self.config.precision == "float32" and torch.is_autocast_enabled(device)
         with torch.autocast(device, enabled=False) if widen else nullcontext():
-            if off or widen:
+            if off:
                 embeds = step.embeds
                 if widen:
                     embeds = embeds.to(torch.promote_types(embeds.dtype, torch.float32))
-                student = step.forward(embeds, dropout="off" if off else "shared")
+                student = step.forward(embeds, dropout="off")
+            elif widen:
+                student = step.wide_logits()
             teacher = self.teacher.logits(step.batch, dropout_seed=seed)
             return step.divergence(student, teacher)
 

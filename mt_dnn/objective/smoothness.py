@@ -43,8 +43,8 @@ the caller passes depends on ``dropout``:
     independent  under a new seed for every pass          computed under another seed
     off          under ``dropout_off(model)``             ignored; this module calls ``forward`` again
 
-Under autocast, ``precision: float32`` (or ``auto``, which the caller resolves) makes this module run all passes of the term in float32,
-including one more clean pass. The resolution of bfloat16 is much coarser than a radius of 1e-5, and
+Under autocast, ``precision: float32`` (or ``auto``, which the caller resolves) makes this module run all
+passes of the term in float32, including one more clean pass. The resolution of bfloat16 is much coarser than a radius of 1e-5, and
 its rounding of the clean logits is larger than the divergence to measure. ``forward`` must therefore
 not enable autocast itself.
 
@@ -118,6 +118,7 @@ def smoothness_loss(
     half: Measure | None = None,
     units: int | Tensor | None = None,
     origin: Tensor | None = None,
+    wide_logits: Callable[[], Tensor] | None = None,
     measure_gain: bool = False,
 ) -> tuple[Tensor, SmoothnessStats]:
     """Compute R_s of one batch.
@@ -131,7 +132,7 @@ def smoothness_loss(
         embeds: x, (N,T,E), with its graph; the final pass also trains the word embeddings. Zeros if
             ``forward`` takes delta and adds it to x itself.
         clean_logits: f(x) with its graph; ignored with ``dropout: off``, and under autocast with
-            ``precision: float32``, where this function computes f(x) again.
+            ``precision: float32``, which needs f(x) in float32.
         divergence: l_s, (perturbed logits, clean logits) -> scalar, the mean over examples.
         mask: (N,T), true or 1 on real tokens.
         config: resolved (:func:`mt_dnn.config.smart.resolve`).
@@ -141,6 +142,8 @@ def smoothness_loss(
         units: the number of units that ``divergence`` averages over, for ``ascent: normalized``;
             None: N.
         origin: x, (N,T,E), for the statistics, where ``embeds`` is zeros.
+        wide_logits: computes f(x) in float32 with its graph, if the caller has another use for it; None:
+            this function computes it by ``forward``.
         measure_gain: also compute the divergence at random signs, by one more forward pass without
             gradient. The loss does not depend on this argument.
 
@@ -164,7 +167,9 @@ def smoothness_loss(
     with torch.autocast(device, enabled=False) if widen else nullcontext():
         if widen:
             embeds = embeds.to(torch.promote_types(embeds.dtype, torch.float32))
-        if widen or config.dropout == "off":
+        if widen and wide_logits is not None:
+            clean_logits = wide_logits()
+        elif widen or config.dropout == "off":
             with torch.no_grad() if config.detach == "clean" else nullcontext():
                 clean_logits = forward(embeds)
         if config.detach == "clean":

@@ -64,6 +64,8 @@ class Step:
     """First part of the tags of that term's figures."""
     passes: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
     """Numbers of the passes with independent dropout, from 1; all terms of a step share them."""
+    wide: list[Tensor] = field(default_factory=list, repr=False)
+    """The result of :meth:`wide_logits`, once it is computed."""
     head_rng: RngState | None = field(default=None, repr=False)
     """State of the global generators before the head of the clean pass."""
 
@@ -137,6 +139,17 @@ class Step:
         seed = self.seed if dropout == "shared" else self.seed + next(self.passes)
         with seeded_rng(seed, embeds.device):
             return self.model.logits(embeds, self.batch, shift=shift)
+
+    def wide_logits(self) -> Tensor:
+        """Compute the clean logits in float32 or wider under autocast, with graph.
+
+        This is another pass, with the masks of the clean one. All terms of a step share it.
+        """
+        if not self.wide:
+            with torch.autocast(self.embeds.device.type, enabled=False):
+                dtype = torch.promote_types(self.embeds.dtype, torch.float32)
+                self.wide.append(self.forward(self.embeds.to(dtype)))
+        return self.wide[0]
 
     def head(self, hidden: Tensor, *, dropout: Dropout = "shared") -> Tensor:
         """Compute logits from hidden states (N, T, H), by another pass through the task's head.

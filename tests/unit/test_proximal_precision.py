@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
 
-from mt_dnn.config.smart import ProximalConfig
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.model import MTDNN
-from mt_dnn.objective.smart import ProximalTerm
+from mt_dnn.objective.smart import ProximalTerm, SmoothnessTerm
 from mt_dnn.objective.step import Step
 from tests.support.three_tasks import make_model, task_batch
 
@@ -69,3 +71,47 @@ def test_float32_costs_the_student_one_pass_under_autocast_alone(
         own = 1 if dropout == "off" else extra if autocast else 0
         assert len(passes) == 1 + own  # the teacher's, and the student's own
         assert (value == 0) == (dropout != "independent")
+
+
+@pytest.mark.parametrize("space", ["words", "embedding_output"])
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        # The clean pass of R_s and D_Breg, the ascent, the perturbed pass, and the teacher's.
+        ({}, 4),
+        ({"dropout": "independent"}, 5),
+        ({"dropout": "off"}, 5),
+        ({"detach": "clean"}, 5),
+    ],
+)
+def test_both_terms_share_a_clean_pass_in_float32(monkeypatch, space, changes, passes):
+    """Their values and gradients are those of terms in steps of their own."""
+    model = make_model(dropout=True)
+    smooth = SmoothnessConfig(epsilon=0.01, precision="float32", space=space, **changes)
+    terms = SmoothnessTerm(model, smooth, "smart"), ProximalTerm(model, preset="smart")
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.01
+    taken = []
+    encode = MTDNN.encode
+    monkeypatch.setattr(MTDNN, "encode", lambda *a, **k: taken.append(1) or encode(*a, **k))
+
+    def computed(shared: bool) -> list[Tensor]:
+        found = []
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            step = Step.from_batch(model, task_batch("c"), seed=1)
+            taken.clear()
+            for term in terms:
+                own = step if shared else dataclasses.replace(step, wide=[])
+                found.append(term.compute(own))
+        assert all(value > 0 for value in found)
+        parameters = list(model.parameters())
+        gradient = torch.autograd.grad(sum(found), parameters, allow_unused=True)
+        return [*found, *(g for g in gradient if g is not None)]
+
+    expected = computed(shared=False)
+    assert len(taken) == 5
+    found = computed(shared=True)
+    assert len(taken) == passes
+    torch.testing.assert_close(found[:2], expected[:2], rtol=0, atol=0)
+    torch.testing.assert_close(found[2:], expected[2:], rtol=1e-4, atol=1e-7)
