@@ -54,8 +54,14 @@ def _content(loader: _Loader, node: yaml.Node) -> Any:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
+def read_mapping(
+    path: Path, kind: str = "file", entry: str = "key: value"
+) -> tuple[dict[str, dict], dict[str, int]]:
     """Read a YAML file whose top level is a mapping.
+
+    Args:
+        kind: what the file is, for messages, such as "table file".
+        entry: the form of an entry, for messages.
 
     Returns:
         The entries by key, and the line number of each key. A key of an entry is ``entry.key``.
@@ -75,11 +81,11 @@ def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
             finally:
                 loader.dispose()
     except FileNotFoundError:
-        raise UserError(f"task file {path} does not exist") from None
+        raise UserError(f"{kind} {path} does not exist") from None
     except UnicodeDecodeError:
         raise not_utf8(path) from None
     except OSError as error:
-        raise UserError(f"task file {path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{kind} {path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise UserError(not_yaml(path, error)) from None
     except RecursionError:
@@ -89,7 +95,7 @@ def read_mapping(path: Path) -> tuple[dict[str, dict], dict[str, int]]:
             raise
         raise UserError(not_yaml(path, error)) from None
     if not isinstance(root, yaml.MappingNode) or not entries:
-        raise UserError(f"{path}: no tasks; expected `name: {{data_format: ..., ...}}` entries")
+        raise UserError(f"{path}: the {kind} has no entries; expected `{entry}`")
     lines: dict[str, int] = {}
     for key, value in reversed(root.value):
         lines[key.value] = key.start_mark.line + 1

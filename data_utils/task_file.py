@@ -57,6 +57,8 @@ SCALARS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("metric_for_best", "actf", "pooling", "layers", "head"), (str,)),
 }
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+TASK_FILE = "task file", "name: {data_format: ..., ...}"
+"""What messages call the file and its entries."""
 AUTO = "auto"
 """Value of ``labels``: those of the train split."""
 MAX_CLASSES = 1_000_000
@@ -91,7 +93,7 @@ def read_task_file(
             task and the valid choices.
     """
     path = Path(path)
-    entries, lines = read_mapping(path)
+    entries, lines = read_mapping(path, *TASK_FILE)
     tasks = {}
     for name in pick_tasks(entries, use, where=where or str(path)):
         where = f"{path}:{lines.get(name, 1)}: task {name!r}"
@@ -130,7 +132,7 @@ def check_task_names(path: str | Path, names: Iterable[str], *, where: str) -> N
         UserError: there is no entry of a name, or the file cannot be read.
     """
     if names := list(names):
-        pick_tasks(read_mapping(Path(path))[0], names, where=where)
+        pick_tasks(read_mapping(Path(path), *TASK_FILE)[0], names, where=where)
 
 
 def _extend(
@@ -154,7 +156,7 @@ def _extend(
     file, _, parent = str(parent).rpartition("#")
     if file:
         path = path.parent / file
-        entries, _ = read_mapping(path)
+        entries, _ = read_mapping(path, *TASK_FILE)
     if parent not in entries:
         raise UserError(
             f"{where}: extends: {path} has no task {parent!r}.{choices_hint(parent, entries)}"

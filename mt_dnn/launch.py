@@ -6,6 +6,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from data_utils.flags import FlagParser
+
 HELP = """\
 usage: {prog} [OPTIONS] COMMAND [...]
 
@@ -37,8 +39,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn launch") -> i
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import get_args_parser, run
 
-    parser = get_args_parser()
-    parser.prog = prog
+    parser = FlagParser(prog=prog, parents=[get_args_parser()], add_help=False, allow_abbrev=True)
     options = parser.parse_args(args)
     options.training_script_args.insert(0, options.training_script)
     options.module, options.training_script = True, "mt_dnn.cli"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from data_utils.errors import UserError
+from data_utils.flags import FlagParser
 from data_utils.plugins import add_plugins_flag, import_plugins
 from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.registry import Registry, choices_hint
@@ -63,10 +63,9 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn list") -> Non
     Raises:
         UserError: the kind is unknown, or a plugin cannot be imported.
     """
-    parser = ArgumentParser(
+    parser = FlagParser(
         prog=prog,
         description="Print the registered kinds, what each is, its options and where it comes from.",
-        allow_abbrev=False,
     )
     parser.add_argument("kind", nargs="?", help=f"One of {', '.join(KINDS)}. Default: all.")
     add_plugins_flag(parser)

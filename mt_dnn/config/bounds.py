@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from data_utils.errors import UserError
 from data_utils.names import check_name
@@ -169,4 +169,5 @@ def _check_nulls(config: Any, prefix: str = "") -> None:
         if dataclasses.is_dataclass(value):
             _check_nulls(value, f"{prefix}{name}.")
         elif value is None and type(None) not in get_args(hint):
-            raise UserError(f"{prefix}{name}: null; this setting needs a value")
+            empty = ", such as {} for an empty one" if get_origin(hint) is dict else ""
+            raise UserError(f"{prefix}{name}: null; this setting needs a value{empty}")

@@ -59,7 +59,9 @@ def check_choices(config: RunConfig, where: Callable[[str], str] = str) -> RunCo
         changed: dict[str, Any] = {field: name}
         if options is not None:
             key = options.split(".")[1]
-            changed[key] = _options(registry, name, getattr(values, key), where(options))
+            given = getattr(values, key)
+            advice = f" {options}: {{}} removes those that were given with another name."
+            changed[key] = _options(registry, name, given, where(options), advice)
         config = replace(config, **{section: replace(values, **changed)})
     terms = []
     for term in config.terms:
@@ -90,9 +92,9 @@ def _other_plugins(named: Sequence[str]) -> list[str]:
 
 
 def _options(
-    registry: Registry[Any], name: str, given: dict[str, Any], where: str
+    registry: Registry[Any], name: str, given: dict[str, Any], where: str, advice: str = ""
 ) -> dict[str, Any]:
     """Check the options of a kind. A built-in kind without options costs no import."""
     if not given and registry.is_builtin(name):
         return given
-    return parse_options(registry.source(name), given, name=name, where=where)
+    return parse_options(registry.source(name), given, name=name, where=where, advice=advice)

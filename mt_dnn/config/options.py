@@ -10,7 +10,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
-from mt_dnn.config.messages import reason, reworded
+from mt_dnn.config.messages import expected, reworded
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def declared_options(target: Callable[..., Any]) -> dict[str, inspect.Parameter]
 
 
 def parse_options(
-    target: Callable[..., Any], given: Mapping[str, Any], *, name: str, where: str
+    target: Callable[..., Any], given: Mapping[str, Any], *, name: str, where: str, advice: str = ""
 ) -> dict[str, Any]:
     """Check options against the parameters of a class or function, and convert their types.
 
@@ -31,6 +31,7 @@ def parse_options(
         given: option -> value, as YAML reads it.
         name: registered name of the target, for messages.
         where: the setting, for messages.
+        advice: end of the message about an unknown option.
 
     Returns:
         The given options, converted: a text or a whole number becomes a float where one is declared.
@@ -45,7 +46,7 @@ def parse_options(
     for option in given:
         if option not in declared and not passes_on:
             choices = choices_hint(option, declared) if declared else " It has no options."
-            raise UserError(f"{where}: {name} has no option {option!r}.{choices}")
+            raise UserError(f"{where}: {name} has no option {option!r}.{choices}{advice}")
     for option, parameter in declared.items():
         if parameter.default is parameter.empty and option not in given:
             raise UserError(f"{where}: {name} needs the option {option!r}")
@@ -67,7 +68,7 @@ def parse_section(cls: type[T], given: Mapping[str, Any], where: str) -> T:
     try:
         return cls(**vars(parser.instantiate(parser.parse_object(dict(given)))))
     except (ArgumentError, TypeError) as error:
-        raise UserError(f"{where}: {reworded(str(error)).splitlines()[0]}") from None
+        raise UserError(f"{where}: {reworded(str(error), get_type_hints(cls))}") from None
 
 
 def _types(target: Callable[..., Any]) -> dict[str, Any]:
@@ -86,5 +87,5 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
     parser.add_argument("--value", type=hint)
     try:
         return parser.instantiate(parser.parse_object({"value": value})).value
-    except ArgumentError as error:
-        raise UserError(f"{where}: {reason(str(error))}") from None
+    except ArgumentError:
+        raise UserError(f"{where}: {expected(hint, value)}") from None

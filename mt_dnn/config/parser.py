@@ -14,6 +14,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from data_utils.errors import UserError
+from data_utils.flags import fail
 from data_utils.strict_yaml import check_size, not_yaml
 from data_utils.utf8 import not_utf8
 from mt_dnn.config.choices import check_choices
@@ -36,14 +37,15 @@ class RunParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the message in the words of the user's settings and exit with code 2."""
+        known = dict(settings())
         if unknown := unknown_flag(message):
-            message += f".{similar_settings(unknown, [name for name, _ in settings()])}"
-        message = reworded(message)
+            message = f"there is no setting {unknown}.{similar_settings(unknown, list(known))}"
+        message = reworded(message, known)
         name, colon, rest = message.partition(": ")
-        if colon and name in dict(settings()) and ":" in (place := _place(name, self.given)):
+        is_setting = name in known or name in _sections()
+        if colon and is_setting and ":" in (place := _place(name, self.given)):
             message = f"{place}: {rest}"
-        print(f"error: {message}\n{self.prog} --help lists every setting.", file=sys.stderr)
-        sys.exit(2)
+        fail(self.prog, message, "setting")
 
 
 def run_parser(prog: str, description: str) -> ArgumentParser:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from data_utils.errors import UserError
 from data_utils.files import write_text
+from data_utils.flags import FlagParser, whole_number
 from data_utils.task_def import TaskDef
 from mt_dnn.from_mt_dnn.heads import Activation, head_sources, read_head
 from mt_dnn.from_mt_dnn.import_report import ImportReport, shortened
@@ -209,9 +209,7 @@ def _modern(key: str) -> str:
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn import") -> None:
     """Import as the arguments describe; ``args`` defaults to those of the process."""
-    parser = ArgumentParser(
-        prog=prog, description="Import a checkpoint of MT-DNN.", allow_abbrev=False
-    )
+    parser = FlagParser(prog=prog, description="Import a checkpoint of MT-DNN.")
     add = parser.add_argument
     add("--checkpoint", required=True, help="MT-DNN's .pt file.")
     add("--tasks", required=True, help="Task file; MT-DNN's own file works.")
@@ -229,7 +227,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn import") -> N
     )
     add(
         "--max_seq_len",
-        type=int,
+        type=whole_number(8),
         help="Longest sequence in tokens. Default: 512, or the positions of the encoder if it has fewer.",
     )
     add(

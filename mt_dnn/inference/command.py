@@ -8,13 +8,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn, get_type_hints
 
 from jsonargparse import ArgumentParser
 
 from data_utils.errors import UserError
+from data_utils.flags import fail, long_options
 from data_utils.outputs import open_output
 from data_utils.plugins import add_plugins_flag
+from mt_dnn.config.messages import reworded
 
 
 def predict(
@@ -103,6 +105,15 @@ def predict(
         print(metrics_line(kind, scored), file=sys.stderr)
 
 
+class PredictParser(ArgumentParser):
+    """The parser of the command, which reports errors in one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the message in words of ours and exit with code 2."""
+        message = message.replace("required: run", "required: --run")
+        fail(self.prog, reworded(message, get_type_hints(predict), long_options(self)))
+
+
 def arrives(descriptor: int) -> bool:
     """Whether the rows of a stream may arrive one at a time; not those of a redirected file.
 
@@ -118,9 +129,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn predict") -> 
         args: arguments without the program's name; None takes ``sys.argv[1:]``.
         prog: name of the program in usage and error messages.
     """
-    parser = ArgumentParser(
-        prog=prog, description="Predict with finished runs.", allow_abbrev=False
-    )
+    parser = PredictParser(prog=prog, description="Predict with finished runs.", allow_abbrev=False)
     parser.add_argument(
         "--run",
         nargs="+",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+
+from data_utils.flags import FlagParser, whole_number
 
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn new-task") -> None:
@@ -17,12 +18,11 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn new-task") ->
     Raises:
         UserError: a file cannot be read, no column fits, or a file would be overwritten.
     """
-    parser = ArgumentParser(
+    parser = FlagParser(
         prog=prog,
         description="Look at files of rows and write a task entry (tasks.yml) and a run (run.yml) with "
         "explicit values, each with its reason as a comment. Check the lines marked UNSURE, edit what you "
         "like, then train: mt-dnn train --config run.yml.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "train",
@@ -52,7 +52,9 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn new-task") ->
         default=Path("."),
         help="Folder of the files that are written. Default: here.",
     )
-    parser.add_argument("--seed", type=int, default=2018, help="Seed of the split and of the run.")
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=2018, help="Seed of the split and of the run."
+    )
     parser.add_argument("--overwrite", action="store_true", help="Replace files that are there.")
     values = parser.parse_args(args)
     from mt_dnn.new_task.write import Request, new_task  # imports torch; --help should be fast

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_utils.errors import UserError
+from data_utils.flags import FlagParser
 from data_utils.outputs import check_out
 from data_utils.plugins import add_plugins_flag
 
@@ -237,10 +237,9 @@ def _facts(model: MTDNN, tokenizer: PreTrainedTokenizerBase, folder: Path) -> di
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn average") -> None:
     """Average as the arguments describe; ``args`` defaults to those of the process."""
-    parser = ArgumentParser(
+    parser = FlagParser(
         prog=prog,
         description="Average the weights of runs, or of one run's checkpoints, into one model.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--run", required=True, nargs="+", help="Run directories, or their best/ folders.")

@@ -6,12 +6,12 @@ exported as a model class of transformers.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_utils.errors import UserError
 from data_utils.files import atomic_folder, write_text
+from data_utils.flags import FlagParser
 from data_utils.outputs import check_out
 from data_utils.plugins import add_plugins_flag
 
@@ -130,10 +130,9 @@ def _how_to_load(name: str, folder: str, encoder: Encoder, *, base: str | None =
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn export") -> None:
     """Export as the arguments describe; ``args`` defaults to those of the process."""
-    parser = ArgumentParser(
+    parser = FlagParser(
         prog=prog,
         description="Publish a finished run in plain Hugging Face layout.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--run", required=True, help="Run directory, or its best/ folder.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_utils.errors import UserError
+from data_utils.flags import FlagParser
 from mt_dnn.reports.page import FILE, write_report
 
 
@@ -20,10 +20,9 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn report") -> N
     Raises:
         UserError: several runs without ``--out``, or see :func:`mt_dnn.reports.page.write_report`.
     """
-    parser = ArgumentParser(
+    parser = FlagParser(
         prog=prog,
         description="Write a page about one run, or about several with their differences.",
-        allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, such as runs/demo")
     parser.add_argument(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from data_utils import strict_json
 from data_utils.errors import UserError
+from data_utils.flags import FlagParser
 from data_utils.outputs import open_output
 from data_utils.plugins import add_plugins_flag, import_plugins
 from data_utils.registry import choices_hint
@@ -103,11 +103,10 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn compare") -> 
         args: arguments without the program's name; None takes ``sys.argv[1:]``.
         prog: name of the program in usage and error messages.
     """
-    parser = ArgumentParser(
+    parser = FlagParser(
         prog=prog,
         description="With one run, print its scores by class, range of the gold value and so on. With two, "
         "compare their predictions on the same examples.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="One or two run directories.")

@@ -6,10 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
 from data_utils import strict_json
 from data_utils.files import write_text
+from data_utils.flags import FlagParser, whole_number
 from data_utils.plugins import add_plugins_flag, import_plugins
 from mt_dnn.reports.robustness import FILE
 from mt_dnn.robustness.settings import (
@@ -75,11 +74,10 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn robustness") 
         args: arguments without the program's name; None takes ``sys.argv[1:]``.
         prog: name of the program in usage and error messages.
     """
-    parser = ArgumentParser(
+    parser = FlagParser(
         prog=prog,
         description="Score finished runs on perturbed texts, on challenge sets, and under the attack of SMART on the "
         "word embeddings. Several runs are measured on the same texts.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="Run directories.")
@@ -105,13 +103,18 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn robustness") 
         help="Radii of the attack: a number bounds each coordinate of a word embedding; with a percent sign it is a "
         "share of the root mean square of the first run's embeddings. Without a value, no attack.",
     )
-    add("--steps", type=int, default=3, help="Steps of gradient ascent of the attack.")
+    add("--steps", type=whole_number(1), default=3, help="Steps of gradient ascent of the attack.")
     add(
         "--on_loss",
         action="store_true",
         help="Ascend the supervised loss, which takes the labels, in place of SMART's divergence.",
     )
-    add("--attack_rows", type=int, default=500, help="Random rows of each data set to attack.")
+    add(
+        "--attack_rows",
+        type=whole_number(1),
+        default=500,
+        help="Random rows of each data set to attack.",
+    )
     add(
         "--challenge",
         nargs="+",
@@ -120,7 +123,12 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn robustness") 
         help="Challenge sets (`mt-dnn list challenge`), such as hans=heuristics_evaluation_set.txt.",
     )
     add("--task", help="Task of the challenge sets, where several tasks of a run fit.")
-    add("--seed", type=int, default=0, help="Seed of perturbations, sampled rows and noise.")
+    add(
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        help="Seed of perturbations, sampled rows and noise.",
+    )
     add_plugins_flag(parser)
     options = parser.parse_args(args)
     import_plugins(options.plugins, "--plugins")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_utils.errors import UserError
+from data_utils.flags import FlagParser, whole_number
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef, dataset_name
 from mt_dnn.config.run_format import NUMERICS
@@ -91,22 +92,19 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
 
 
 def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
-    from argparse import RawDescriptionHelpFormatter
-
-    parser = ArgumentParser(
+    parser = FlagParser(
         prog=prog,
         description=__doc__,
         epilog=EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("table", help="table file")
     add("--out", help="output folder; default: results/NAME")
-    add("--jobs", type=_positive, default=1, help="number of parallel runs; default: 1")
+    add("--jobs", type=whole_number(1), default=1, help="number of parallel runs; default: 1")
     add(
         "--threads",
-        type=_positive,
+        type=whole_number(1),
         help="CPU threads of each run; default: OMP_NUM_THREADS, else cores / jobs",
     )
     add("--gpus", nargs="+", default=[], help="CUDA devices for the runs, such as 0 1 2")
@@ -138,7 +136,7 @@ def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
         metavar="TASK",
         help="train only these tasks; removes columns and parts of mixtures that need others",
     )
-    add("--seeds", nargs="+", type=int, help="seeds, instead of those in the table file")
+    add("--seeds", nargs="+", type=whole_number(0), help="seeds, instead of those in the table file")
     add(
         *("--set",),
         nargs="+",
@@ -157,13 +155,6 @@ def _load(options: Namespace) -> Table:
         seeds=options.seeds,
         overrides=options.set,
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def _check_columns(table: Table) -> None:

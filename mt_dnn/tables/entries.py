@@ -18,9 +18,7 @@ OWN = ("name", "output_dir", "seed", "resume", "overwrite", "data.use", *FOLDS)
 
 
 def read_keys(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError(f"table file {path} does not exist")
-    found, _ = read_mapping(path)
+    found, _ = read_mapping(path, "table file")
     check_known(found, keys, str(path))
     if not isinstance(found.get("title", ""), str):
         raise UserError(f"{path}: title: {found['title']!r} is not a text")
@@ -35,6 +33,13 @@ def settings_of(entry: Any, where: str, *, refuse: Sequence[str] = ()) -> Settin
         if name in refuse:
             hint = " and set the table key folds" if name in FOLDS else ""
             raise UserError(f"{where}: {name} is set by the table runner; remove it{hint}")
+        for whole in known:
+            if name.startswith(f"{whole}."):
+                key = name.removeprefix(f"{whole}.")
+                raise UserError(
+                    f"{where}: {name}: write {whole}: {{{key}: ...}}, the whole mapping, which replaces that "
+                    f"of base"
+                )
         check_known([name], known, where, kind="setting")
     return values
 

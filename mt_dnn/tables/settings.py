@@ -14,8 +14,10 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from data_utils.errors import UserError
 from data_utils.strict_yaml import read_mapping
+from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.choices import check_choices
 from mt_dnn.config.dotted import flatten, nest
+from mt_dnn.config.messages import reworded
 from mt_dnn.config.old_settings import upgrade
 from mt_dnn.config.parser import settings
 from mt_dnn.config.run import RunConfig
@@ -40,15 +42,18 @@ def parse_settings(values: Settings, where: str) -> RunConfig:
         where: file and entry, the start of an error message.
 
     Raises:
-        UserError: a value has the wrong type, is out of range or is not one of the choices.
+        UserError: a value has the wrong type, is out of range or is not one of the choices, or settings
+            contradict each other.
     """
     try:
         parsed = _parser().instantiate(_parser().parse_object(nest(values)))
         fields = {name: getattr(parsed, name) for name in RunConfig.__dataclass_fields__}
+        resolve_config(RunConfig(**fields))
         config = check_choices(RunConfig(**fields))
-        resolve(config.smart, config.smoothness, config.proximal)
-    except (ArgumentError, UserError) as error:
+    except UserError as error:
         raise UserError(f"{where}: {error}") from None
+    except ArgumentError as error:
+        raise UserError(f"{where}: {reworded(str(error), dict(settings()))}") from None
     return config
 
 

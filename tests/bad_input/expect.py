@@ -22,7 +22,6 @@ class Message(str):
 
 def filled(message: str, folder: Path, encoder: Path | None = None) -> Message:
     """Return the standard error of a message: FOLDER and ENCODER are replaced by the paths."""
-    start = "" if message.startswith("usage:") else "error: "
     text = message.replace("FOLDER", str(folder)).replace("ENCODER", str(encoder))
     text = text.replace("\nHELP", f"\n{HELP}")
-    return Message(f"{start}{text}\n")
+    return Message(f"error: {text}\n")

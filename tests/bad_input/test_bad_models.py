@@ -51,7 +51,7 @@ FILES = [
     ("facts without a model", "mt_dnn.json", b'{"format": 3, "max_seq_len": 32}', "FOLDER/best/mt_dnn.json is damaged: expected the keys model and max_seq_len, a positive number"),
     ("facts without a length", "mt_dnn.json", b'{"format": 3, "model": {}}', "FOLDER/best/mt_dnn.json is damaged: expected the keys model and max_seq_len, a positive number"),
     ("facts with an unknown setting", "mt_dnn.json", b'{"format": 3, "model": {"poling": 1}, "max_seq_len": 32}', "FOLDER/best/mt_dnn.json is damaged: Option 'poling' is not accepted"),
-    ("facts with a wrong setting", "mt_dnn.json", b'{"format": 3, "model": {"dropout": "x"}, "max_seq_len": 32}', "FOLDER/best/mt_dnn.json is damaged: dropout: Expected a float. Got value: x"),
+    ("facts with a wrong setting", "mt_dnn.json", b'{"format": 3, "model": {"dropout": "x"}, "max_seq_len": 32}', "FOLDER/best/mt_dnn.json is damaged: dropout: expected a number, got x"),
     ("facts with a wrong length", "mt_dnn.json", b'{"format": 3, "model": {}, "max_seq_len": "x"}', "FOLDER/best/mt_dnn.json is damaged: expected the keys model and max_seq_len, a positive number"),
     ("facts with a null length", "mt_dnn.json", b'{"format": 3, "model": {}, "max_seq_len": null}', "FOLDER/best/mt_dnn.json is damaged: expected the keys model and max_seq_len, a positive number"),
     ("facts with dropout NaN", "mt_dnn.json", b'{"format": 3, "model": {"dropout": NaN}, "max_seq_len": 32}', "FOLDER/best/mt_dnn.json is damaged: model.dropout: nan; it must be at least 0 and below 1"),
@@ -65,7 +65,7 @@ FILES = [
     ("facts not UTF-8", "mt_dnn.json", b"\xff\xfe", "FOLDER/best/mt_dnn.json is damaged: expected a JSON object with a positive number as its format; restore the file or train a new run"),
     ("facts of 5000 digits", "mt_dnn.json", b'{"format": ' + b"1" * 5000 + b"}", "FOLDER/best/mt_dnn.json is damaged: expected a JSON object with a positive number as its format; restore the file or train a new run"),
     ("no tasks", "tasks.yml", None, "task file FOLDER/best/tasks.yml does not exist"),
-    ("empty tasks", "tasks.yml", b"", "FOLDER/best/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
+    ("empty tasks", "tasks.yml", b"", "FOLDER/best/tasks.yml: the task file has no entries; expected `name: {data_format: ..., ...}`"),
     ("other tasks", "tasks.yml", TASKS.replace("pair:", "other:").encode(), "FOLDER/best: heads.safetensors does not fit tasks.yml: head other is missing or has another shape; the file has the heads of pair"),
     ("other labels", "tasks.yml", TASKS.replace('"yes"]', '"yes", "maybe"]').encode(), "FOLDER/best: heads.safetensors does not fit tasks.yml: head pair is missing or has another shape: pair.output.weight is (2, 32) in the file, and (3, 32) by tasks.yml"),
     ("no heads", "heads.safetensors", None, "FOLDER/best/heads.safetensors is missing or damaged (No such file or directory: FOLDER/best/heads.safetensors); restore the file or train a new run"),
@@ -134,8 +134,14 @@ def test_standard_input_that_is_not_utf8(
     [
         ("--task pear", "the run has no task 'pear'. Did you mean 'pair'? Choices: pair."),
         ("--batch_size 0", "--batch_size: 0; it must be at least 1"),
-        ("--batch_size x", "usage: mt-dnn predict..."),
-        ("--what answers", "usage: mt-dnn predict..."),
+        (
+            "--batch_size x",
+            "--batch_size: expected a whole number, got x\nmt-dnn predict --help lists every option.",
+        ),
+        (
+            "--what answers",
+            "--what: expected one of predictions, logits, embeddings, got answers\nmt-dnn predict --help lists every option.",
+        ),
         (
             "--what embeddings --task pair",
             "embeddings are computed by the shared encoder, without a task; leave --task out",
@@ -146,7 +152,10 @@ def test_standard_input_that_is_not_utf8(
             "layer: 9; the encoder has layers 0 (the output of its embeddings) to 2, or -3 to -1 counted from the last",
         ),
         ("--tasks FOLDER/none.yml", "task file FOLDER/none.yml does not exist"),
-        ("--device tpu", "usage: mt-dnn predict..."),
+        (
+            "--device tpu",
+            "--device: expected one of auto, cuda, mps, cpu, got tpu\nmt-dnn predict --help lists every option.",
+        ),
         ("--input FOLDER/none", "--input: file FOLDER/none does not exist"),
         ("--input FOLDER", "--input: file FOLDER does not exist"),
         (

@@ -36,6 +36,7 @@ CHANGES = [
     ("a seed is negative", {"seeds": [-1]}, "FOLDER/t.yml: seeds: [-1]; each must be between 0 and 9223372036854775807"),
     ("seeds are a number", {"seeds": 3}, "FOLDER/t.yml: seeds: 3 is not a list of whole numbers"),
     ("no rows", {"rows": {}}, "FOLDER/t.yml: key 'rows' is missing or empty"),
+    ("a row changes one key of a mapping", {"rows": {"a": {"mixing.options.cap": 3}}}, "FOLDER/t.yml: row 'a': mixing.options.cap: write mixing.options: {cap: ...}, the whole mapping, which replaces that of base"),
     ("rows are a list", {"rows": ["a"]}, "FOLDER/t.yml: rows: ['a'] is not a mapping"),
     ("a row is a word", {"rows": {"a": "b"}}, "FOLDER/t.yml: row 'a': 'b' is not a mapping"),
     ("a row is a number", {"rows": {"a": 7}}, "FOLDER/t.yml: row 'a': 7 is not a mapping"),
@@ -76,10 +77,10 @@ CHANGES = [
 # fmt: on
 # fmt: off
 TEXTS = [
-    ("empty", b"", "FOLDER/t.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
+    ("empty", b"", "FOLDER/t.yml: the table file has no entries; expected `key: value`"),
     ("not YAML", b"rows: [1", "FOLDER/t.yml:1: not valid YAML: ..."),
     ("not UTF-8", b"title: \xe9", "FOLDER/t.yml:1: not UTF-8: byte 0xe9 after ..."),
-    ("a list", b"- a", "FOLDER/t.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
+    ("a list", b"- a", "FOLDER/t.yml: the table file has no entries; expected `key: value`"),
     ("10000 deep", b"rows: " + b"[" * 10_000 + b"]" * 10_000, "FOLDER/t.yml: not valid YAML: ..."),
     ("a row twice", b"rows: {a: , a: {x: 1}}", "FOLDER/t.yml:1: key 'a' occurs twice; ..."),
 ]

@@ -22,10 +22,10 @@ SPAN = "data_format: MRC, task_type: Span, metric_meta: [EmF1]"
 # fmt: off
 CASES = [
     # name, task file, message
-    ("empty", "", "FOLDER/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
-    ("a comment", "# nothing\n", "FOLDER/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
-    ("a list", "- t\n", "FOLDER/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
-    ("a word", "t\n", "FOLDER/tasks.yml: no tasks; expected `name: {data_format: ..., ...}` entries"),
+    ("empty", "", "FOLDER/tasks.yml: the task file has no entries; expected `name: {data_format: ..., ...}`"),
+    ("a comment", "# nothing\n", "FOLDER/tasks.yml: the task file has no entries; expected `name: {data_format: ..., ...}`"),
+    ("a list", "- t\n", "FOLDER/tasks.yml: the task file has no entries; expected `name: {data_format: ..., ...}`"),
+    ("a word", "t\n", "FOLDER/tasks.yml: the task file has no entries; expected `name: {data_format: ..., ...}`"),
     ("a tab", "t:\n\tdata_format: x\n", "FOLDER/tasks.yml:2: not valid YAML: a tab where only blanks may indent; replace it by two blanks"),
     ("open bracket", "t: {a: [1\n", "FOLDER/tasks.yml:2: not valid YAML: expected ',' or ']', but got '<stream end>'"),
     ("an unknown tag", "t: !python/object:os.system {}\n", "FOLDER/tasks.yml:1: not valid YAML: could not determine a constructor for the tag '!python/object:os.system'"),
