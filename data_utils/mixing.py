@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,6 +75,24 @@ def check_settings(settings: MixingSettings) -> None:
         )
     if not settings.cap >= 1:
         raise UserError(f"mixing.cap: {settings.cap} examples; choices: 1 or more.")
+
+
+def check_mixing(settings: MixingSettings, tasks: Iterable[str]) -> None:
+    """Try a strategy on made-up sizes, so that a wrong option is found before rows are tokenized.
+
+    Args:
+        tasks: names of the tasks that are trained.
+
+    Raises:
+        UserError: as :func:`mix`, for example because an option names another task.
+    """
+    batches = dict.fromkeys(tasks, 100)
+    examples = dict.fromkeys(batches, 3200)
+    mix(
+        Supply(
+            batches, examples, epoch=0, epochs=1, settings=settings, rng=np.random.default_rng(0)
+        )
+    )
 
 
 def mix(supply: Supply) -> dict[str, int]:

@@ -21,6 +21,8 @@ RANGES = (
     ("train", "keep", 1, math.inf),
     ("train", "log_every", 1, math.inf),
     ("train", "patience", 1, math.inf),
+    ("batch", "size", 1, math.inf),
+    ("batch", "pool", 1, math.inf),
     ("batch", "accumulate", 1, math.inf),
     ("batch", "eval_size", 1, math.inf),
     ("batch", "pad_multiple", 1, 1024),

@@ -218,6 +218,11 @@ class TermConfig:
     tag: str | None = None
     """Tag of its values in the logs. null: the term's own. It distinguishes two terms of one name."""
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the term is computed for a task."""
+        return bool(self.weight or any(self.weights.values()))
+
 
 @dataclass(frozen=True)
 class SystemConfig:

@@ -74,7 +74,7 @@ def build_terms(model: MTDNN, config: RunConfig) -> list[LossTerm]:
     if config.proximal.weight:
         terms.append(ProximalTerm(model, config.proximal))
     for entry in config.terms:
-        if entry.weight or any(entry.weights.values()):
+        if entry.is_on:
             term = LOSS_TERMS.get(entry.name, "terms")(model, **entry.options)
             if entry.tag is not None:
                 term.tag = entry.tag

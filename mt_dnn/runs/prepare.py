@@ -18,13 +18,9 @@ from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.runs.length import resolve_length
-from mt_dnn.runs.stores import (
-    fold_stores,
-    prepare_stores,
-    select_tasks,
-    soft_label_files,
-    training_stores,
-)
+from mt_dnn.runs.splits import check_train_rows, soft_label_files, splits_with_rows
+from mt_dnn.runs.stores import fold_stores, prepare_stores, select_tasks, training_stores
+from mt_dnn.runs.task_settings import check_task_settings
 
 
 @dataclass
@@ -112,17 +108,23 @@ def prepare(config: RunConfig, log: Callable[[str], None] = print) -> RunData:
     tokenizer = load_tokenizer(config.model.encoder)
     config = resolve_length(config, tasks, log)
     roles = ROLES if config.data.folds is None else ("train", "test")
+    splits = splits_with_rows(tasks, config, soft_labels=soft_labels, roles=roles)
+    check_train_rows(splits, tasks, config.data.data_dir)
+    dev, test = ([own.name for own in splits if own.role == role] for role in ("dev", "test"))
+    if config.data.folds is not None:
+        dev = [own.task.name for own in splits if own.role == "train"]
+    check_task_settings(config, tasks, dev=dev, test=test)
     stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, roles=roles, log=log)
-    known, dev = fold_stores(tasks, stores, config)
+    known, evaluated = fold_stores(tasks, stores, config)
     if config.data.fold is not None:
         log(
             f"cross-validation: training on all but fold {config.data.fold} of {config.data.folds} of "
             f"each train split (seed {config.seed}), evaluating on that fold; dev splits are not used"
         )
     train = training_stores(tasks, known, config)
-    for name, store in dev.items():
+    for name, store in evaluated.items():
         if not store.manifest.labelled:
             raise UserError(
                 f"data set {name!r} has no labels; a dev split needs labels: add them or remove the split"
             )
-    return RunData(config, tasks, tokenizer, train, dev, stores["test"])
+    return RunData(config, tasks, tokenizer, train, evaluated, stores["test"])

@@ -55,18 +55,12 @@ PACKAGES = (
 )
 
 
-def lock_run_dir(config: RunConfig) -> BaseFileLock:
-    """Check that the run may use its folder, create it if needed, and lock it.
-
-    Nothing that is there is changed.
-
-    Returns:
-        The lock; release it when the run ends. It ends with the process in any case.
+def check_run_dir(config: RunConfig) -> Path:
+    """Check that the run may use its folder, and return the folder. Nothing is written.
 
     Raises:
         UserError: a run of that name exists, and neither ``resume`` nor ``overwrite`` is set; the folder
-            contains files under our names that no run has written; another process has the run; or the
-            run has a newer format.
+            contains files under our names that no run has written; or the run has a newer format.
     """
     run_dir = confined(Path(config.output_dir), config.name)
     if config.resume:
@@ -82,6 +76,21 @@ def lock_run_dir(config: RunConfig) -> BaseFileLock:
             f"{run_dir} contains {', '.join(foreign)}, but no run ({MARKER} is missing). Nothing in it is "
             f"replaced: choose another name (--name ...) or remove them"
         )
+    return run_dir
+
+
+def lock_run_dir(config: RunConfig) -> BaseFileLock:
+    """Check that the run may use its folder, create it if needed, and lock it.
+
+    Nothing that is there is changed.
+
+    Returns:
+        The lock; release it when the run ends. It ends with the process in any case.
+
+    Raises:
+        UserError: as :func:`check_run_dir`, or another process has the run.
+    """
+    run_dir = check_run_dir(config)
     return hold(
         run_dir / LOCK,
         busy=f"{run_dir} is in use by another process; wait until it ends, or stop it",

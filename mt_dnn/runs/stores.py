@@ -12,15 +12,14 @@ from data_utils.data_report import ReportRow, report_lines
 from data_utils.errors import UserError
 from data_utils.folds import fold_of_rows
 from data_utils.labels import CLASS_PER_EXAMPLE
-from data_utils.sources import find_source
-from data_utils.store import StoreSubset, TaskStore, describe, ensure_store, store_folder
+from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
 from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
 from data_utils.task_file import check_task_names
 from data_utils.token_rows import export_rows
-from mt_dnn.config.run import DataConfig, DistillConfig, RunConfig
+from mt_dnn.config.run import DataConfig, RunConfig
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.registries import TASK_TYPES
 from mt_dnn.runs.length import resolve_length
+from mt_dnn.runs.splits import soft_label_files, splits_with_rows, store_dir
 from mt_dnn.task_types import load_tasks
 
 
@@ -34,52 +33,6 @@ def select_tasks(config: DataConfig) -> dict[str, TaskDef]:
     check_task_names(config.tasks, config.train_limits, where=where)
     where = f"data.use: {config.tasks}"
     return load_tasks(config.tasks, config.use, where=where, data_dir=config.data_dir)
-
-
-def soft_label_files(tasks: dict[str, TaskDef], config: DistillConfig) -> dict[str, Path]:
-    """Find the files of teacher logits: task -> file; empty if distillation is off.
-
-    Raises:
-        UserError: no task has a file, or a task has one and its type cannot be distilled.
-    """
-    if not config.is_on:
-        return {}
-    folder = Path(str(config.soft_labels))
-    wanted = {
-        name: folder / f"{name}_{split}.jsonl"
-        for name, task in tasks.items()
-        for split in task.splits("train")
-    }
-    found = {name: path for name, path in wanted.items() if path.exists()}
-    if folder.is_file():
-        raise UserError(
-            f"distill.soft_labels: {folder} is a file; name the folder that contains "
-            f"{' and '.join(path.name for path in wanted.values())}"
-        )
-    if not found:
-        raise UserError(
-            f"distill.soft_labels: none of these files exists: {', '.join(map(str, wanted.values()))}. "
-            f"predict.py --what logits writes them"
-        )
-    able = [name for name in TASK_TYPES.names() if TASK_TYPES.get(name).kd_loss is not None]
-    for name, path in found.items():
-        kind = tasks[name].task_type
-        if kind not in able:
-            raise UserError(
-                f"{tasks[name].where}: {kind} cannot be distilled; remove {path}. These types can: "
-                f"{', '.join(able)}"
-            )
-    return found
-
-
-def store_dir(config: RunConfig) -> Path:
-    """The folder of the token stores: by default ``{data_dir}/store/{encoder}-{max_seq_len}``."""
-    if config.data.store_dir is not None:
-        return Path(config.data.store_dir)
-    encoder = config.model.encoder.removeprefix("package:").rstrip("/").replace("/", "--")
-    return (
-        Path(config.data.data_dir) / "store" / f"{encoder.lstrip('.-')}-{config.data.token_limit}"
-    )
 
 
 def prepare_stores(
@@ -96,7 +49,7 @@ def prepare_stores(
     Args:
         soft_labels: task -> file of teacher logits to join with its train split.
         roles: the roles of the splits to open.
-        report: called with a line about each store that is built.
+        log: called with a line about each store that is built.
 
     Returns:
         role -> data set name -> store.
@@ -105,27 +58,20 @@ def prepare_stores(
         UserError: a store is stale and ``data.on_stale`` is not ``rebuild``, or rows or soft labels are
             malformed.
     """
+    roles = tuple(roles)
     found: dict[str, dict[str, TaskStore]] = {role: {} for role in roles}
-    folder = store_dir(config)
-    for task in tasks.values():
-        for split in task.split_names:
-            if split_role(split) not in found:
-                continue
-            source = find_source(task, split, config.data.data_dir)
-            soft = (soft_labels or {}).get(task.name) if split_role(split) == "train" else None
-            if source is None and soft is None and not store_folder(folder, task, split).exists():
-                continue
-            found[split_role(split)][dataset_name(task.name, split)] = ensure_store(
-                task,
-                split,
-                source=source,
-                tokenizer=tokenizer,
-                max_seq_len=config.data.token_limit,
-                store_dir=folder,
-                soft_labels=soft,
-                on_stale=config.data.on_stale,
-                log=log,
-            )
+    for own in splits_with_rows(tasks, config, soft_labels=soft_labels, roles=roles):
+        found[own.role][own.name] = ensure_store(
+            own.task,
+            own.split,
+            source=own.source,
+            tokenizer=tokenizer,
+            max_seq_len=config.data.token_limit,
+            store_dir=store_dir(config),
+            soft_labels=own.soft_labels,
+            on_stale=config.data.on_stale,
+            log=log,
+        )
     stores = [store for by_name in found.values() for store in by_name.values()]
     for line in data_table(stores) if any(store.is_new for store in stores) else ():
         log(line)
@@ -247,36 +193,18 @@ def training_stores(
     All windows of a sampled row are trained on.
 
     The sample of a task does not depend on the other tasks, so single-task and multi-task runs train
-    on the same examples. A task without a train split is not trained and must share another task's head.
-
-    Raises:
-        UserError: a task has no training rows; the message names the expected files. Or a task without a
-            train split has no head that another task trains.
+    on the same examples. A task without a train split is not trained.
     """
     by_task = {store.manifest.task: store for store in stores.values()}
     chosen: dict[str, TaskStore | StoreSubset] = {}
     for name, task in tasks.items():
         limit = config.data.train_limits.get(name, config.data.train_limit)
-        for split in task.splits("train"):
-            if name not in by_task:
-                path = Path(config.data.data_dir) / f"{name}_{split}"
-                raise UserError(
-                    f"task {name!r} has no training rows: there is no {path}.tsv or .jsonl. "
-                    f"Prepare them, or name the tasks to train: --data.use"
-                )
-            store = by_task[name]
-            chosen[name] = store
+        if task.splits("train"):
+            chosen[name] = store = by_task[name]
             row = row_of_examples(store)
             count = int(row[-1]) + 1 if len(row) else 0
             if limit is not None and limit < count:
                 rng = np.random.default_rng([config.seed, 0])
                 picked = rng.choice(count, limit, replace=False)
                 chosen[name] = StoreSubset(store, np.flatnonzero(np.isin(row, picked)))
-    trained = {tasks[name].head_name for name in chosen}
-    for task in tasks.values():
-        if task.head_name not in trained:
-            raise UserError(
-                f"{task.where}: has no train split and shares no head with a task that has one; "
-                f"leave it out with --data.use"
-            )
     return chosen

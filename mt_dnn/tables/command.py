@@ -11,13 +11,11 @@ from pathlib import Path
 from data_utils.errors import UserError
 from data_utils.flags import FlagParser, whole_number
 from data_utils.registry import choices_hint
-from data_utils.task_def import TaskDef, dataset_name
 from mt_dnn.config.run_format import NUMERICS
 from mt_dnn.tables.definition import Table
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import PlannedRun, plan
 from mt_dnn.tables.results import FILE, result_files
-from mt_dnn.tables.settings import parse_settings
 from mt_dnn.tables.shares import runs_of, share_argument
 
 EPILOG = """\
@@ -67,6 +65,8 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
         Exit code: 0, or 1 if a run failed.
     """
     options = _parse(args, prog)
+    from mt_dnn.tables.checks import check_columns  # imports torch; --help should be fast
+
     table = _load(options)
     runs = plan(table)
     out = Path(options.out or f"results/{Path(options.table).stem}")
@@ -74,7 +74,7 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
         raise UserError(
             "--shard runs a share and renders nothing; leave out --render_only or --shard"
         )
-    _check_columns(table)
+    check_columns(table)
     if options.merge:
         _merge(out, options.merge)
     failed: list[PlannedRun] = []
@@ -136,7 +136,9 @@ def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
         metavar="TASK",
         help="train only these tasks; removes columns and parts of mixtures that need others",
     )
-    add("--seeds", nargs="+", type=whole_number(0), help="seeds, instead of those in the table file")
+    add(
+        "--seeds", nargs="+", type=whole_number(0), help="seeds, instead of those in the table file"
+    )
     add(
         *("--set",),
         nargs="+",
@@ -155,60 +157,6 @@ def _load(options: Namespace) -> Table:
         seeds=options.seeds,
         overrides=options.set,
     )
-
-
-def _check_columns(table: Table) -> None:
-    """Check, before anything is run or rendered, that the runs produce every column.
-
-    Raises:
-        UserError: a column needs a task or a score that does not exist.
-    """
-    from data_utils.registries import METRICS
-    from mt_dnn.task_types import load_tasks
-
-    for name in (*table.rows, *table.stages):
-        config = parse_settings(
-            table.settings(name) | table.trials(name)[0], f"{table.path}: row {name!r}"
-        )
-        columns = [] if name in table.stages else table.columns
-        if columns and not any(table.trained(name, column) for column in columns):
-            raise UserError(
-                f"{table.path}: row {name!r}: use: no column has all of its tasks in this list"
-            )
-        for column in columns:
-            where = f"{table.path}: column {column.name!r}"
-            METRICS.get(column.metric, where)
-            use = table.trained(name, column)
-            if use is None:
-                continue
-            rows = config.data.data_dir  # for tasks with `labels: auto`
-            tasks = load_tasks(
-                config.data.tasks, use, where=f"{where}: {config.data.tasks}", data_dir=rows
-            )
-            scores = [
-                f"{dataset}.{metric}"
-                for task in use
-                for dataset in _evaluated(tasks[task], folds=table.folds)
-                for metric in tasks[task].metrics
-                if METRICS.get(metric).is_number
-            ]
-            if use and column.name not in scores:
-                raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
-        where = f"{table.path}: {name!r}: use: {config.data.tasks}"
-        if use := table.find(name).use:
-            load_tasks(config.data.tasks, use, where=where, data_dir=config.data.data_dir)
-
-
-def _evaluated(task: TaskDef, *, folds: int | None) -> list[str]:
-    """Data sets that a run scores: those that select its model, then the labelled test sets.
-
-    The first are dev splits, or with folds the held-out fold of the train split. Whether a test set has
-    labels is known only when it is read.
-    """
-    selecting = [dataset_name(task.name, split) for split in task.splits("dev")]
-    if folds is not None:
-        selecting = [task.name] if task.splits("train") else []
-    return selecting + [dataset_name(task.name, split) for split in task.splits("test")]
 
 
 def _run(options: Namespace, table: Table, runs: list[PlannedRun], out: Path) -> list[PlannedRun]:

@@ -13,7 +13,7 @@ from data_utils.errors import UserError
 from data_utils.manifest import tokenizer_hash
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
-from mt_dnn.config.run import RunConfig
+from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.encoders.adapters import adapted
 from mt_dnn.encoders.architecture import check_lengths
 from mt_dnn.encoders.load import load_encoder
@@ -39,13 +39,10 @@ def build_model(
     """Build encoder and heads. Heads are initialized from the seed, or loaded from ``init_from``.
 
     Raises:
-        UserError: ``init_from`` has another tokenizer, or the encoder has fewer positions than
-            ``data.max_seq_len`` or a task's own.
+        UserError: the encoder has fewer positions than ``data.max_seq_len`` or a task's own.
     """
     torch.manual_seed(config.seed)
     start = model_folder(config.model.init_from) if config.model.init_from else None
-    if start:
-        _check_tokenizer(start, config)
     encoder = load_encoder(
         str(start) if start else config.model.encoder,
         attention=config.model.attention,
@@ -68,6 +65,23 @@ def build_model(
     return model
 
 
+def check_start(config: ModelConfig) -> None:
+    """Check that ``init_from`` is a finished run whose tokenizer is that of ``encoder``.
+
+    Raises:
+        UserError: it is none, or the tokenizers differ.
+    """
+    if not config.init_from:
+        return
+    start = model_folder(config.init_from)
+    own, theirs = (load_tokenizer(name) for name in (config.encoder, str(start)))
+    if tokenizer_hash(own) != tokenizer_hash(theirs):
+        raise UserError(
+            f"model.init_from: {start} has another tokenizer than model.encoder {config.encoder}; set "
+            f"model.encoder to the encoder that this run started from"
+        )
+
+
 def start_heads(model: MTDNN, stores: Mapping[str, TaskStore | StoreSubset]) -> None:
     """Fit new heads to the training labels (:meth:`mt_dnn.task_types.TaskType.start_head`).
 
@@ -86,20 +100,6 @@ def start_heads(model: MTDNN, stores: Mapping[str, TaskStore | StoreSubset]) -> 
             kinds.setdefault(head, model.task_types[name])
     for head, kind in kinds.items():
         kind.start_head(model.heads[head], np.concatenate(labels[head]))
-
-
-def _check_tokenizer(start: Path, config: RunConfig) -> None:
-    """Check that ``start`` has the tokenizer of ``model.encoder``, which tokenizes the tasks.
-
-    Raises:
-        UserError: the tokenizers differ.
-    """
-    own, theirs = (load_tokenizer(name) for name in (config.model.encoder, str(start)))
-    if tokenizer_hash(own) != tokenizer_hash(theirs):
-        raise UserError(
-            f"model.init_from: {start} has another tokenizer than model.encoder "
-            f"{config.model.encoder}; set model.encoder to the encoder that this run started from"
-        )
 
 
 def write_run_dir(config: RunConfig, data: RunData, *, device: str, clear: bool) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_utils.errors import UserError
-from data_utils.registry import choices_hint
 from mt_dnn.inference.evaluate import Evaluation, average_of, average_score
 from mt_dnn.runs.prepare import RunData
 
@@ -18,9 +16,6 @@ class BestModel:
         patience: number of evaluations without a better average after which training stops; None:
             never.
         data: the tasks and dev sets of the run; its configuration names the data sets that select.
-
-    Raises:
-        UserError: ``train.select_on`` names a data set that the run does not evaluate.
     """
 
     def __init__(self, patience: int | None, data: RunData) -> None:
@@ -88,21 +83,8 @@ def selecting(data: RunData) -> tuple[str, ...]:
 
     These are the data sets of ``train.select_on``; by default the dev sets of the tasks that are trained,
     or all dev sets if no trained task has one.
-
-    Raises:
-        UserError: ``train.select_on`` names something else than a dev set of the run.
     """
     chosen: Sequence[str] = data.config.train.select_on
-    for name in chosen:
-        if name in data.test:
-            raise UserError(
-                f"train.select_on: {name} is a test set, which is scored once, at the end. "
-                f"Name dev sets: {', '.join(data.dev)}"
-            )
-        if name not in data.dev:
-            raise UserError(
-                f"train.select_on: the run evaluates no data set {name!r}.{choices_hint(name, data.dev)}"
-            )
     if not chosen:
         chosen = [
             name

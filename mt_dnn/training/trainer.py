@@ -23,13 +23,14 @@ from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.eval_rows import limited
 from mt_dnn.runs.prepare import prepare
+from mt_dnn.runs.run_dir import check_run_dir
 from mt_dnn.tracking.console import Progress, command
 from mt_dnn.tracking.cosines import CosineMeans
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers
 from mt_dnn.training import logs, report, saving, scoring
-from mt_dnn.training.assemble import BuildModel, build_model, start_heads
+from mt_dnn.training.assemble import BuildModel, build_model, check_start, start_heads
 from mt_dnn.training.best import BestModel
 from mt_dnn.training.gradients import build_combination, collect_gradients
 from mt_dnn.training.meters import Meters
@@ -98,6 +99,9 @@ class Trainer:
             enabled=self.is_main,
         )
         combination = build_combination(config.optim)
+        if self.is_main:
+            check_run_dir(config)
+        check_start(config.model)
         with self.accelerator.main_process_first():  # the others find the prepared stores
             log = print if self.is_main else lambda line: None
             self.data = prepare(config, log)

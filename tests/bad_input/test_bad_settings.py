@@ -63,10 +63,10 @@ FLAGS = [
     ("--data.store_dir FOLDER/tasks.yml", "FOLDER/tasks.yml cannot be written: File exists"),
     ("--data.data_dir FOLDER/none", "task 'cls' has no training rows: there is no FOLDER/none/cls_train.tsv or .jsonl. Prepare them, or name the tasks to train: --data.use"),
     ("--data.tasks FOLDER/none.yml", "task file FOLDER/none.yml does not exist"),
-    ("--batch.size 0", "batch.size: 0; choices: 1 or more."),
-    ("--batch.size -3", "batch.size: -3; choices: 1 or more."),
+    ("--batch.size 0", "batch.size: 0; it must be at least 1"),
+    ("--batch.size -3", "batch.size: -3; it must be at least 1"),
     ("--batch.size 1e3", "batch.size: expected a whole number, got 1000.0\nHELP"),
-    ("--batch.pool 0", "batch.pool: 0; choices: 1 or more."),
+    ("--batch.pool 0", "batch.pool: 0; it must be at least 1"),
     ("--batch.accumulate 0", "batch.accumulate: 0; it must be at least 1"),
     ("--batch.pad_multiple 0", "batch.pad_multiple: 0; it must be between 1 and 1024"),
     ("--batch.pad_multiple 100000000", "batch.pad_multiple: 100000000; it must be between 1 and 1024"),
@@ -82,6 +82,13 @@ FLAGS = [
     ("--mixing.temperature 0 --mixing.name temperature", "mixing.temperature: 0.0 is not positive; choices: above 0 (1 is in proportion to size, large is uniform)."),
     ("--mixing.temperature nan --mixing.name temperature", "mixing.temperature: expected a number, got nan\nHELP"),
     ("--mixing.cap 0 --mixing.name capped", "mixing.cap: 0 examples; choices: 1 or more."),
+    ('--mixing.name rates --mixing.options.rates {"csl":2}', "mixing.options.rates: csl: no such task is trained. Did you mean 'cls'? Choices: cls."),
+    ('--mixing.name rates --mixing.options.rates {"pair":2}', "mixing.options.rates: pair: no such task is trained. Choices: cls."),
+    ('--mixing.name rates --mixing.options.rates {"cls":-2}', "mixing.options.rates: cls: -2.0; choices: 0 or more."),
+    ('--mixing.name rates --mixing.options.rates {"cls":0}', "mixing.options.rates: all are 0; choices: at least one above 0."),
+    ("--mixing.name rates --mixing.options.cap 0", "mixing.options.cap: 0 examples; choices: 1 or more."),
+    ("--train.select_on csl", "train.select_on: the run evaluates no data set 'csl'. ..."),
+    ("--train.select_on pair", "train.select_on: the run evaluates no data set 'pair'. ..."),
     ("--smart smrt", "--smart: unknown preset 'smrt'. Did you mean 'smart'? Choices: ..."),
     ("--smart smart --smoothness.epsilon -1", "smoothness.epsilon: the radius must be greater than 0, got -1.0"),
     ("--smart smart --smoothness.epsilon nan", "smoothness.epsilon: expected a number or null, got nan\nHELP"),
@@ -175,6 +182,17 @@ def test_bad_flags(
     args = [word.replace("FOLDER", str(folder)) for word in flags.replace("''", "\0").split(" ")]
     result = train(*(word.replace("\0", "") for word in args))
     assert result == (2, filled(message, folder, encoder_folder))
+    needs_rows = "2 rows" in message  # all else is known before they are tokenized
+    assert (folder / "store").exists() == needs_rows
+
+
+def test_a_name_that_is_taken_is_refused_before_rows_are_read(
+    folder: Path, train: Callable
+) -> None:
+    (folder / "runs/run").mkdir(parents=True)
+    (folder / "runs/run/run.json").write_text("{}")
+    assert train() == (2, filled("FOLDER/runs/run holds a run already: continue it ...", folder))
+    assert not (folder / "store").exists()
 
 
 @pytest.mark.parametrize(("text", "message"), [c[1:] for c in FILES], ids=[c[0] for c in FILES])

@@ -17,6 +17,7 @@ import mt_dnn
 from data_utils.errors import UserError
 from mt_dnn.runs.prepare import RunData, prepare
 from mt_dnn.tables import command as table
+from mt_dnn.tables.checks import check_columns
 from mt_dnn.tables.results import read_results
 from mt_dnn.training.trainer import Trainer
 from tests.support.runs import copy_workspace, predictions, run
@@ -217,10 +218,10 @@ def test_a_column_is_a_task_with_a_train_split(
     )
     file = tmp_path / "crossed.yml"
     text = TABLE.format(**data, encoder=encoder_folder)
-    table._check_columns(table.load_table(_written(file, text)))
+    check_columns(table.load_table(_written(file, text)))
     matched = text.replace("pair.ACC", "pair_matched.ACC")
     with pytest.raises(UserError, match=r"no such score.*'pair\.ACC'"):
-        table._check_columns(table.load_table(_written(file, matched)))
+        check_columns(table.load_table(_written(file, matched)))
 
 
 def _written(path: Path, text: str) -> Path:

@@ -11,7 +11,8 @@ import prepro
 from data_utils.store import TaskStore
 from mt_dnn.config.parser import parse_config
 from mt_dnn.encoders.pretrained import load_tokenizer
-from mt_dnn.runs.stores import prepare_stores, select_tasks, store_dir
+from mt_dnn.runs.splits import store_dir
+from mt_dnn.runs.stores import prepare_stores, select_tasks
 from tests.support.commands import Command
 
 

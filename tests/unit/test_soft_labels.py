@@ -21,7 +21,7 @@ from data_utils.store import TaskStore, describe, ensure_store
 from data_utils.token_rows import export_rows
 from mt_dnn.config.run import DistillConfig
 from mt_dnn.registries import TASK_TYPES
-from mt_dnn.runs.stores import soft_label_files
+from mt_dnn.runs.splits import soft_label_files
 from tests.support.tasks import make_task
 
 CLASSES = make_task(labels=("no", "yes"))

