@@ -13,7 +13,9 @@ import yaml
 
 from mt_dnn.from_mt_dnn.checkpoint_file import read_checkpoint
 from mt_dnn.from_mt_dnn.import_report import ImportReport
+from mt_dnn.tables.checks import check_columns
 from mt_dnn.tables.file import load_table
+from mt_dnn.tables.plan import plan
 from tests.bad_input.expect import filled
 from tests.support.table_file import FILE
 
@@ -76,6 +78,15 @@ CHANGES = [
 ]
 # fmt: on
 # fmt: off
+RATES = {"mixing": {"name": "rates", "options": {"rates": {"rte": 2}}}}
+PLANS = [
+    # name, base, row, message: what is refused before anything runs
+    ("out of range", {}, {"optim.warmup": 1.5}, "FOLDER/t.yml: row 'a': optim.warmup: 1.5; it must be between 0 and 1"),
+    ("a contradiction", {}, {"batch.spread": True}, "FOLDER/t.yml: row 'a': batch.spread: true takes from different tasks the batches of one update, ..."),
+    ("a wrong type", {}, {"data.eval_limit": 1.5}, "FOLDER/t.yml: row 'a': data.eval_limit: expected a whole number or null, got 1.5"),
+    ("another name", RATES, {"mixing.name": "uniform"}, "FOLDER/t.yml: row 'a': mixing.options: uniform has no option 'rates'. It has no options. mixing.options: {} removes those that were given with another name."),
+    ("null options", RATES, {"mixing.options": None}, "FOLDER/t.yml: row 'a': mixing.options: null; this setting needs a value, such as {} for an empty one"),
+]
 TEXTS = [
     ("empty", b"", "FOLDER/t.yml: the table file has no entries; expected `key: value`"),
     ("not YAML", b"rows: [1", "FOLDER/t.yml:1: not valid YAML: ..."),
@@ -98,6 +109,45 @@ def test_bad_tables(
     entries = {key: value for key, value in (FILE | changes).items() if value is not None}
     path.write_text(yaml.safe_dump(entries), encoding="utf-8")
     assert outcome(lambda: load_table(path)) == (2, filled(message, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("base", "row", "message"), [c[1:] for c in PLANS], ids=[c[0] for c in PLANS]
+)
+def test_bad_settings_of_rows(
+    tmp_path: Path, outcome: Callable, base: dict[str, Any], row: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "t.yml"
+    file = {key: value for key, value in FILE.items() if key != "paper"}
+    path.write_text(yaml.safe_dump(file | {"base": FILE["base"] | base, "rows": {"a": row}}))
+    assert outcome(lambda: plan(load_table(path))) == (2, filled(message, tmp_path))
+
+
+def test_a_row_replaces_the_options_of_base_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.yml"
+    rows = {
+        "rates": {},
+        "cap": {"mixing.options": {"cap": 5}},
+        "uniform": {"mixing": {"name": "uniform", "options": {}}},
+    }
+    file = {key: value for key, value in FILE.items() if key != "paper"}
+    path.write_text(yaml.safe_dump(file | {"base": FILE["base"] | RATES, "rows": rows}))
+    found = {run.row: run.identity.get("mixing.options") for run in plan(load_table(path))}
+    assert found == {"rates": {"rates": {"rte": 2.0}}, "cap": {"cap": 5}, "uniform": None}
+
+
+def test_a_row_that_names_a_task_outside_of_its_runs(folder: Path, outcome: Callable) -> None:
+    path = folder / "t.yml"
+    options = {"rates": {"cls": 2, "pair": 3}}
+    file = {
+        "base": {"data": {"tasks": str(folder / "tasks.yml"), "data_dir": str(folder)}},
+        "rows": {"a": {"mixing": {"name": "rates", "options": options}}},
+        "columns": {"cls.ACC": {"use": ["cls", "pair"]}, "pair.ACC": {"use": ["pair"]}},
+        "seeds": [1],
+    }
+    path.write_text(yaml.safe_dump(file))
+    message = "FOLDER/t.yml: row 'a', pair: mixing.options.rates: cls: no such task is trained. ..."
+    assert outcome(lambda: check_columns(load_table(path))) == (2, filled(message, folder))
 
 
 @pytest.mark.parametrize(("data", "message"), [c[1:] for c in TEXTS], ids=[c[0] for c in TEXTS])
