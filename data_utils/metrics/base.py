@@ -194,6 +194,10 @@ class Metric:
     statistics: Statistics | None = None
     """Sums from which the score follows, for confidence intervals; None: it has no interval."""
 
+    def has_scores(self, results: Results) -> bool:
+        """Whether the results have scores, if the metric needs them."""
+        return results.scores is not None or "scores" not in self.needs
+
     def __call__(
         self,
         gold: Sequence[Any],

@@ -33,8 +33,9 @@ class MetricDifference:
     """A score of both runs."""
 
     metric: str
-    first: float
-    second: float
+    first: float | None
+    """None if the metric needs scores, and the predictions of the run have none."""
+    second: float | None
     interval: Interval | None
     """95% interval of second - first; None if the metric declares no statistics."""
 
@@ -173,6 +174,8 @@ def _metric_difference(
         warnings.simplefilter("ignore")  # of an undefined score, which the run has printed
         first, second = (
             metric(r.gold, r.predicted, r.scores, labels=r.labels, uids=r.uids, options=r.options)
+            if metric.has_scores(r)
+            else None
             for r in (one, other)
         )
     return MetricDifference(name, first, second, difference(metric, one, other, groups))

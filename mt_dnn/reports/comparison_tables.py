@@ -23,10 +23,14 @@ def comparison_tables(comparison: Comparison) -> Iterator[RenderableType]:
     title = f"{comparison.dataset}, {comparison.examples} examples"
     made = table(title, "metric", *("a", "b", "b - a [95%]"))
     for row in comparison.metrics:
-        shown = f"{row.second - row.first:+.2f}"
+        if row.first is None or row.second is None:
+            shown = "-"
+        else:
+            shown = f"{row.second - row.first:+.2f}"
         if row.interval is not None:
             shown += f" [{row.interval[0]:+.2f}, {row.interval[1]:+.2f}]"
-        made.add_row(Text(row.metric), f"{row.first:.2f}", f"{row.second:.2f}", Text(shown))
+        values = ("no scores" if v is None else f"{v:.2f}" for v in (row.first, row.second))
+        made.add_row(Text(row.metric), *values, Text(shown))
     yield made
     if comparison.test is not None:
         yield Text(_test_line(comparison.test))

@@ -77,6 +77,32 @@ def test_two_runs_by_hand(runs):
     assert c.support == 2
 
 
+def test_without_scores_a_metric_of_probabilities_has_no_value(runs, tmp_path, command):
+    bare = [{**line, "scores": None} for line in lines(GOLD, A)]
+    mixed = [{"scores": [0.8, 0.1, 0.1]} | line for line in lines(GOLD, B)]
+    mixed[3]["scores"] = None
+    found = compare_dataset(*runs({"t": bare}, {"t": mixed}), "t")
+    values = {row.metric: (row.first, row.second) for row in found.metrics}
+    assert values["ECE"] == (None, None)
+    assert values["ACC"] == (60.0, 80.0)
+    code, printed, err = command(command_module.main, tmp_path / "a", tmp_path / "b")
+    assert (code, err) == (0, "")
+    (line,) = [line for line in printed.splitlines() if "ECE" in line]
+    assert line.split() == ["ECE", "no", "scores", "no", "scores", "-"]
+
+
+def test_details_of_predictions_without_scores(tmp_path, command):
+    folder = write_run(
+        tmp_path / "a", {"t": [{**line, "scores": None} for line in lines("ab", "aa")]}
+    )
+    scores = json.loads((folder / "scores.json").read_text())
+    (folder / "scores.json").write_text(json.dumps(scores | {"details": {}}))
+    code, printed, err = command(command_module.main, folder)
+    assert (code, err) == (0, "")
+    assert "most frequent confusions" in printed
+    assert "calibration" not in printed
+
+
 def test_examples_are_aligned_by_uid(runs):
     first, second = lines(GOLD, A), lines(GOLD, B)
     straight = compare_dataset(*runs({"t": first}, {"t": second[::-1]}), "t")

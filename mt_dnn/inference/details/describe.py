@@ -13,7 +13,7 @@ from data_utils.registries import METRICS
 from mt_dnn.inference.details.answers import by_answer
 from mt_dnn.inference.details.calibration import calibration
 from mt_dnn.inference.details.classes import class_rows, confusion, word_rows
-from mt_dnn.inference.details.decisions import example_decisions
+from mt_dnn.inference.details.decisions import Confidence, example_decisions
 from mt_dnn.inference.details.intervals import score_intervals
 from mt_dnn.inference.details.mistakes import Chosen, choose_examples
 from mt_dnn.inference.details.predictions import read_predictions
@@ -96,10 +96,10 @@ def describe(kind: TaskType, results: Results) -> tuple[dict[str, Any], list[Cho
         ``calibration``, ``ranges`` and ``answers`` that fit.
     """
     outcome = kind.outcome(kind.task)
-    confidences = [
-        kind.confidence(value, scores)
-        for value, scores in zip(results.predicted, results.scores or (), strict=True)
-    ]
+    confidences: list[Confidence] = [None] * len(results.predicted)
+    if results.scores is not None:
+        pairs = zip(results.predicted, results.scores, strict=True)
+        confidences = [kind.confidence(value, scores) for value, scores in pairs]
     decisions = example_decisions(results, outcome, confidences)
     found: dict[str, Any] = {"examples": len(results.gold)}
     if outcome is not None:

@@ -90,11 +90,11 @@ def resampled_scores(
 ) -> np.ndarray | None:
     """Return the score of each resample, (RESAMPLES,).
 
-    None if the metric declares no statistics, is undefined for the data, or there are fewer than two
-    independent examples.
+    None if the metric declares no statistics, is undefined for the data, needs scores that there are not, or
+    there are fewer than two independent examples.
     """
     declared = metric.statistics
-    if declared is None or not len(results.gold):
+    if declared is None or not len(results.gold) or not metric.has_scores(results):
         return None
     try:
         statistics = declared.of(results)

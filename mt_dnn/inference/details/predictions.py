@@ -22,7 +22,8 @@ def read_predictions(path: Path, task: TaskDef, outcome: Outcome | None) -> Resu
         outcome: what the task predicts.
 
     Returns:
-        Gold labels and predictions with label words replaced by ids; None if the rows have no labels.
+        Gold labels and predictions with label words replaced by ids, without scores if a row has none; None
+        if the rows have no labels.
 
     Raises:
         UserError: the file cannot be read; the message has the line.
@@ -50,7 +51,8 @@ def read_predictions(path: Path, task: TaskDef, outcome: Outcome | None) -> Resu
         raise UserError(f"{path} cannot be read: {error}") from None
     if not gold or any(label is None for label in gold):
         return None
-    return Results(gold, predicted, scores, task.labels, uids, task.options)
+    known = None if None in scores else scores
+    return Results(gold, predicted, known, task.labels, uids, task.options)
 
 
 def dataset_tasks(tasks: dict[str, TaskDef]) -> dict[str, TaskDef]:
