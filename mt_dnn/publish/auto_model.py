@@ -23,6 +23,7 @@ from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.pretrained import quiet
+from mt_dnn.encoders.sparse_attention import has_global_attention
 from mt_dnn.heads.pooled import ACTIVATIONS, CandidateHead, PooledHead, TokenHead
 from mt_dnn.model import MIX, MTDNN
 
@@ -168,6 +169,13 @@ def _refused(task: TaskDef, setting: str) -> UserError:
     )
 
 
+_GLOBAL = (
+    ", which lets the first token attend to all, because transformers leaves that choice to each call. The "
+    "run's folder best/ is the encoder already: load it by AutoModel.from_pretrained, and pass a "
+    "global_attention_mask that is 1 at the first token"
+)
+
+
 def encoder_class(encoder: Encoder) -> str:
     """Name of the auto class that loads an exported encoder; encoder-decoders need their own."""
     own = MODEL_MAPPING.get(type(encoder.config), None) is type(encoder.model)
@@ -187,7 +195,9 @@ def check_encoder(folder: Path, model: MTDNN) -> None:
     found = loaded(**_inputs(batch, model.encoder)).last_hidden_state
     if not torch.equal(found, expected):
         raise UserError(
-            f"{type(loaded).__name__} gives other embeddings than the run's encoder; nothing is written"
+            f"{type(loaded).__name__} gives other embeddings than the run's encoder"
+            f"{_GLOBAL if has_global_attention(loaded) else ''}. Nothing is written; "
+            f"load the run with mt_dnn.load, or use mt-dnn predict"
         )
 
 

@@ -9,6 +9,7 @@ import torch
 import transformers as hf
 from torch import Tensor
 
+from data_utils.errors import UserError
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.encoders.encoder import Encoder
@@ -16,6 +17,7 @@ from mt_dnn.encoders.load import encoder_positions, load_encoder
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import Objective
 from mt_dnn.objective.step import Step
+from mt_dnn.publish.auto_model import check_encoder
 from tests.support.batches import make_batch
 from tests.support.encoders import _SIZES, _SPECIAL, VOCAB
 from tests.support.tasks import make_task
@@ -83,6 +85,24 @@ def test_encode_of_embed_is_the_models_own_forward(name, lengths):
     assert torch.equal(states[-1], hidden)
     if min(lengths) == max(lengths):
         assert torch.equal(encoder.encode(encoder.embed(ids), None), hidden)
+
+
+def test_an_export_of_longformer_says_what_to_use(tmp_path):
+    """best/ with a global first token is the run's encoder, as the message says."""
+    encoder = encoder_of("longformer")
+    model = MTDNN(encoder, {"t": make_task()}, ModelConfig()).eval()
+    encoder.save_pretrained(tmp_path)
+    with pytest.raises(
+        UserError, match=r"LongformerModel gives other embeddings .* best/ .* global_"
+    ):
+        check_encoder(tmp_path, model)
+    ids, mask = inputs_of(encoder, (9, 6))
+    loaded = hf.AutoModel.from_pretrained(tmp_path).eval()
+    first = torch.zeros_like(ids).index_fill(1, torch.tensor([0]), 1)
+    with torch.no_grad():
+        found = loaded(input_ids=ids, attention_mask=mask, global_attention_mask=first)
+        expected = encoder.encode(encoder.embed(ids), mask)
+    assert torch.equal(found.last_hidden_state, expected)
 
 
 @both
