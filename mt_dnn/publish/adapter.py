@@ -15,6 +15,8 @@ from mt_dnn.encoders.load import load_encoder
 from mt_dnn.encoders.pretrained import quiet
 from mt_dnn.model import MTDNN
 from mt_dnn.publish.auto_model import probe
+from mt_dnn.runs.adapter_base import name_base
+from mt_dnn.runs.model_folder import read_model_facts
 
 TOLERANCE = 1e-4
 """Allowed difference between merged and unmerged hidden states, relative to the largest one."""
@@ -30,7 +32,7 @@ def write_adapter(folder: Path, source: Path, model: MTDNN) -> str:
         model: the model of that folder, merged.
 
     Returns:
-        Name or folder of the encoder that the adapter belongs to.
+        Name of the encoder that the adapter belongs to: a hub name, a folder or ``package:NAME``.
 
     Raises:
         UserError: the model has no adapter, its encoder cannot be loaded, or has changed since.
@@ -41,6 +43,9 @@ def write_adapter(folder: Path, source: Path, model: MTDNN) -> str:
             f"average. Leave out --adapter apart"
         )
     shutil.copytree(source / FOLDER, folder, dirs_exist_ok=True)
+    name_base(
+        folder, read_model_facts(source)[0].encoder
+    )  # older versions wrote a package's folder
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     base = str(settings["base_model_name_or_path"])
     plain = load_encoder(base)

@@ -113,14 +113,23 @@ def export(
 
 def _how_to_load(name: str, folder: str, encoder: Encoder, *, base: str | None = None) -> str:
     """Return Markdown that loads a model; ``base`` is the encoder that an adapter belongs to."""
+    from mt_dnn.encoders.pretrained import PACKAGE
+
+    place = f'"{base or folder}"'
+    if base is not None and base.startswith(PACKAGE):
+        place = f"resolve_encoder({place})"
     lines = [
         f"from transformers import {name}, AutoTokenizer",
         "",
-        f'model = {name}.from_pretrained("{base or folder}")',
+        f"model = {name}.from_pretrained({place})",
         f'tokenizer = AutoTokenizer.from_pretrained("{folder}")',
     ]
     if base is not None:
         lines.insert(0, "from peft import PeftModel")
+        if base.startswith(PACKAGE):
+            package = base.removeprefix(PACKAGE)
+            found = f"from mt_dnn.encoders.pretrained import resolve_encoder  # in the package {package}"
+            lines.insert(0, found)
         lines.append(f'model = PeftModel.from_pretrained(model, "{folder}")')
     module = type(encoder.config).__module__
     if not module.startswith("transformers."):  # importing our own architecture registers it

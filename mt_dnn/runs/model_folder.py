@@ -20,8 +20,10 @@ from mt_dnn.config.bounds import check_section
 from mt_dnn.config.options import parse_section
 from mt_dnn.config.run import ModelConfig, RunConfig
 from mt_dnn.config.run_format import FORMAT, check_run, read_versioned
+from mt_dnn.encoders.adapters import FOLDER as ADAPTER
 from mt_dnn.encoders.pretrained import check_finite
 from mt_dnn.model import MTDNN
+from mt_dnn.runs.adapter_base import name_base
 from mt_dnn.runs.model_card import model_card
 from mt_dnn.runs.run_dir import tasks_yaml
 
@@ -135,6 +137,7 @@ def write_model_folder(
     """
     with atomic_folder(folder, keep_as=keep_as) as aside:
         model.encoder.save_pretrained(aside)
+        name_base(aside / ADAPTER, str(facts["model"]["encoder"]))
         tokenizer.save_pretrained(aside)
         heads = {name: tensor.contiguous() for name, tensor in model.heads.state_dict().items()}
         save_file(heads, aside / "heads.safetensors")

@@ -21,6 +21,7 @@ from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.model import MTDNN
 from mt_dnn.publish.average import average
 from mt_dnn.publish.export import export
+from mt_dnn.runs.adapter_base import name_base
 from mt_dnn.runs.model_folder import load_best, save_model_folder
 from tests.support.adapters import lora, move
 from tests.support.encoders import ARCHITECTURES, tiny_encoder_folder
@@ -165,6 +166,30 @@ def test_the_folder_names_the_encoder(saved):
     assert settings["inference_mode"] is True
     size = sum(file.stat().st_size for file in own.iterdir())
     assert size < (saved["root"] / "a" / "model.safetensors").stat().st_size / 2
+
+
+def test_a_package_is_named_and_not_its_folder_here(saved, tmp_path, monkeypatch):
+    """``package:tiny`` stands for the encoder of the runs, as if a package had that folder."""
+    monkeypatch.setattr("mt_dnn.encoders.pretrained._package_folder", lambda name: saved["encoder"])
+    config = RunConfig(name="p", model=ModelConfig("package:tiny", adapter="lora"))
+    tokenizer = load_tokenizer("package:tiny")
+    run = tmp_path / "p"
+    save_model_folder(run, model=saved["a"], tokenizer=tokenizer, config=config, step=1, scores={})
+    path = run / "adapter" / "adapter_config.json"
+    settings = json.loads(path.read_text())
+    assert settings["base_model_name_or_path"] == "package:tiny"
+    older = settings | {"base_model_name_or_path": str(saved["encoder"])}
+    path.write_text(json.dumps(older))
+    export(str(run), str(tmp_path / "out"), adapter="apart")
+    written = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert written["base_model_name_or_path"] == "package:tiny"
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert 'AutoModel.from_pretrained(resolve_encoder("package:tiny"))' in card
+    assert "from mt_dnn.encoders.pretrained import resolve_encoder  # in the package tiny" in card
+    assert str(saved["encoder"]) not in card
+    path.write_text(json.dumps(settings | {"base_model_name_or_path": "runs/before/best"}))
+    name_base(run / "adapter", "package:tiny")  # a run that started from another
+    assert json.loads(path.read_text())["base_model_name_or_path"] == "runs/before/best"
 
 
 def test_a_pooler_that_the_run_has_not_is_not_adapted_by_peft(tmp_path):
