@@ -80,8 +80,9 @@ from data_utils.errors import UserError
 from data_utils.manifest import Manifest
 from data_utils.registries import METRICS
 from mt_dnn.config.parser import parse_config
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import SystemConfig
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.devices import build_accelerator, device_name
 from mt_dnn.inference.evaluate import Evaluation, evaluate
 from mt_dnn.inference.loop import ordered_batches

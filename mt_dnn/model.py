@@ -16,7 +16,7 @@ from data_utils.inputs import Rows, parse_rows
 from data_utils.registry import choices_hint
 from data_utils.task_agreement import check_shared_heads
 from data_utils.task_def import TaskDef
-from data_utils.task_file import MIN_LENGTH
+from data_utils.task_entry import MIN_LENGTH
 from mt_dnn.config.run import MAX_SEQ_LEN, ModelConfig
 from mt_dnn.encoders.adapters import adapted
 from mt_dnn.encoders.architecture import check_lengths

@@ -10,8 +10,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from data_utils.errors import UserError
 from data_utils.names import check_name
 from mt_dnn.config.choices import check_choices
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import RunConfig
-from mt_dnn.config.smart import resolve
 
 RANGES = (
     ("train", "epochs", 1, math.inf),

@@ -10,8 +10,8 @@ from data_utils.plugins import import_plugins
 from data_utils.registries import MIXINGS
 from data_utils.registry import Registry
 from mt_dnn.config.options import parse_options
+from mt_dnn.config.presets import check_preset
 from mt_dnn.config.run import RunConfig
-from mt_dnn.config.smart import check_preset
 from mt_dnn.registries import (
     ADAPTERS,
     COMBINATIONS,

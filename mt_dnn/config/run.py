@@ -277,7 +277,7 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     smart: str = field(default="off", metadata=FREE)
-    """Preset for the fields of smoothness and proximal that are null: off, smart, mtdnn_release, r3f, freelb, rdrop, pdr_js or pdr_hellinger (mt_dnn/config/smart.py)."""
+    """Preset for the fields of smoothness and proximal that are null: off, smart, mtdnn_release, r3f, freelb, rdrop, pdr_js or pdr_hellinger (mt_dnn/config/presets.py)."""
     smoothness: SmoothnessConfig = field(default_factory=SmoothnessConfig)
     proximal: ProximalConfig = field(default_factory=ProximalConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)

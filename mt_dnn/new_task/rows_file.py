@@ -156,3 +156,13 @@ def _check_header(path: Path, delimiter: str, quoting: bool) -> None:
             f"first line such as {delimiter.join(('label', 'text'))!r}; or, for canonical TSV, write the "
             f"task by hand (docs/first-task.md)"
         )
+
+
+def task_name(path: Path) -> str:
+    """Return a name for the task: that of the file without its split, or that of its folder."""
+    for text in (path.stem, path.resolve().parent.name):
+        name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
+        name = re.sub(r"_?(train|training)$", "", name, flags=re.IGNORECASE)
+        if name:
+            return name
+    return "mytask"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,19 +11,16 @@ from typing import Any
 from data_utils.errors import UserError
 from data_utils.files import make_folder, write_text
 from data_utils.names import check_name
-from mt_dnn.encoders.pretrained import load_tokenizer, quiet
 from mt_dnn.new_task import numbers, render
 from mt_dnn.new_task.check_rows import check_rows
 from mt_dnn.new_task.decision import Decision
 from mt_dnn.new_task.encoder_facts import EncoderFacts, read_encoder
 from mt_dnn.new_task.kind import Kind, check_labels, find_kind, is_label
+from mt_dnn.new_task.lengths import token_lengths
 from mt_dnn.new_task.roles import Roles, find_roles
-from mt_dnn.new_task.rows_file import RowsFile, read_rows_file
+from mt_dnn.new_task.rows_file import RowsFile, read_rows_file, task_name
 from mt_dnn.new_task.split import divide, write_json_lines
 from mt_dnn.task_types import load_tasks
-
-MOST_TEXTS = 2000
-"""Rows whose lengths are measured."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def new_task(request: Request, log: Callable[[str], None] = print) -> Path:
         >>> from mt_dnn.new_task.write import Request, new_task
         >>> new_task(Request(Path("rows.csv"), encoder="bert-base-uncased"))  # doctest: +SKIP
     """
-    name = request.name or _name(request.train)
+    name = request.name or task_name(request.train)
     check_name(name, "--name")
     files = {"train": read_rows_file(request.train)}
     for split, path in (("dev", request.dev), ("test", request.test)):
@@ -76,7 +72,7 @@ def new_task(request: Request, log: Callable[[str], None] = print) -> Path:
     task = _Task(request, name, files, roles, kind, encoder)
     task.check_overwrite()
     rows = task.write_rows(log)
-    lengths = _lengths(train, roles, request.encoder)
+    lengths = token_lengths(train, roles, request.encoder)
     make_folder(task.data_dir)  # paths of `source` are relative to it
     tasks, run = request.out / "tasks.yml", request.out / "run.yml"
     write_text(tasks, task.entry())
@@ -296,25 +292,3 @@ class _Task:
             f"{line}\n" for key, one in top.items() for line in render.lines(key, one)
         )
         return text + "".join(render.section(name, keys) for name, keys in sections.items())
-
-
-def _lengths(file: RowsFile, roles: Roles, encoder: str) -> list[int]:
-    """Return the lengths in tokens of rows of a file, evenly spaced over it."""
-    rows = file.rows[:: max(1, len(file.rows) // MOST_TEXTS)]
-    columns = [
-        [" ".join(map(str, v)) if isinstance(v, list) else str(v or "") for v in column]
-        for column in ([row.get(name) for row in rows] for name in roles.texts)
-    ]
-    with quiet():  # long rows are what is measured here, and no reason for a warning
-        encoded = load_tokenizer(encoder)(*columns, truncation=False)
-    return [len(ids) for ids in encoded["input_ids"]]
-
-
-def _name(path: Path) -> str:
-    """Return a name for the task: that of the file without its split, or that of its folder."""
-    for text in (path.stem, path.resolve().parent.name):
-        name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
-        name = re.sub(r"_?(train|training)$", "", name, flags=re.IGNORECASE)
-        if name:
-            return name
-    return "mytask"

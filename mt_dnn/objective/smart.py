@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.errors import UserError
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.presets import resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.divergences import half_of
 from mt_dnn.encoders.embedding_block import embedding_block
 from mt_dnn.model import MTDNN

@@ -135,7 +135,7 @@ def smoothness_loss(
             ``precision: float32``, which needs f(x) in float32.
         divergence: l_s, (perturbed logits, clean logits) -> scalar, the mean over examples.
         mask: (N,T), true or 1 on real tokens.
-        config: resolved (:func:`mt_dnn.config.smart.resolve`).
+        config: resolved (:func:`mt_dnn.config.presets.resolve`).
         generator: source of the noise, the only random numbers that this function draws. A generator
             on the device of ``embeds`` avoids a copy.
         half: d, (target logits, logits) -> scalar, for ``detach: own_target``; None: l_s / 2.

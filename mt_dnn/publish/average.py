@@ -81,7 +81,7 @@ def average(
         read_plugins,
         write_model_folder,
     )
-    from mt_dnn.training.checkpoint import checkpoint_folders
+    from mt_dnn.training.checkpoint_folders import checkpoint_folders
 
     sources = [model_folder(run) for run in runs]
     model, tokenizer = _load(sources[0], plugins)

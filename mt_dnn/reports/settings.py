@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from mt_dnn.config.dotted import flatten
+from mt_dnn.config.presets import PRESETS, resolve
 from mt_dnn.config.run import RunConfig
-from mt_dnn.config.smart import PRESETS, resolve
 from mt_dnn.reports.run_record import SECRET, RunRecord
 
 OF_ONE_RUN = ("name", "output_dir", "resume", "overwrite")

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.encoded_rows import EncodedRows
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.presets import resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.inference.evaluate import score
 from mt_dnn.inference.loop import by_row, ordered_batches
 from mt_dnn.inference.losses import Share, mean_loss

@@ -22,7 +22,7 @@ from data_utils.locks import hold
 from data_utils.names import confined
 from data_utils.store import Manifest
 from data_utils.task_def import TaskDef
-from data_utils.task_file import KEYS
+from data_utils.task_entry import KEYS
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import (
     EVENTS,

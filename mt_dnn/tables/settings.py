@@ -20,9 +20,9 @@ from mt_dnn.config.dotted import flatten, nest
 from mt_dnn.config.messages import reworded
 from mt_dnn.config.old_settings import upgrade
 from mt_dnn.config.parser import settings
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import NUMERICS, run_numerics
-from mt_dnn.config.smart import resolve
 
 NOT_IDENTITY = (
     *("name", "output_dir", "resume", "overwrite", "trackers", "tracker_options"),

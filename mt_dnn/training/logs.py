@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,13 @@ from mt_dnn.tracking.mistakes import mistakes_list
 from mt_dnn.tracking.prediction_plots import confusion_matrix_figure, scatter_figure
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.values import fenced, markdown_table
+from mt_dnn.training import report
+from mt_dnn.training.optim import group_rates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from mt_dnn.training.trainer import Trainer
 
 
 def log_setup(tracker: Tracker, config: RunConfig, data: RunData, objective: Objective) -> None:
@@ -69,6 +74,39 @@ def _charts(data: RunData, objective: Objective, *, cosines: bool) -> Charts:
     best = [task.metric_for_best for task in data.tasks.values()]
     percentages = [name for name in best if METRICS.get(name).greater_is_better]
     return charts(datasets, numbers, terms, smart=smart, together=percentages, cosines=cosines)
+
+
+def log_interval(trainer: Trainer) -> None:
+    """Log and print the figures since the last log point: losses, gradients, rates and speed."""
+    trainer.nonfinite.check()
+    meters, now = trainer.meters, time.perf_counter()
+    seconds, trainer.clock = now - trainer.clock, now
+    examples, tokens, _ = meters.counted()
+    speed = {
+        "speed/examples_per_second": examples / seconds,
+        "speed/tokens_per_second": tokens / seconds,
+    }
+    for tag, value in trainer.objective.figures().items():
+        meters.add(tag, value)
+    batches = dict(meters.batches)
+    values = meters.read()
+    trainer.cosines.add(values)
+    losses = {task: values.get(f"train/{task}/loss") for task in batches}
+    if line := report.weak_terms(trainer.config, trainer.smart_health.add(values, batches)):
+        trainer.progress.print(line)
+    rate = trainer.timeline.rate(trainer.step - 1) * trainer.config.optim.lr
+    trainer.tracker.scalars(
+        trainer.step, values | {"train/lr": rate} | group_rates(trainer.optimizer)
+    )
+    trainer.tracker.timings(trainer.step, speed)
+    trainer.progress.log(
+        trainer.step,
+        epoch=trainer.timeline.epoch(trainer.step),
+        losses={
+            task: loss for task in trainer.data.tasks if (loss := losses.get(task)) is not None
+        },
+        examples_per_second=speed["speed/examples_per_second"],
+    )
 
 
 def log_evaluation(

@@ -11,8 +11,9 @@ from mt_dnn.config.run_format import NUMERICS, is_clearing, run_numerics
 from mt_dnn.devices import device_name
 from mt_dnn.runs.fingerprint import differences, fingerprint, listed
 from mt_dnn.runs.run_dir import holds_run, lock_run_dir
+from mt_dnn.tracking.console import command
 from mt_dnn.tracking.jsonl import check_logs, cut_back_logs, sync_logs
-from mt_dnn.training import best_folders, checkpoint, report, task_best
+from mt_dnn.training import best_folders, checkpoint, checkpoint_folders, report, task_best
 from mt_dnn.training.assemble import write_run_dir
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ def save(trainer: Trainer) -> None:
     task_best.drop_kept(trainer)
 
 
+def how_to_resume(trainer: Trainer) -> str:
+    """Return the message of a run that a signal has stopped, with the command that continues it."""
+    return (
+        f"stopped at update {trainer.step} of {trainer.total_steps}, saved; continue with: "
+        f"{command('train')} --config {trainer.run_dir / 'config.yml'} --resume true"
+    )
+
+
 def open_run(trainer: Trainer) -> None:
     """Lock the run directory, resume, and write the setup, in this order.
 
@@ -82,7 +91,7 @@ def open_run(trainer: Trainer) -> None:
         return
     write_run_dir(config, trainer.data, device=device_name(trainer.accelerator), clear=not resume)
     if resume:
-        checkpoint.delete_old(trainer.run_dir, newest=trainer.step, keep=config.train.keep)
+        checkpoint_folders.delete_old(trainer.run_dir, newest=trainer.step, keep=config.train.keep)
         trainer.tracker.truncate_after(trainer.step)
         cut_back_logs(trainer.run_dir, logs)
         if trainer.step < trainer.total_steps or trainer.owes_evaluation:
@@ -96,7 +105,7 @@ def _resume(trainer: Trainer) -> dict[str, int]:
         UserError: the checkpoints are damaged, or the run differs from the one that saved them.
     """
     log = print if trainer.is_main else lambda line: None
-    folder = checkpoint.intact_checkpoint(trainer.run_dir, log)
+    folder = checkpoint_folders.intact_checkpoint(trainer.run_dir, log)
     if folder is None:
         log(f"{trainer.run_dir} has no checkpoint: the run starts again")
         return {}

@@ -24,7 +24,7 @@ from mt_dnn.randomness import step_seed
 from mt_dnn.runs.eval_rows import limited
 from mt_dnn.runs.prepare import prepare
 from mt_dnn.runs.run_dir import check_run_dir
-from mt_dnn.tracking.console import Progress, command
+from mt_dnn.tracking.console import Progress
 from mt_dnn.tracking.cosines import CosineMeans
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
@@ -35,13 +35,7 @@ from mt_dnn.training.best import BestModel
 from mt_dnn.training.gradients import build_combination, collect_gradients
 from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
-from mt_dnn.training.optim import (
-    BuildOptimizer,
-    build_optimizer,
-    freeze,
-    group_rates,
-    set_learning_rate,
-)
+from mt_dnn.training.optim import BuildOptimizer, build_optimizer, freeze, set_learning_rate
 from mt_dnn.training.schedule import Timeline
 from mt_dnn.training.shares import batch_shares
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
@@ -187,7 +181,7 @@ class Trainer:
                 return scoring.finish(self)
             except StopRequested:
                 saving.save(self)
-                raise KeyboardInterrupt(self._how_to_resume()) from None
+                raise KeyboardInterrupt(saving.how_to_resume(self)) from None
 
     def _train(self) -> None:
         """Do all updates, with what is due after each of them.
@@ -201,7 +195,7 @@ class Trainer:
         for batches in self.updates():
             self.update(batches)
             if self._due(config.log_every):
-                self._log()
+                logs.log_interval(self)
             if self._due(config.eval_every):
                 scoring.evaluate_dev(self)
             if self._agree(self.shutdown.signal_number is not None):
@@ -281,35 +275,6 @@ class Trainer:
             self.objective.after_update(self.step - self.skipped, self.total_steps)
         self.progress.advance(self.step, epoch=self.timeline.epoch(self.step))
 
-    def _log(self) -> None:
-        self.nonfinite.check()
-        meters, now = self.meters, time.perf_counter()
-        seconds, self.clock = now - self.clock, now
-        examples, tokens, _ = meters.counted()
-        speed = {
-            "speed/examples_per_second": examples / seconds,
-            "speed/tokens_per_second": tokens / seconds,
-        }
-        for tag, value in self.objective.figures().items():
-            meters.add(tag, value)
-        batches = dict(meters.batches)
-        values = meters.read()
-        self.cosines.add(values)
-        losses = {task: values.get(f"train/{task}/loss") for task in batches}
-        if line := report.weak_terms(self.config, self.smart_health.add(values, batches)):
-            self.progress.print(line)
-        rate = self.timeline.rate(self.step - 1) * self.config.optim.lr
-        self.tracker.scalars(self.step, values | {"train/lr": rate} | group_rates(self.optimizer))
-        self.tracker.timings(self.step, speed)
-        self.progress.log(
-            self.step,
-            epoch=self.timeline.epoch(self.step),
-            losses={
-                task: loss for task in self.data.tasks if (loss := losses.get(task)) is not None
-            },
-            examples_per_second=speed["speed/examples_per_second"],
-        )
-
     def close(self) -> None:
         """Leave the process group. Training is not possible afterwards."""
         if self.accelerator.num_processes > 1:
@@ -318,12 +283,6 @@ class Trainer:
             (self.wrapped,) = self.accelerator.free_memory(self.wrapped)
         self.accelerator.end_training()
         self.unlock()
-
-    def _how_to_resume(self) -> str:
-        return (
-            f"stopped at update {self.step} of {self.total_steps}, saved; continue with: "
-            f"{command('train')} --config {self.run_dir / 'config.yml'} --resume true"
-        )
 
     def _agree(self, stop: bool) -> bool:
         """Whether to stop now.

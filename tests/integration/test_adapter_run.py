@@ -15,7 +15,7 @@ from mt_dnn.encoders.adapters import AdaptedEncoder
 from mt_dnn.encoders.load import load_encoder
 from mt_dnn.publish.average import average
 from mt_dnn.training.assemble import build_model
-from mt_dnn.training.checkpoint import checkpoint_folders
+from mt_dnn.training.checkpoint_folders import checkpoint_folders
 from tests.support.interrupted import assert_equal_runs, interrupted
 from tests.support.runs import assert_same_weights, run
 

@@ -16,7 +16,7 @@ import predict
 from mt_dnn.inference.predictor import Predictor
 from mt_dnn.publish import average, export
 from mt_dnn.tracking.tensorboard import TensorBoard
-from mt_dnn.training.checkpoint import checkpoint_folders
+from mt_dnn.training.checkpoint_folders import checkpoint_folders
 from mt_dnn.training.trainer import Trainer
 from tests.support.commands import Command
 from tests.support.finished_run import Run

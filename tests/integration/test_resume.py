@@ -20,7 +20,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import RunConfig
-from mt_dnn.training.checkpoint import newest_checkpoint
+from mt_dnn.training.checkpoint_folders import newest_checkpoint
 from mt_dnn.training.signals import GracefulShutdown
 from mt_dnn.training.trainer import Trainer
 from tests.support.interrupted import assert_equal_runs, interrupted, metrics

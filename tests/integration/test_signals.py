@@ -14,7 +14,7 @@ import pytest
 import train
 from mt_dnn.inference import evaluate as evaluation
 from mt_dnn.training import saving, scoring, trainer
-from mt_dnn.training.checkpoint import newest_checkpoint
+from mt_dnn.training.checkpoint_folders import newest_checkpoint
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
 from mt_dnn.training.trainer import Trainer
 from tests.support.interrupted import assert_equal_runs, metrics

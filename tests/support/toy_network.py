@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.presets import resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.divergences import symmetric_kl
 from mt_dnn.objective.smoothness import perturbation, smoothness_loss
 

@@ -14,11 +14,8 @@ from data_utils.errors import UserError
 from mt_dnn.runs.model_folder import read_step
 from mt_dnn.training import checkpoint
 from mt_dnn.training.best_folders import has_best, keep_best_as, restore_best
-from mt_dnn.training.checkpoint import (
-    load_checkpoint,
-    newest_checkpoint,
-    save_checkpoint,
-)
+from mt_dnn.training.checkpoint import load_checkpoint, save_checkpoint
+from mt_dnn.training.checkpoint_folders import newest_checkpoint
 
 OPTIMIZERS = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),

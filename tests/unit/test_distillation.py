@@ -14,8 +14,9 @@ from torch import Tensor
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from mt_dnn.config.bounds import resolve_config
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import DistillConfig, RunConfig
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.distillation import distillation_loss, teacher_weight
 from mt_dnn.objective.objective import Objective

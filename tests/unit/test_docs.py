@@ -9,9 +9,10 @@ import pytest
 
 from data_utils.registries import FORMATS, METRICS, MIXINGS
 from data_utils.task_def import SourceDef
-from data_utils.task_file import KEYS
+from data_utils.task_entry import KEYS
+from mt_dnn.config.presets import PRESETS
 from mt_dnn.config.run import RunConfig
-from mt_dnn.config.smart import PRESETS, SmoothnessConfig
+from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.objective.smoothness import SmoothnessStats
 from mt_dnn.registries import CHALLENGES, PERTURBATIONS, TASK_TYPES
 from mt_dnn.tables import file as table_file

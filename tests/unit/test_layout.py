@@ -203,7 +203,7 @@ def test_light_modules_load_no_torch():
         *(
             "mt_dnn",
             "mt_dnn.registries",
-            "mt_dnn.config.smart",
+            "mt_dnn.config.presets",
             "mt_dnn.config.run",
             "mt_dnn.config.parser",
         ),

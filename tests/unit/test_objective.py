@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from data_utils.errors import UserError
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import RunConfig
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.objective import Objective
 from mt_dnn.objective.proximal import ProximalTeacher

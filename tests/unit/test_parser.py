@@ -10,8 +10,9 @@ import yaml
 from data_utils.errors import UserError
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.parser import parse_config, run_parser
+from mt_dnn.config.presets import PRESETS
 from mt_dnn.config.run import BatchConfig, OptimConfig, RunConfig, SystemConfig
-from mt_dnn.config.smart import PRESETS, SmoothnessConfig
+from mt_dnn.config.smart import SmoothnessConfig
 from mt_dnn.runs.run_dir import config_yaml
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mt_dnn.config.smart import PRESETS
+from mt_dnn.config.presets import PRESETS
 from mt_dnn.objective.norm_ball import norms
 from mt_dnn.objective.smoothness import perturbation, smoothness_loss
 from tests.support.toy_network import (

@@ -10,7 +10,8 @@ import pytest
 from data_utils.errors import UserError
 from mt_dnn.config.bounds import resolve_config
 from mt_dnn.config.parser import parse_config
-from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.presets import PRESETS, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.registries import DIVERGENCES
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.tables.settings import config_hash

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from data_utils.errors import UserError
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.presets import resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.divergences import symmetric_kl
 from mt_dnn.objective.proximal import ProximalTeacher, momentum
 from mt_dnn.randomness import seeded_rng

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from data_utils.collator import Batch
 from data_utils.errors import UserError
-from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.presets import PRESETS, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.smart import SmoothnessTerm
 from mt_dnn.objective.step import Step

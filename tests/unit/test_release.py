@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from data_utils.collator import IGNORE, Batch
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.smart import SmoothnessTerm
 from mt_dnn.objective.step import Step

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from data_utils.collator import IGNORE, Batch
 from data_utils.errors import UserError
 from data_utils.task_def import TaskDef
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.encoders.load import load_encoder
 from mt_dnn.heads.decoder import DecoderHead
 from mt_dnn.model import MTDNN

@@ -21,8 +21,9 @@ from benchmarks.smart_gain import (
     write,
 )
 from data_utils.errors import UserError
+from mt_dnn.config.presets import PRESETS, resolve
 from mt_dnn.config.run import ModelConfig
-from mt_dnn.config.smart import PRESETS, ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.norm_ball import norms

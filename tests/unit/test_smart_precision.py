@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from mt_dnn.config.bounds import resolve_config
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import ModelConfig, RunConfig, SystemConfig
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.smart import SmoothnessTerm

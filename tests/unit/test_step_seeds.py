@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from data_utils.collator import Batch
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import ModelConfig, RunConfig
-from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig, resolve
+from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.objective import smart as smart_module
 from mt_dnn.objective.objective import Objective

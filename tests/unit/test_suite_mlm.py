@@ -12,8 +12,8 @@ from jsonargparse import ArgumentParser
 from data_utils.errors import UserError
 from experiments.mlm import prepare as mlm
 from experiments.mlm.prepare import prepare, split_paragraphs, text_paragraphs
+from mt_dnn.config.presets import resolve
 from mt_dnn.config.run import RunConfig
-from mt_dnn.config.smart import resolve
 from mt_dnn.task_types import load_tasks
 from tests.support.files import read_json_lines, write_text
 

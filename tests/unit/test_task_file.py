@@ -148,8 +148,8 @@ def test_the_line_of_an_inherited_key_is_that_of_the_task(load):
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("", "no tasks"),
-        ("- a\n", "no tasks"),
+        ("", "has no entries"),
+        ("- a\n", "has no entries"),
         ("a: [\n", "not valid YAML"),
         ("a: b\n", "found 'b'"),
     ],
