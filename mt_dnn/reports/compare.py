@@ -46,7 +46,7 @@ def compare(
     import_plugins(plugins)
     read = [read_scored_run(run) for run in runs]
     if len(read) == 1:
-        known = [name for name, scores in read[0].scores["scores"].items() if scores]
+        known = read[0].scored
     else:
         known = [name for name in read[0].datasets if name in read[1].datasets]
         if not known:
@@ -71,7 +71,7 @@ def _show(run: ScoredRun, datasets: list[str]) -> None:
         scores = run.with_details(name)
         for part in detail_tables(scores, name):
             console.print(part)
-        if name not in scores["details"]:
+        if name not in scores.details:
             line = f"no details: the run has no predictions/{name}.jsonl"
             console.print(line, style="dim", markup=False)
 

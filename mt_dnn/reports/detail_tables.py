@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import RenderableType
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mt_dnn.inference.details.intervals import with_interval
+from mt_dnn.reports.score_file import MISSING, Confusion, Details, Range, ScoreFile
 
 MOST_CONFUSED = 10
 """Pairs of classes that are listed."""
@@ -25,54 +26,52 @@ def table(title: str, first: str, *columns: str) -> Table:
     return made
 
 
-def detail_tables(scores: dict[str, Any], dataset: str) -> Iterator[RenderableType]:
+def detail_tables(scores: ScoreFile, dataset: str) -> Iterator[RenderableType]:
     """Yield the tables of a data set: scores, then its details.
 
     Args:
-        scores: content of scores.json.
-        dataset: one of its data sets.
+        dataset: a data set of ``scores``.
     """
-    detail = scores.get("details", {}).get(dataset, {})
-    intervals = scores.get("intervals", {}).get(dataset, {})
-    count = f", {detail['examples']} examples" if "examples" in detail else ""
+    detail = scores.details.get(dataset, Details())
+    intervals = scores.intervals.get(dataset, {})
+    count = "" if detail.examples is None else f", {detail.examples} examples"
     overview = table(f"{dataset}{count}", "metric", "score [95%]", "baseline")
-    baselines = scores.get("baselines", {}).get(dataset, {})
-    for metric, value in scores["scores"].get(dataset, {}).items():
-        if isinstance(value, (int, float)):
-            own = baselines.get(metric)
-            shown = with_interval(value, intervals.get(metric))
-            overview.add_row(Text(metric), Text(shown), "-" if own is None else f"{own:.2f}")
+    baselines = scores.baselines.get(dataset, {})
+    for metric, value in scores.scores.get(dataset, {}).items():
+        own = baselines.get(metric, MISSING)
+        shown = with_interval(value, intervals.get(metric))
+        overview.add_row(Text(metric), Text(shown), "-" if math.isnan(own) else f"{own:.2f}")
     yield overview
-    if classes := detail.get("classes"):
-        yield _classes(classes)
-    if confusion := detail.get("confusion"):
-        yield from _confused(confusion)
-    if calibration := detail.get("calibration"):
-        yield _calibration(calibration)
-    if ranges := detail.get("ranges"):
-        yield _ranges(ranges)
-    if answers := detail.get("answers"):
-        yield _answers(answers)
+    if detail.classes:
+        yield _classes(detail)
+    if detail.confusion:
+        yield from _confused(detail.confusion)
+    if detail.bins:
+        yield _calibration(detail)
+    if detail.ranges:
+        yield _ranges(detail.ranges)
+    if detail.answers:
+        yield _answers(detail.answers)
 
 
-def _classes(classes: dict[str, Any]) -> Table:
+def _classes(detail: Details) -> Table:
     made = table(
-        "percent; support: gold " + ("entities" if classes["kind"] == "entity" else "decisions"),
-        classes["kind"],
+        "percent; support: gold " + ("entities" if detail.kind == "entity" else "decisions"),
+        detail.kind,
         *("precision", "recall", "F1", "support"),
     )
-    for row in classes["rows"]:
-        scores = (f"{row[key]:.2f}" for key in ("precision", "recall", "f1"))
-        made.add_row(Text(row["name"]), *scores, str(row["support"]))
+    for row in detail.classes:
+        scores = (f"{value:.2f}" for value in (row.precision, row.recall, row.f1))
+        made.add_row(Text(row.name), *scores, str(row.support))
     return made
 
 
-def _confused(confusion: dict[str, Any]) -> Iterator[Table]:
+def _confused(confusion: Confusion) -> Iterator[Table]:
     """Yield the most frequent confusions: a matrix of many classes is wider than a terminal."""
-    labels, counts = confusion["labels"], confusion["counts"]
+    labels = confusion.labels
     pairs = [
         (count, labels[gold], labels[predicted])
-        for gold, row in enumerate(counts)
+        for gold, row in enumerate(confusion.counts)
         for predicted, count in enumerate(row)
         if gold != predicted and count
     ]
@@ -83,21 +82,20 @@ def _confused(confusion: dict[str, Any]) -> Iterator[Table]:
         yield made
 
 
-def _calibration(calibration: dict[str, Any]) -> Table:
-    title = f"calibration: expected error {calibration['ece']:.2f}"
+def _calibration(detail: Details) -> Table:
+    title = f"calibration: expected error {detail.ece:.2f}"
     made = table(title, "confidence", *("mean", "accuracy", "count"))
-    for row in calibration["bins"]:
-        name = f"{100 * row['low']:.0f} to {100 * row['high']:.0f}"
-        made.add_row(name, f"{row['confidence']:.1f}", f"{row['accuracy']:.1f}", str(row["count"]))
+    for row in detail.bins:
+        name = f"{100 * row.low:.0f} to {100 * row.high:.0f}"
+        made.add_row(name, f"{row.confidence:.1f}", f"{row.accuracy:.1f}", str(row.count))
     return made
 
 
-def _ranges(ranges: Sequence[dict[str, Any]]) -> Table:
+def _ranges(ranges: Sequence[Range]) -> Table:
     made = table("error by gold value", "gold", *("count", "bias", "MAE", "RMSE"))
     for row in ranges:
-        name = f"{row['low']:g} to {row['high']:g}"
-        errors = (f"{row['bias']:+.3f}", f"{row['mae']:.3f}", f"{row['rmse']:.3f}")
-        made.add_row(name, str(row["count"]), *errors)
+        errors = (f"{row.bias:+.3f}", f"{row.mae:.3f}", f"{row.rmse:.3f}")
+        made.add_row(f"{row.low:g} to {row.high:g}", str(row.count), *errors)
     return made
 
 
@@ -105,5 +103,6 @@ def _answers(answers: dict[str, dict[str, float]]) -> Table:
     metrics = [name for name in next(iter(answers.values())) if name != "examples"]
     made = table("with and without an answer", "questions", "count", *metrics)
     for key, own in answers.items():
-        made.add_row(f"{key} an answer", str(own["examples"]), *(f"{own[m]:.2f}" for m in metrics))
+        values = (f"{own[name]:.2f}" for name in metrics)
+        made.add_row(f"{key} an answer", f"{own['examples']:.0f}", *values)
     return made

@@ -105,7 +105,7 @@ def read_run(folder: Path, name: str | None = None) -> RunRecord:
         name=name or folder.resolve().name,
         settings=settings,
         tasks=tasks,
-        environment=_environment(folder / "environment.json"),
+        environment=read_environment(folder / "environment.json"),
         metrics=_log(folder / "metrics.jsonl"),
         timing=_log(folder / "timing.jsonl"),
         scores=read_scores(folder / "scores.json"),
@@ -134,7 +134,12 @@ def _yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def _environment(path: Path) -> dict[str, Any]:
+def read_environment(path: Path) -> dict[str, Any]:
+    """Read environment.json; empty if there is none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     text = _text(path)
     if not text:
         return {}

@@ -68,6 +68,8 @@ class Details:
     """What is known of the predictions on one data set beyond their scores. Each part may be missing."""
 
     examples: int | None = None
+    outcome: str | None = None
+    """Name of what the task predicts, an :class:`~data_utils.metrics.outcome.Outcome`."""
     kind: str = "class"
     """What ``classes`` are: class, label or entity."""
     classes: list[ClassScores] = field(default_factory=list)
@@ -112,8 +114,8 @@ def read_scores(path: Path) -> ScoreFile | None:
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"{path} is damaged: {what:.200}. Restore the file, or move it away: the report then "
-            f"leaves out the sections made from it"
+            f"{path} is damaged: {what:.200}. Restore the file, or move it away: a report then leaves out the "
+            f"sections made from it"
         ) from None
 
 
@@ -130,7 +132,7 @@ def _score_file(values: Mapping[str, Any]) -> ScoreFile:
         test=[str(name) for name in values.get("test", ())],
         selected_on=[str(name) for name in values.get("selected_on", ())],
         losses=_numbers(values.get("losses", {})),
-        details={name: _details(part) for name, part in values.get("details", {}).items()},
+        details={name: details_of(part) for name, part in values.get("details", {}).items()},
     )
 
 
@@ -169,12 +171,18 @@ def _pair(ends: Any) -> tuple[float, float]:
     return number(low), number(high)
 
 
-def _details(values: Mapping[str, Any]) -> Details:
+def details_of(values: Mapping[str, Any]) -> Details:
+    """Return the details of a data set as scores.json has them, checked.
+
+    Raises:
+        ValueError, TypeError, LookupError, AttributeError, OverflowError: they have another form.
+    """
     classes = values.get("classes", {})
     calibration = values.get("calibration", {})
     examples = values.get("examples")
     return Details(
         examples=None if examples is None else whole(examples),
+        outcome=None if (outcome := values.get("outcome")) is None else str(outcome),
         kind=str(classes.get("kind", "class")),
         classes=[
             ClassScores(

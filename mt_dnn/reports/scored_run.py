@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from data_utils import strict_json
 from data_utils.errors import UserError
 from data_utils.metrics.base import Results
 from data_utils.metrics.outcome import Outcome
@@ -17,6 +16,8 @@ from data_utils.task_file import read_task_file
 from mt_dnn.config.run_format import check_run
 from mt_dnn.inference.details.intervals import score_intervals
 from mt_dnn.inference.details.predictions import dataset_tasks, read_predictions
+from mt_dnn.reports.run_record import read_environment
+from mt_dnn.reports.score_file import ScoreFile, details_of, read_scores
 
 if TYPE_CHECKING:
     from mt_dnn.task_types import TaskType
@@ -27,8 +28,7 @@ class ScoredRun:
     """A run directory with scores."""
 
     folder: Path
-    scores: dict[str, Any]
-    """Content of scores.json."""
+    scores: ScoreFile
     tasks: dict[str, TaskDef]
     """Data set -> its task."""
     data_dir: Path
@@ -42,20 +42,24 @@ class ScoredRun:
         return str(self.folder)
 
     @property
+    def scored(self) -> list[str]:
+        """The data sets with scores, in the order of scores.json."""
+        return [name for name, scores in self.scores.scores.items() if scores]
+
+    @property
     def datasets(self) -> list[str]:
         """The data sets with scores and a file of predictions, in the order of scores.json."""
         files = self.folder / "predictions"
-        scored = self.scores["scores"]
-        return [name for name in scored if scored[name] and (files / f"{name}.jsonl").exists()]
+        return [name for name in self.scored if (files / f"{name}.jsonl").exists()]
 
     def outcome(self, dataset: str) -> Outcome | None:
         """Return what the task of a data set predicts.
 
         Runs that did not record it need the task types, which import torch.
         """
-        detail = self.scores.get("details", {}).get(dataset)
+        detail = self.scores.details.get(dataset)
         if detail is not None:
-            name = detail.get("outcome")
+            name = detail.outcome or ""
             return Outcome[name] if name in Outcome.__members__ else None
         kind = self._kind(dataset)
         return kind.outcome(kind.task)
@@ -72,25 +76,25 @@ class ScoredRun:
             raise UserError(f"{path}: the rows have no labels, so nothing can be compared")
         return found
 
-    def with_details(self, dataset: str) -> dict[str, Any]:
-        """Return the content of scores.json with the details of a data set.
+    def with_details(self, dataset: str) -> ScoreFile:
+        """Return the scores with the details of a data set.
 
         Details that the run did not record are computed from its predictions, if these exist. This needs
         the task types, which import torch.
         """
-        known = {key: self.scores.get(key, {}) for key in ("details", "intervals")}
         path = self.folder / "predictions" / f"{dataset}.jsonl"
-        if dataset not in known["details"] and path.exists():
-            from mt_dnn.inference.details.describe import describe
+        if dataset in self.scores.details or not path.exists():
+            return self.scores
+        from mt_dnn.inference.details.describe import describe
 
-            kind, results = self._kind(dataset), self.results(dataset)
-            metrics = {name: METRICS.get(name) for name in kind.task.metrics}
-            computed = {
-                "details": describe(kind, results)[0],
-                "intervals": score_intervals(metrics, results),
-            }
-            known = {key: own | {dataset: computed[key]} for key, own in known.items()}
-        return self.scores | known
+        kind, results = self._kind(dataset), self.results(dataset)
+        metrics = {name: METRICS.get(name) for name in kind.task.metrics}
+        details = details_of(describe(kind, results)[0])
+        return replace(
+            self.scores,
+            details=self.scores.details | {dataset: details},
+            intervals=self.scores.intervals | {dataset: score_intervals(metrics, results)},
+        )
 
     def _kind(self, dataset: str) -> TaskType:
         """Return the task type; the task is not checked, because older versions allowed other metrics."""
@@ -116,18 +120,12 @@ def read_scored_run(folder: str) -> ScoredRun:
         what = "has no config.yml" if path.is_dir() else "does not exist"
         raise UserError(f"{folder} {what}; name a run directory, such as runs/demo")
     check_run(path)
-    if not (path / "scores.json").exists():
+    scores = read_scores(path / "scores.json")
+    if scores is None:
         raise UserError(f"{folder} has no scores.json: finish the run first (--resume true)")
-    scores = _read_json(path / "scores.json")
-    if not isinstance(scores.get("scores"), dict):
-        raise UserError(f"{path / 'scores.json'} is damaged: it has no scores")
-    for key in ("details", "intervals"):
-        _check_parts(path / "scores.json", key, scores.get(key, {}))
     config, _ = read_mapping(path / "config.yml")
     tasks = read_task_file(path / "tasks.yml", lambda task: task)
-    environment = path / "environment.json"
-    data = _read_json(environment).get("data", {}) if environment.exists() else {}
-    _check_parts(environment, "data", data)
+    data = read_environment(path / "environment.json").get("data", {})
     splits, sources = {}, {}
     for task in tasks.values():
         for split in task.split_names:
@@ -136,25 +134,3 @@ def read_scored_run(folder: str) -> ScoredRun:
             sources[dataset] = data.get(f"{task.name}_{split}", {}).get("sha256", "")
     folder_of_rows = Path((config.get("data") or {}).get("data_dir") or ".")
     return ScoredRun(path, scores, dataset_tasks(tasks), folder_of_rows, splits, sources)
-
-
-def _check_parts(path: Path, key: str, values: Any) -> None:
-    """Check that a value is an object of objects, one for each data set.
-
-    Raises:
-        UserError: it is not.
-    """
-    if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
-        raise UserError(
-            f"{path} is damaged: {key!r} must be an object with an object for each data set. Restore the file"
-        )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = strict_json.loads(path.read_bytes())
-        if not isinstance(values, dict):
-            raise ValueError("expected a JSON object")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    return values

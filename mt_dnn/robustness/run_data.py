@@ -34,13 +34,12 @@ class FinishedRun:
     @property
     def datasets(self) -> list[str]:
         """The data sets with scores, in the order of scores.json."""
-        return [name for name, scores in self.scored.scores["scores"].items() if scores]
+        return self.scored.scored
 
     @property
     def dev_sets(self) -> list[str]:
         """Those of :attr:`datasets` that are no test sets."""
-        tests = self.scored.scores.get("test", ())
-        return [name for name in self.datasets if name not in tests]
+        return [name for name in self.datasets if name not in self.scored.scores.test]
 
     @property
     def eval_size(self) -> int:

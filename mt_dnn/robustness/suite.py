@@ -175,10 +175,10 @@ class _Data:
         return measured(self.kind, found.predictions, found.metrics, found.loss)
 
     def _check_clean(self, dataset: str, clean: Measured) -> None:
-        known = self.run.scored.scores["scores"][dataset]
+        known = self.run.scored.scores.scores[dataset]
         for name, value in clean.metrics.items():
-            stored = known.get(name)
-            if isinstance(stored, (int, float)) and abs(stored - value) > DIFFERS:
+            stored = known.get(name)  # no number for a matrix, and NaN for null
+            if stored is not None and abs(stored - value) > DIFFERS:
                 self.suite.note(
                     f"{self.run.folder}: {dataset} {name} is {value:.2f}, and {stored:.2f} in scores.json: the "
                     f"rows have changed since, or the run computed in another precision"

@@ -226,7 +226,7 @@ def test_a_run_that_has_not_finished_is_refused(runs, tmp_path):
     with pytest.raises(UserError, match=r"has no scores\.json: finish the run"):
         read_scored_run(str(tmp_path / "a"))
     (tmp_path / "a" / "scores.json").write_text("{")
-    with pytest.raises(UserError, match=r"scores\.json cannot be read"):
+    with pytest.raises(UserError, match=r"scores\.json is damaged"):
         read_scored_run(str(tmp_path / "a"))
 
 
@@ -250,9 +250,9 @@ def test_a_run_of_an_older_version_gets_its_details_from_its_predictions(runs, t
     old = {k: v for k, v in json.loads(path.read_text()).items() if k != "details"}
     path.write_text(json.dumps(old))
     found = read_scored_run(str(tmp_path / "a"))
-    detail = found.with_details("t")["details"]["t"]
-    assert detail["examples"] == 10
-    assert [row["support"] for row in detail["classes"]["rows"]] == [4, 4, 2]
+    detail = found.with_details("t").details["t"]
+    assert detail.examples == 10
+    assert [row.support for row in detail.classes] == [4, 4, 2]
     assert compare_dataset(found, read_scored_run(str(tmp_path / "b")), "t").test is not None
     code, printed, _ = command(command_module.main, tmp_path / "a")
     assert code == 0

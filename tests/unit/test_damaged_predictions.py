@@ -42,14 +42,14 @@ def test_scores_with_wrong_parts(tmp_path, key, value):
     run = write_run(tmp_path / "r", {"t": RIGHT})
     values = json.loads((run / "scores.json").read_text())
     (run / "scores.json").write_text(json.dumps(values | {key: value}))
-    with pytest.raises(UserError, match=rf"scores\.json is damaged: '{key}'"):
+    with pytest.raises(UserError, match=r"scores\.json is damaged: "):
         read_scored_run(str(run))
 
 
 def test_an_environment_with_wrong_parts(tmp_path):
     run = write_run(tmp_path / "r", {"t": RIGHT})
     (run / "environment.json").write_text('{"data": []}')
-    with pytest.raises(UserError, match=r"environment\.json is damaged: 'data'"):
+    with pytest.raises(UserError, match=r"environment\.json is damaged: data is not an object"):
         read_scored_run(str(run))
 
 
