@@ -115,7 +115,8 @@ def map_batches(
 def ordered_batches(lengths: np.ndarray, size: int) -> list[list[int]]:
     """Split indices into batches of similar length, the longest first.
 
-    If the device has too little memory, the first batch fails, not a later one.
+    If the device has too little memory, the first batch fails, not a later one; except where examples have
+    several windows or candidates, whose number is not compared.
     """
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + size].tolist() for i in range(0, len(order), size)]
