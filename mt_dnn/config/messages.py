@@ -19,7 +19,10 @@ VALUE = ("Given value: ", "Got value: ")
 """What stands before the value; the first where the type is a union."""
 MISSING = "File does not exist: "
 _UNKNOWN = re.compile(r"unrecognized arguments: --([\w.]+)")
-SINGULAR = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+SINGULAR: dict[Any, str] = {
+    **{int: "a whole number", float: "a number", bool: "true or false", str: "a text"},
+    **{dict: "a mapping", list: "a list"},
+}
 PLURAL = {int: "whole numbers", float: "numbers", str: "texts", dict: "mappings"}
 
 

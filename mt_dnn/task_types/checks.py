@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from data_utils.errors import UserError
@@ -10,6 +11,7 @@ from data_utils.formats import DataFormat
 from data_utils.registries import FORMATS
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
+from mt_dnn.config.messages import expected
 from mt_dnn.registries import MERGES, TASK_TYPES
 
 if TYPE_CHECKING:
@@ -96,10 +98,10 @@ def complete_options(task: TaskDef, defaults: dict[str, Any]) -> dict[str, Any]:
                 f"{where}: {task.task_type} on {task.data_format} has no such option."
                 f"{choices_hint(name, defaults) if defaults else ' It has no options.'}"
             )
-        wanted = type(defaults[name])
+        wanted = type(defaults[name])  # a default of None takes every value
         is_number = wanted is float and type(value) is int
-        if type(value) is not wanted and not is_number:
-            raise UserError(f"{where}: {value!r} is not a {wanted.__name__}")
+        if wanted is not NoneType and type(value) is not wanted and not is_number:
+            raise UserError(f"{where}: {expected(wanted, value)}")
     return defaults | task.options
 
 

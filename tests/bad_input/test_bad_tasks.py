@@ -94,7 +94,7 @@ CASES = [
     ("threshold 0", f"t: {{{TAGS}, options: {{threshold: 0}}}}\n", "FOLDER/tasks.yml:1: task 't': options: threshold: 0; it is a probability between 0 and 1"),
     ("unknown option", f"t: {{{TAGS}, options: {{treshold: 0.5}}}}\n", "FOLDER/tasks.yml:1: task 't': options: treshold: MultiLabel on PremiseOnly has no such option. Did you mean 'threshold'? Choices: threshold."),
     ("options are a list", f"t: {{{TAGS}, options: [0.5]}}\n", "FOLDER/tasks.yml:1: task 't': options: [0.5] is not a mapping, such as {stride: 64}"),
-    ("stride is a fraction", f"t: {{{SPAN}, options: {{stride: 1.5}}}}\n", "FOLDER/tasks.yml:1: task 't': options: stride: 1.5 is not a int"),
+    ("stride is a fraction", f"t: {{{SPAN}, options: {{stride: 1.5}}}}\n", "FOLDER/tasks.yml:1: task 't': options: stride: expected a whole number, got 1.5"),
     ("format of another type", f"t: {{{CLS.replace('PremiseOnly', 'MRC')}}}\n", "FOLDER/tasks.yml:1: task 't': data_format: 'MRC' does not fit task_type Classification: its rows hold answer per window, and Classification needs class per example. Choices: PremiseAndOneHypothesis, PremiseOnly. Task types for MRC: Span, SpanYN."),
     ("loss of another type", f"t: {{{CLS}, loss: MseCriterion}}\n", "FOLDER/tasks.yml:1: task 't': loss: 'MseCriterion' does not fit task_type Classification. Did you mean 'CeCriterion'? Choices: CeCriterion. Task types of PremiseOnly with MseCriterion: Regression."),
     ("unknown loss", f"t: {{{CLS}, loss: Hinge}}\n", "FOLDER/tasks.yml:1: task 't': loss: 'Hinge' does not fit task_type Classification. Choices: CeCriterion."),

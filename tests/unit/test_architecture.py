@@ -139,7 +139,7 @@ def test_options_of_a_stochastic_answer_network():
     ("options", "message"),
     [
         ({"san_steps": 0}, r"options: san_steps: 0; it must be at least 1"),
-        ({"san_steps": 2.5}, r"options: san_steps: 2\.5 is not a int"),
+        ({"san_steps": 2.5}, r"options: san_steps: expected a whole number, got 2\.5"),
         (
             {"san_prediction_dropout": 1.5},
             r"san_prediction_dropout: 1\.5; it must be between 0 and 1",

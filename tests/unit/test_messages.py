@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -12,6 +13,8 @@ from mt_dnn.config.messages import in_words
 from mt_dnn.config.options import parse_options
 from mt_dnn.config.parser import parse_config, run_parser, settings
 from mt_dnn.config.suggestions import SYNONYMS
+from mt_dnn.task_types.checks import complete_options
+from tests.support.tasks import make_task
 
 KNOWN = [name for name, _ in settings()]
 
@@ -131,6 +134,13 @@ def test_the_reason_for_an_option_that_may_be_null():
         UserError, match=r"^optim\.options: cap: expected a whole number or null, got 1\.5$"
     ):
         parse_options(build, {"cap": 1.5}, name="build", where="optim.options")
+
+
+def test_an_option_of_a_task_whose_default_is_null_takes_every_value():
+    task = replace(make_task(), options={"cap": 3})
+    assert complete_options(task, {"cap": None}) == {"cap": 3}
+    with pytest.raises(UserError, match="options: cap: expected true or false, got 3"):
+        complete_options(task, {"cap": False})
 
 
 @pytest.mark.parametrize("theirs", SYNONYMS)
