@@ -115,7 +115,7 @@ def test_mistakes_end_with_code_2_and_leave_nothing(
         (["--run", run.folder, "--out", tmp_path / "full"], "is not empty"),
         (["--run", run.folder, "--out", tmp_path / "full", "--overwrite"], "is not a model folder"),
         (["--run", run.folder, "--out", run.folder, "--overwrite"], "contains the input model"),
-        (["--run", run.folder], "the following arguments are required: --out"),
+        (["--run", run.folder], "missing: --out"),
     ):
         code, said, err = command(export.main, *args)
         assert (code, said) == (2, ""), err
