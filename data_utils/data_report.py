@@ -75,7 +75,7 @@ class DataReport:
         file, _, line = where.replace(", row ", ":").rpartition(":")
         self._file = file
         self._lines.append(int(line) if line.isdigit() else 0)
-        self._texts.append(_hash(json.dumps(texts, ensure_ascii=False)))
+        self._texts.append(_hash(_JSON.encode(texts)))
         self._uids.append(_hash(uid))
         if self._known is not None:
             for key in (
@@ -93,7 +93,10 @@ class DataReport:
         self._numbers.extend(label if isinstance(label, list) else [label])
 
     def add_classes(self, label: Any, where: str) -> None:
-        self.labels.update(label if isinstance(label, list) else [label])
+        if isinstance(label, list):
+            self.labels.update(label)
+        else:
+            self.labels[label] += 1
 
     def add_set(self, label: Any, where: str) -> None:
         self.labels.update(i for i, held in enumerate(label) if held)
@@ -145,6 +148,9 @@ _COUNT: dict[LabelKind, Callable[[DataReport, Any, str], None]] = {
 """Kind of label -> what is counted of a label."""
 _EXCLUSIVE = {LabelKind.CLASS: True}
 """Kinds of which each unit has one of several labels."""
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 def _hash(text: str) -> int:

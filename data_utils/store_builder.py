@@ -18,6 +18,7 @@ from data_utils.data_report import DataReport
 from data_utils.errors import UserError
 from data_utils.files import atomic_folder, sha256, write_text
 from data_utils.formats import DroppedRow, Example, Row
+from data_utils.garbage import collector_paused
 from data_utils.manifest import Manifest
 from data_utils.registries import FORMATS
 from data_utils.soft_labels import SoftLabels
@@ -49,7 +50,7 @@ def build_store(
     Raises:
         UserError: a row is malformed, there are no examples, or labels or soft labels are missing.
     """
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder) as partial, collector_paused():
         report = DataReport(task, _known_keys(source, task))
         path = partial / "data.arrow"
         manifest = _write_rows(path, manifest, task, source, tokenizer, soft, report)

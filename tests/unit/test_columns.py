@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data_utils.columns import numpy_view
+from data_utils.columns import numpy_view, to_arrow
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,22 @@ def test_lists_have_the_values_of_their_rows():
     column = numpy_view(pa.array(rows, pa.list_(pa.int32())))
     assert [column[i].tolist() for i in range(3)] == rows
     assert column.widths().tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("input_ids", pa.int32()), ("token_type_ids", pa.int8())]
+)
+@pytest.mark.parametrize(
+    "rows", [[[1, 2], [], [3]], [[], [1]], [], [[[1, 2], [3]], [[4]]], [[[1]], []]], ids=str
+)
+def test_ids_are_written_as_pyarrow_writes_lists(name, kind, rows):
+    nested = any(isinstance(one, list) for row in rows for one in row)
+    expected = pa.array(rows, pa.list_(pa.list_(kind)) if nested else pa.list_(kind))
+
+    def written(array: pa.Array) -> bytes:
+        return pa.record_batch([array], names=["ids"]).serialize().to_pybytes()
+
+    assert written(to_arrow(name, rows)) == written(expected)
 
 
 def test_reading_numbers_imports_no_pandas(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from data_utils.manifest import tokenizing_options
 from data_utils.sources import find_source
 from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
 from data_utils.task_def import SourceDef, TaskDef
+from data_utils.token_table import tokenize
 from tests.support.tasks import make_task
 from tests.support.words import vocabulary
 
@@ -320,3 +323,15 @@ def test_every_option_that_tokenizing_reads_is_an_input_of_the_store():
     assert read == {"stride", "TARGET_OPTION"}
     assert "stride" in tokenizing_options(make_task("Span"))
     assert tokenizing_options(make_task("SequenceGeneration"))["max_target_len"] == 64
+
+
+@pytest.mark.parametrize("rows", [ROWS, ROWS + "d\tperhaps\tall\n"], ids=["good", "bad label"])
+def test_the_garbage_collector_runs_again_afterwards(prepare, rows, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        store_builder, "tokenize", lambda *a, **k: seen.append(gc.isenabled()) or tokenize(*a, **k)
+    )
+    with suppress(UserError):
+        prepare(rows)
+    assert seen == [False] * (rows == ROWS)
+    assert gc.isenabled()
