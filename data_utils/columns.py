@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ class ListColumn:
     offsets: np.ndarray
     values: Any
 
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
     def __getitem__(self, index: int) -> Any:
         start, stop = self.offsets[index], self.offsets[index + 1]
         if isinstance(self.values, ListColumn):
@@ -59,12 +63,34 @@ class ListColumn:
         return np.diff(self.offsets)
 
 
+class ChunkedLists:
+    """A list column of several chunks, which stay where they are, such as in a memory-mapped file."""
+
+    def __init__(self, chunks: list[ListColumn]) -> None:
+        self.chunks = chunks
+        self.starts = list(accumulate((len(chunk) for chunk in chunks), initial=0))
+        """Number of the first row of each chunk."""
+
+    def __getitem__(self, index: int) -> Any:
+        chunk = bisect_right(self.starts, index) - 1
+        return self.chunks[chunk][index - self.starts[chunk]]
+
+    def widths(self) -> np.ndarray:
+        """Number of entries of each row, as :meth:`ListColumn.widths`."""
+        return np.concatenate([chunk.widths() for chunk in self.chunks])
+
+
 def numpy_view(column: pa.ChunkedArray | pa.Array) -> Any:
-    """Return an Arrow column as a numpy array or ListColumn; a text column stays Arrow."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if pa.types.is_list(array.type):
-        return ListColumn(_to_numpy(array.offsets), numpy_view(array.values))
-    return array if pa.types.is_string(array.type) else _to_numpy(array)
+    """Return an Arrow column as a numpy array, or as lists without a copy; a text column stays Arrow."""
+    if pa.types.is_string(column.type):
+        return column
+    if isinstance(column, pa.ChunkedArray):
+        if pa.types.is_list(column.type) and column.num_chunks > 1:
+            return ChunkedLists([numpy_view(chunk) for chunk in column.chunks])
+        column = column.combine_chunks()
+    if pa.types.is_list(column.type):
+        return ListColumn(_to_numpy(column.offsets), numpy_view(column.values))
+    return _to_numpy(column)
 
 
 def _to_numpy(array: pa.Array) -> np.ndarray:

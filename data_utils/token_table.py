@@ -71,7 +71,8 @@ class TokenTable:
         indices = list(indices)
         return {
             name: [
-                column[i].as_py() if isinstance(column, pa.Array) else column[i] for i in indices
+                column[i].as_py() if isinstance(column, (pa.Array, pa.ChunkedArray)) else column[i]
+                for i in indices
             ]
             for name, column in self.columns.items()
         }
