@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import memory, prepare, smart_cost, throughput
+from benchmarks import memory, predict, prepare, smart_cost, throughput
 from benchmarks.common import run
 from data_utils.cli import run_cli
 
-PARTS = (throughput, memory, prepare, smart_cost)
+PARTS = (throughput, memory, prepare, predict, smart_cost)
 
 if __name__ == "__main__":
     measures = [part.measure for part in PARTS]

@@ -114,7 +114,7 @@ def find_rows(settings: Settings) -> tuple[TaskDef, RowSource]:
     return task, source
 
 
-def timed(program: Callable[[], None]) -> Callable[[int], float]:
+def timed(program: Callable[[], object]) -> Callable[[int], float]:
     def seconds(_: int) -> float:
         start = time.perf_counter()
         program()

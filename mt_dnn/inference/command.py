@@ -32,6 +32,7 @@ def predict(
     tasks: str | None = None,
     batch_size: int = 64,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
+    precision: Literal["fp32", "bf16"] = "fp32",
     plugins: Sequence[str] = (),
 ) -> None:
     """Predict rows of text and write one JSON line per row, in the order of the rows.
@@ -58,6 +59,7 @@ def predict(
             with a trained task.
         batch_size: Number of rows in a batch.
         device: Device to compute on. auto selects CUDA if available, else MPS, else CPU.
+        precision: Precision of the passes. bf16 is faster on devices that have it, and rounds more.
         plugins: Modules to import first; see :func:`mt_dnn.load`.
 
     Raises:
@@ -77,7 +79,7 @@ def predict(
     from mt_dnn.inference.progress import rows_done
 
     content = Content(what, text, layer, tokens, pooling)
-    predictor = load(run, device, plugins=plugins)
+    predictor = load(run, device, plugins=plugins, precision=precision)
     definition = choose_task(predictor, task, what, tasks)
     with (
         open_lines(sys.stdin.fileno() if input == "-" else path) as lines,

@@ -21,7 +21,7 @@ from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from data_utils.text_rows import WORDS, parse_texts
 from mt_dnn.heads.pooled import pool
-from mt_dnn.inference.loop import Read, map_batches
+from mt_dnn.inference.loop import Precision, Read, map_batches
 from mt_dnn.model import MTDNN
 
 T = TypeVar("T")
@@ -54,6 +54,7 @@ class Embedder:
     layer: int = -1
     """Index of the layer: 0 is the output of the embeddings, 1 that of the first layer, -1 of the last."""
     batch_size: int = 64
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         """Check the layer.
@@ -132,7 +133,14 @@ class Embedder:
                 self.tokenizer,
                 max_seq_len=self.max_seq_len,
             )
-            results = map_batches(self.model, encoded, forward, read, batch_size=self.batch_size)
+            results = map_batches(
+                self.model,
+                encoded,
+                forward,
+                read,
+                batch_size=self.batch_size,
+                precision=self.precision,
+            )
             found |= {index: result for index, (result,) in zip(own, results, strict=True)}
         return [found[index] for index in range(len(parsed))]
 

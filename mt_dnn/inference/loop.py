@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 Read = Callable[[Tensor, Batch], Sequence[T]]
 """``read(output, batch)``: one result per example of the batch; both arguments are on the CPU."""
+Precision = Literal["fp32", "bf16"]
+"""Precision of the passes; the weights stay in float32."""
 Advance = Callable[[int, int], object]
 """``advance(done, total)``: examples that this process has finished, and all of its examples."""
 
@@ -32,6 +34,7 @@ def map_logits(
     read: Read[T],
     *,
     batch_size: int,
+    precision: Precision = "fp32",
     accelerator: Accelerator | None = None,
 ) -> list[list[T]]:
     """Compute the logits of the rows' task and return what ``read`` makes of them.
@@ -42,7 +45,7 @@ def map_logits(
     Args:
         read: for example :meth:`TaskType.decode`. Its batch is the prepared one, with the labels that
             masking creates.
-        accelerator: as in :func:`map_batches`.
+        precision, accelerator: as in :func:`map_batches`.
 
     Returns:
         As :func:`map_batches`.
@@ -54,6 +57,7 @@ def map_logits(
         read,
         batch_size=batch_size,
         prepare=model.task_types[rows.task].prepare,
+        precision=precision,
         accelerator=accelerator,
     )
 
@@ -67,6 +71,7 @@ def map_batches(
     *,
     batch_size: int,
     prepare: Callable[[Batch, int], Batch] | None = None,
+    precision: Precision = "fp32",
     accelerator: Accelerator | None = None,
     advance: Advance | None = None,
 ) -> list[list[T]]:
@@ -80,8 +85,9 @@ def map_batches(
             these results are kept.
         prepare: changes a batch on its device before the forward pass; its second argument is the
             number of the batch, counted from 0 over all processes.
+        precision: bf16 computes the passes under autocast. An accelerator has its own precision.
         accelerator: sets the device and the autocast precision. Its processes share the batches.
-            None: the model's device, without autocast.
+            None: the model's device.
         advance: called after each batch, for example to move a progress bar.
 
     Returns:
@@ -100,7 +106,7 @@ def map_batches(
             batch = rows.batch(chunk).to(device)
             if prepare is not None:
                 batch = prepare(batch, number)
-            with nullcontext() if accelerator is None else accelerator.autocast():
+            with _autocast(device, precision) if accelerator is None else accelerator.autocast():
                 output = forward(batch)
             batch = batch.to("cpu")  # asynchronous: complete once the output has been copied
             found += zip(chunk, read(output.float().cpu(), batch), strict=True)
@@ -110,6 +116,10 @@ def map_batches(
         found = gather_object(found)  # a single process gets its own list back
     results = [result for _, result in sorted(found, key=lambda pair: pair[0])]
     return by_row(results, rows.table.windows)
+
+
+def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def ordered_batches(lengths: np.ndarray, size: int) -> list[list[int]]:

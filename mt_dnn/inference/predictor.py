@@ -26,7 +26,7 @@ from mt_dnn.encoders.pretrained import load_tokenizer
 from mt_dnn.inference.answers import Answer, answer
 from mt_dnn.inference.embeddings import Embedder, Pooling, TokenEmbeddings
 from mt_dnn.inference.ensemble import Ensemble
-from mt_dnn.inference.loop import Read, map_logits
+from mt_dnn.inference.loop import Precision, Read, map_logits
 from mt_dnn.model import MTDNN
 from mt_dnn.runs.model_folder import load_heads, model_folder, read_model_facts, read_plugins
 from mt_dnn.task_types import Prediction, load_tasks
@@ -39,6 +39,7 @@ def load(
     device: Literal["auto", "cuda", "mps", "cpu"] = "cpu",
     *,
     plugins: Sequence[str] = (),
+    precision: Precision = "fp32",
 ) -> Predictor:
     """Load the best model of a finished run, in eval mode and float32.
 
@@ -50,6 +51,8 @@ def load(
         device: auto selects CUDA if available, else MPS, else the CPU.
         plugins: names of the plugins to import first. A run names the plugins that it was trained with, and
             none of them is imported unless it is given here: a folder does not choose which code runs.
+        precision: bf16 computes the passes in bfloat16 (autocast), as evaluations of a run with
+            ``system.precision: bf16`` do: faster on devices that have it, and rounded more.
 
     Raises:
         UserError: the run does not exist, it needs a plugin that is not imported, its files do not fit together, the device is not available,
@@ -84,7 +87,7 @@ def load(
                 f"ensemble needs the same length"
             )
     model = models[0] if len(runs) == 1 else Ensemble(models, [str(one) for one in runs]).eval()
-    return Predictor(model, tokenizers[0], lengths[0])
+    return Predictor(model, tokenizers[0], lengths[0], precision)
 
 
 def _load(
@@ -117,12 +120,18 @@ class Predictor:
     """
 
     def __init__(
-        self, model: MTDNN | Ensemble, tokenizer: PreTrainedTokenizerBase, max_seq_len: int
+        self,
+        model: MTDNN | Ensemble,
+        tokenizer: PreTrainedTokenizerBase,
+        max_seq_len: int,
+        precision: Precision = "fp32",
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.max_seq_len = max_seq_len
         """The run's limit on tokens. A task's own max_seq_len overrides it."""
+        self.precision = precision
+        """Precision of the passes: fp32 or bf16."""
 
     @property
     def tasks(self) -> dict[str, TaskDef]:
@@ -235,7 +244,9 @@ class Predictor:
             raise UserError(
                 "embeddings come from one encoder, and an ensemble has several; load a single run"
             )
-        return Embedder(self.model, self.tokenizer, self.max_seq_len, layer, batch_size)
+        return Embedder(
+            self.model, self.tokenizer, self.max_seq_len, layer, batch_size, self.precision
+        )
 
     def examples(self, task: str, rows: Rows) -> list[Example]:
         """Parse the rows with the task's data format, as the other methods do first."""
@@ -252,7 +263,9 @@ class Predictor:
             own = [i for i, e in enumerate(examples) if (e.label is not None) == labelled]
             if own:
                 encoded = self._encode([examples[i] for i in own], task)
-                results = map_logits(self.model, encoded, read, batch_size=batch_size)
+                results = map_logits(
+                    self.model, encoded, read, batch_size=batch_size, precision=self.precision
+                )
                 found |= zip(own, results, strict=True)
         return [found[i] for i in range(len(examples))]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import common, memory, prepare, smart_cost, throughput
+from benchmarks import common, memory, predict, prepare, smart_cost, throughput
 from benchmarks.common import BenchmarkRow, Settings, compare, in_turn, isolated
 from data_utils.errors import UserError
 from tests.support.batches import make_batch
@@ -47,7 +47,7 @@ class InstantHF:
 @pytest.fixture
 def settings(tmp_path, monkeypatch) -> Settings:
     """Two updates a round on a tiny encoder, all in this process."""
-    for module in (memory, prepare, smart_cost, throughput):
+    for module in (memory, predict, prepare, smart_cost, throughput):
         monkeypatch.setattr(module, "isolated", lambda function, *args: function(*args))
     monkeypatch.setattr(throughput, "HFProgram", InstantHF)
     rng = np.random.default_rng(0)
@@ -143,6 +143,7 @@ def test_trainer_and_bare_loop_train_on_the_same_batches(settings, tmp_path, mon
     [
         (memory, ["MB"]),
         (prepare, ["rows/s", "rows/s", "MB"]),
+        (predict, ["rows/s", "rows/s"]),
         (smart_cost, ["ms", "ms"]),
     ],
 )
@@ -150,6 +151,13 @@ def test_the_others_run(module, units, settings, tmp_path):
     rows = module.measure(settings, tmp_path)
     assert [row.unit for row in rows] == units
     assert all(row.ours > 0 and row.reference > 0 for row in rows)
+
+
+def test_programs_that_predict_differently_are_not_compared():
+    same = {"ours": [("a", 0.9), ("b", 0.501)], "bare": [("a", 0.9), ("a", 0.5005)]}
+    predict.check_same(same, 1e-3)
+    with pytest.raises(AssertionError):
+        predict.check_same(same | {"pipeline": [("a", 0.9), ("b", 0.6)]}, 1e-3)
 
 
 def test_the_command_prints_one_table_and_writes_it(settings, tmp_path, monkeypatch, capsys):

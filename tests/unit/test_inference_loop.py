@@ -149,6 +149,21 @@ def test_the_accelerator_sets_the_precision_of_the_passes(model, precision, comp
     assert types == [torch.float32] * 2
 
 
+@pytest.mark.parametrize(
+    ("precision", "computed"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_a_precision_without_an_accelerator(model, precision, computed):
+    types: list[torch.dtype] = []
+
+    def read(logits: Tensor, batch: Batch) -> list[None]:
+        types.append(torch.mm(logits, logits.T).dtype)  # reading is outside autocast
+        return [None] * len(batch)
+
+    map_logits(model, encoded(), read, batch_size=7, precision=precision)
+    assert model.dtypes == [computed]
+    assert types == [torch.float32]
+
+
 def test_one_batch_is_in_memory_at_a_time(model):
     """Each batch is read before the next one is made."""
     events: list[str] = []
