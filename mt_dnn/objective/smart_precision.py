@@ -3,8 +3,9 @@
 bfloat16 resolves steps of 0.4% to 0.8% of a number. A perturbation that is much smaller than what it
 is added to is rounded away, and R_s then measures rounding.
 
-From 1% of the root mean square on, the rounding no longer decides, but autocast is not exact: R_s and its
-gradient can differ from those in float32 about as much as those of two draws of the initial noise do.
+From 1% of the root mean square on, the rounding no longer decides, but autocast is not exact: the size of
+R_s agrees with float32, and its gradient differs less than two draws of noise and dropout masks do
+(benchmarks/README.md).
 """
 
 from __future__ import annotations
