@@ -183,6 +183,10 @@ def _short(value: Any) -> str:
     return text[:12] + "…" if len(text) == 64 else text
 
 
+_TYPES = {name: get_origin(hint) or hint for name, hint in get_type_hints(Manifest).items()}
+"""Field -> its type. Resolving type hints is slow, and a run reads a manifest per data set."""
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of the store in ``folder``.
 
@@ -200,8 +204,8 @@ def read_manifest(folder: Path) -> Manifest:
         if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(Manifest)}):
             raise ValueError(f"unknown key {unknown[0]!r}; a newer version may have written it")
         found = Manifest(**values)
-        for name, hint in get_type_hints(Manifest).items():
-            if not isinstance(getattr(found, name), get_origin(hint) or hint):
+        for name, kind in _TYPES.items():
+            if not isinstance(getattr(found, name), kind):
                 raise ValueError(f"{name} is {getattr(found, name)!r:.60}")
         return found
     except (OSError, TypeError, ValueError, RecursionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from data_utils.errors import UserError
@@ -189,13 +190,22 @@ def _follow_epsilon(c: SmoothnessConfig) -> SmoothnessConfig:
 
 def _check_choices(group: str, config: Any) -> None:
     """Check the fields that have fixed choices; ``group`` is the section to report."""
-    for name, hint in get_type_hints(type(config)).items():
-        choices = [choice for part in get_args(hint) for choice in get_args(part)]
+    for name, choices in _choices(type(config)).items():
         value = getattr(config, name)
-        if choices and value is not None and value not in choices:
+        if value is not None and value not in choices:
             raise UserError(
                 f"{group}.{name}: unknown value {value!r}.{choices_hint(value, choices)}"
             )
+
+
+@cache
+def _choices(section: type) -> dict[str, list[Any]]:
+    """Field of a section -> its fixed choices; other fields are left out."""
+    choices = {
+        name: [choice for part in get_args(hint) for choice in get_args(part)]
+        for name, hint in get_type_hints(section).items()
+    }
+    return {name: fixed for name, fixed in choices.items() if fixed}
 
 
 def _require(group: str, config: Any, rules: dict[str, tuple[Callable[[Any], bool], str]]) -> None:

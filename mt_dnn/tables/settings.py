@@ -70,15 +70,19 @@ def identity(config: RunConfig, numerics: int = NUMERICS) -> Settings:
     ``numerics``, the version of what the code computes, is added from version 2 on. Defaults are left out, so that results stay valid when a new version adds a setting. Limits of tasks
     that the run does not train are left out too.
     """
-    default = dict(_resolved(RunConfig()))
     limits = {t: n for t, n in config.data.train_limits.items() if t in (config.data.use or (t,))}
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, train_limits=limits))
     known = {
         name: value
         for name, value in _resolved(config)
-        if name not in NOT_IDENTITY and value != default[name]
+        if name not in NOT_IDENTITY and value != _defaults()[name]
     }
     return known if numerics == 1 else known | {"numerics": numerics}
+
+
+@cache
+def _defaults() -> Settings:
+    return dict(_resolved(RunConfig()))
 
 
 def config_hash(path: Path) -> str | None:
