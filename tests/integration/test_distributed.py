@@ -7,8 +7,10 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from safetensors.torch import load_file
 import mt_dnn.objective.smoothness as smoothness
 from mt_dnn.config.run import RunConfig, TermConfig
 from mt_dnn.runs.run_dir import config_yaml
+from tests.support.forked import ForkedProcess
 from tests.support.runs import copy_workspace, run
 from tests.support.words import WORDS
 from tests.support.workspace import TASKS
@@ -105,15 +108,53 @@ def assert_same_numbers(mine: Path, theirs: Path) -> None:
         assert value == pytest.approx(other, rel=1e-5, abs=rounding), (step, tag)
 
 
+def by_torchrun(config: RunConfig, folder: Path) -> str:
+    """Train in two processes as a user starts them; return what they print."""
+    done = subprocess.run(
+        command(config, folder, *TORCHRUN),
+        env=environment() | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def by_forks(config: RunConfig, folder: Path) -> str:
+    """The same with processes that need not import torch."""
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    rendezvous = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    *_, flag, path = command(config, folder)
+    line = [sys.executable, "-P", "-m", "mt_dnn.cli", "train", flag, path]
+    with (folder / "log").open("wb") as log:
+        started = [
+            ForkedProcess(line, log, rendezvous | {"RANK": rank, "LOCAL_RANK": rank})
+            for rank in ("0", "1")
+        ]
+        codes = [process.wait() for process in started]
+    shown = (folder / "log").read_text()
+    assert codes == [0, 0], shown
+    return shown
+
+
 @needs_gloo
-@pytest.mark.parametrize("smart", ["off", "smart"])
+@pytest.mark.parametrize(("smart", "train"), [("off", by_torchrun), ("smart", by_forks)])
 def test_two_processes_compute_what_one_does(
-    tiny_config, still_encoder_folder, workspace, tmp_path, monkeypatch, smart
+    tiny_config,
+    still_encoder_folder,
+    workspace,
+    tmp_path,
+    monkeypatch,
+    smart: str,
+    train: Callable[[RunConfig, Path], str],
 ):
     """Batches of 5, 2 and 1 examples in two parts, two of them an update; words weigh by sentence.
 
     Without SMART the two are of different tasks, and their gradients are combined.
     """
+    monkeypatch.syspath_prepend(tmp_path)
     data = copy_workspace(workspace, tmp_path / "rows", tasks=TASKS + WORDS_TASK)
     for split in ("train", "dev"):
         rows = [
@@ -129,21 +170,15 @@ def test_two_processes_compute_what_one_does(
         "batch": {"size": 5, "accumulate": 2, "spread": smart == "off"},
         # A ranking head's bias has no gradient but rounding, which a small eps would blow up.
         "optim": {"eps": 1e-4, "combine": "sum" if smart == "smart" else "pcgrad"},
-        "train": {"epochs": 1, "log_every": 2, "save_every": 3, "keep": 9},
+        "train": {"epochs": 1, "log_every": 2, "save_every": 3, "keep": 9, "report": False},
+        "trackers": [],
         "system": {"device": "cpu", "threads": 1},
     }
     (tmp_path / "noise_plugin.py").write_text(NOISE)
     two = tiny_config(name="two", plugins=["noise_plugin"], **options)
-    done = subprocess.run(
-        command(two, tmp_path, *TORCHRUN),
-        env=environment() | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    shown = train(two, tmp_path)
     run_dir = Path(two.output_dir) / "two"
-    assert done.stdout.count("Scores of the best model") == 1  # one process speaks
+    assert shown.count("Scores of the best model") == 1  # one process speaks
     assert json.loads((run_dir / "environment.json").read_text())["device"].startswith("2 x cpu")
     assert not list(run_dir.glob("**/*.partial"))
 
@@ -185,8 +220,8 @@ def test_an_error_of_one_process_is_one_message_and_exit_code_2(tiny_config, tmp
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(tiny_config, tmp_path, number):
+def test_a_signal_saves_and_says_how_to_go_on(tiny_config, tmp_path):
+    """SIGTERM; tests/integration/test_signals.py has Ctrl-C."""
     config = tiny_config(
         name="endless", train={"epochs": 10_000, "eval_every": 10**9, "save_every": 0}
     )
@@ -201,7 +236,7 @@ def test_a_signal_saves_and_says_how_to_go_on(tiny_config, tmp_path, number):
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("step "):
-                process.send_signal(number)
+                process.send_signal(signal.SIGTERM)
                 break
         _, message = process.communicate()
     assert process.returncode == 130

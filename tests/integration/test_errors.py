@@ -52,10 +52,10 @@ def folder(tmp_path: Path, encoder_folder: Path) -> Path:
 Run = Callable[..., tuple[int, str, str]]
 
 
-def run_program(cli: str, folder: Path, *args: str) -> tuple[int, str, str]:
+def run_program(cli: str, folder: Path) -> tuple[int, str, str]:
     """Exit code, standard output, standard error of the command line in a process of its own."""
     result = subprocess.run(
-        [sys.executable, cli, "--config", str(folder / "run.yml"), *args],
+        [sys.executable, cli, "--config", str(folder / "run.yml")],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -85,7 +85,7 @@ def check(result: tuple[int, str, str], *words: str) -> None:
         assert word in message
 
 
-# In a process of its own: found before torch is loaded, and in the rows.
+# In a process of its own, before torch is loaded; test_distributed.py has one that trains.
 
 
 def test_a_typo_in_the_run_file(folder):
@@ -94,13 +94,13 @@ def test_a_typo_in_the_run_file(folder):
     check(run_program("train.py", folder), f"{path}:7", "optim.wramup", "'optim.warmup'")
 
 
-def test_a_label_that_is_not_in_the_list(folder):
+# The others in this process.
+
+
+def test_a_label_that_is_not_in_the_list(folder, call):
     path = folder / "sst_dev.tsv"
     path.write_text(ROWS["sst_dev"] + "c\tpostive\tso so\n")
-    check(run_program("train.py", folder), f"{path}:3", "'postive'", "negative, positive")
-
-
-# The others in this process.
+    check(call("train.py", folder), f"{path}:3", "'postive'", "negative, positive")
 
 
 def test_a_store_of_another_tokenizer(folder, tmp_path, call):

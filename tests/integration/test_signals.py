@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 import train
 from mt_dnn.inference import evaluate as evaluation
+from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.training import saving, scoring, trainer
 from mt_dnn.training.checkpoint_folders import newest_checkpoint
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
@@ -24,8 +26,10 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 OPTIONS: dict[str, Any] = {"train": {"max_steps": 4, "eval_every": 2, "save_every": 0}}
 
 
-def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, *, times: int = 1) -> None:
-    """Send SIGTERM in the middle of the ``call``-th data set that is evaluated, counted from 1."""
+def signal_at(
+    monkeypatch: pytest.MonkeyPatch, call: int, number: signal.Signals = signal.SIGTERM
+) -> None:
+    """Send a signal in the middle of the ``call``-th data set that is evaluated, counted from 1."""
     calls = 0
     original = evaluation.map_batches
 
@@ -33,8 +37,7 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, call: int, *, times: int = 1) -> 
         nonlocal calls
         calls += 1
         if calls == call:
-            for _ in range(times):
-                os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return original(*args, **keys)
 
     monkeypatch.setattr(evaluation, "map_batches", interrupted)
@@ -109,6 +112,21 @@ def test_the_second_signal_stops_an_evaluation_without_saving(tiny_config, monke
             Trainer(config).fit()
     assert not str(stopped.value)
     assert not list(Path(config.output_dir).glob("stopped/checkpoints/*"))
+
+
+def test_ctrl_c_ends_the_command_with_code_130_and_says_how_to_go_on(
+    tiny_config, monkeypatch, tmp_path, command
+):
+    """tests/integration/test_distributed.py has SIGTERM, which comes from another process."""
+    path = tmp_path / "run.yml"
+    path.write_text(config_yaml(tiny_config(name="stopped", **OPTIONS)))
+    signal_at(monkeypatch, 1, signal.SIGINT)
+    code, _, err = command(train.main, "--config", path)
+    assert code == 130
+    run_dir = tmp_path / "runs" / "stopped"
+    resume = f"{run_dir}/config.yml --resume true"
+    assert re.fullmatch(rf"stopped at update 2 of 4, saved; continue with: .* {resume}\n", err)
+    assert (newest_checkpoint(run_dir) / "state.json").exists()
 
 
 def test_sigterm_before_the_loop_stops_as_ctrl_c(tiny_config, monkeypatch, command):

@@ -1,4 +1,4 @@
-"""A table's runs as forks of one process that has imported torch, where starting it for each would take minutes."""
+"""Runs as forks of one process that has imported torch, where starting it for each would take minutes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _processes.set_forkserver_preload(
 )
 
 
-def _train(command: list[str], log: str) -> None:
+def _train(command: list[str], log: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -32,7 +33,7 @@ class ForkedProcess:
     """Popen's face on a process that need not import torch once more."""
 
     def __init__(self, command: list[str], log: IO[bytes], environment: dict[str, str]) -> None:
-        self._process = _processes.Process(target=_train, args=(command, log.name))
+        self._process = _processes.Process(target=_train, args=(command, log.name, environment))
         self._process.start()
 
     @property
