@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from docstring_parser.attrdoc import AttributeDocstrings
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mt_dnn.registries import REGISTRIES
@@ -27,6 +28,16 @@ pytest_plugins = [
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def docstrings_are_read_once() -> Iterator[None]:
+    """jsonargparse parses the source of every settings class for each parser that it builds."""
+    reader = AttributeDocstrings.get_attr_docs
+    once = cache(lambda component: reader(AttributeDocstrings(), component))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AttributeDocstrings, "get_attr_docs", lambda _, component: once(component))
+        yield
 
 
 @pytest.fixture(autouse=True)

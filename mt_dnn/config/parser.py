@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import is_dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn, get_type_hints
@@ -42,9 +43,9 @@ class RunParser(ArgumentParser):
             message = f"there is no setting {unknown}.{similar_settings(unknown, list(known))}"
         message = reworded(message, known)
         name, colon, rest = message.partition(": ")
-        is_setting = name in known or name in _sections()
-        if colon and is_setting and ":" in (place := _place(name, self.given)):
-            message = f"{place}: {rest}"
+        if colon and (name in known or name in _sections()):
+            place = _places(self.given).get(name, name)
+            message = f"{place}: {rest}" if ":" in place else message
         fail(self.prog, message, "setting")
 
 
@@ -116,8 +117,9 @@ def parse_with(
         parser.error(message)
     values = parser.instantiate(parser.parse_args(_bracket_lists(_upgraded(args))))
     fields = {name: getattr(values, name) for name in RunConfig.__dataclass_fields__}
+    places = _places(args)
     try:
-        config = check_choices(RunConfig(**fields), where=lambda name: _place(name, args))
+        config = check_choices(RunConfig(**fields), where=lambda name: places.get(name, name))
     except UserError as error:
         parser.error(str(error))
     return config, values
@@ -141,24 +143,26 @@ def _upgraded(args: Sequence[str]) -> list[str]:
     return result
 
 
-def _place(name: str, args: Sequence[str]) -> str:
-    """Return where a setting was set: its flag, or file, line and name."""
-    flags = (f"--{name}", f"--{name}+")
-    if any(arg in flags or arg.startswith(tuple(f"{flag}=" for flag in flags)) for arg in args):
-        return f"--{name}"
-    for path in reversed(_config_files(args)):
+def _places(args: Sequence[str]) -> dict[str, str]:
+    """Return where each setting was set: its flag, or file, line and name."""
+    places = {}
+    for path in _config_files(args):
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        lines = dict(_keys(root, _sections()))
-        if name in lines:
-            return f"{path}:{lines[name]}: {name}"
-    return name
+        places |= {name: f"{path}:{line}: {name}" for name, line in _keys(root, _sections())}
+    flags = [arg.partition("=")[0].removesuffix("+") for arg in args if arg.startswith("--")]
+    return places | {flag.removeprefix("--"): flag for flag in flags}
 
 
-def settings(cls: type = RunConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield dotted name and type of every field: ``("data.use", tuple[str, ...])``."""
+@cache
+def settings() -> tuple[tuple[str, object], ...]:
+    """Dotted name and type of every setting: ``("data.use", tuple[str, ...])``."""
+    return tuple(_fields(RunConfig))
+
+
+def _fields(cls: type, prefix: str = "") -> Iterator[tuple[str, object]]:
     for name, hint in get_type_hints(cls).items():
         if is_dataclass(hint):
-            yield from settings(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
+            yield from _fields(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
         else:
             yield prefix + name, hint
 
