@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 
 from data_utils.errors import UserError
@@ -21,6 +22,7 @@ def check_columns(table: Table) -> None:
         UserError: a column needs a task or a score that does not exist, or a setting names a task that the
             runs do not train.
     """
+    load = cache(load_tasks)  # rows have their columns' tasks in common
     for name in (*table.rows, *table.stages):
         config = parse_settings(
             table.settings(name) | table.trials(name)[0], f"{table.path}: row {name!r}"
@@ -38,7 +40,7 @@ def check_columns(table: Table) -> None:
             if use is None:
                 continue
             rows = config.data.data_dir  # for tasks with `labels: auto`
-            tasks = load_tasks(
+            tasks = load(
                 config.data.tasks, use, where=f"{where}: {config.data.tasks}", data_dir=rows
             )
             trained[use] = tasks
@@ -53,7 +55,7 @@ def check_columns(table: Table) -> None:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
         where = f"{table.path}: {name!r}: use: {config.data.tasks}"
         if use := table.find(name).use:
-            trained[use] = load_tasks(
+            trained[use] = load(
                 config.data.tasks, use, where=where, data_dir=config.data.data_dir
             )
         for use, tasks in trained.items():

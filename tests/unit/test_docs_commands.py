@@ -22,11 +22,7 @@ from tests.support.documents import (
     parse_command,
 )
 
-LINES = list(
-    dict.fromkeys(
-        (name_of(document), line) for document in DOCUMENTS for line in command_lines(document)
-    )
-)
+LINES = list(dict.fromkeys(line for document in DOCUMENTS for line in command_lines(document)))
 YAML_BLOCKS = [
     (name_of(document), block) for document in DOCUMENTS for block in blocks(document, "yaml")
 ]
@@ -61,8 +57,8 @@ def reader(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(("document", "line"), LINES, ids=[line for _, line in LINES])
-def test_a_command_parses(document, line, reader, monkeypatch):
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_parses(line, reader, monkeypatch):
     parsed = parse_command(line, monkeypatch)
     if parsed and isinstance(getattr(parsed.values, "data", None), type(RunConfig().data)):
         assert parsed.values.name != RunConfig().name
@@ -71,7 +67,7 @@ def test_a_command_parses(document, line, reader, monkeypatch):
 
 
 def test_every_command_of_mt_dnn_is_shown():
-    shown = {line.split()[1] for _, line in LINES if line.startswith("mt-dnn ")}
+    shown = {line.split()[1] for line in LINES if line.startswith("mt-dnn ")}
     assert shown == set(COMMANDS)
 
 

