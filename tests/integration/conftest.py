@@ -19,6 +19,7 @@ from mt_dnn.config.run import (
     TrainConfig,
 )
 from mt_dnn.inference.predictor import Predictor
+from mt_dnn.tables import processes
 from mt_dnn.tables import runs as table_runs
 from mt_dnn.training.trainer import Trainer
 from tests.support.encoders import tiny_encoder_folder
@@ -58,5 +59,6 @@ def predictor(run: Run) -> Predictor:
 
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables start their runs by forking."""
-    monkeypatch.setattr(table_runs, "start_process", ForkedProcess)
+    """Tables start their processes by forking."""
+    for module in (table_runs, processes):
+        monkeypatch.setattr(module, "start_process", ForkedProcess)

@@ -36,6 +36,7 @@ mood:
 TABLE = """\
 title: tiny
 base: run.yml
+sizes: {trackers: [], train.report: false}
 seeds: [1]
 columns:
   mood.ACC: {use: [mood]}

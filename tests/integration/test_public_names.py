@@ -118,6 +118,7 @@ def test_the_names_are_loaded_at_their_first_use():
         "assert 'torch' not in sys.modules\n"
         "from mt_dnn import *\n"
         "assert 'torch' in sys.modules\n"
+        "assert not {'sklearn', 'pandas', 'matplotlib', 'tensorboard', 'datasets'} & set(sys.modules)\n"
         "from mt_dnn.training import trainer\n"
         "assert Trainer is trainer.Trainer is mt_dnn.Trainer\n"
     )
