@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import is_dataclass
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 from data_utils.errors import UserError
@@ -164,9 +165,12 @@ def _check_single_batch(config: RunConfig) -> None:
             )
 
 
+_types = cache(get_type_hints)
+
+
 def _check_nulls(config: Any, prefix: str = "") -> None:
     """Raise UserError if a setting is None and its type does not allow it."""
-    for name, hint in get_type_hints(type(config)).items():
+    for name, hint in _types(type(config)).items():
         value = getattr(config, name)
         if dataclasses.is_dataclass(value):
             _check_nulls(value, f"{prefix}{name}.")
