@@ -150,16 +150,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def stopped(config_in, tmp_path_factory) -> Path:
+    """The folder of a run with SMART that was stopped after 3 updates; to be copied."""
+    config = config_in(tmp_path_factory.mktemp("stopped"))(name="stopped", smart="smart")
+    with pytest.MonkeyPatch.context() as patch:
+        interrupted(patch, config, 3)
+    return Path(config.output_dir) / "stopped"
+
+
 @pytest.mark.parametrize("change", REFUSED)
 def test_a_run_that_has_changed_is_refused_before_anything_is_written(
-    tiny_config, monkeypatch, change, still_encoder_folder
+    tiny_config, stopped, change, still_encoder_folder
 ):
     config = tiny_config(name="stopped", smart="smart")
-    interrupted(monkeypatch, config, 3)
     changed, message = REFUSED[change]
     if change == "encoder":
         changed = {"model": {"encoder": str(still_encoder_folder)}}
     run_dir = Path(config.output_dir) / "stopped"
+    shutil.copytree(stopped, run_dir)
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=message) as refused:
         Trainer(tiny_config(name="stopped", resume=True, **{"smart": "smart"} | changed))
@@ -224,14 +233,26 @@ def test_what_a_killed_run_wrote_before_its_first_checkpoint_is_gone(tiny_config
     assert_equal_runs(resumed, whole)
 
 
+CHECKPOINTS: dict[str, Any] = {
+    "train": {"max_steps": 6, "save_every": 2, "keep": 3, "eval_every": 6}
+}
+
+
+@pytest.fixture(scope="module")
+def with_checkpoints(config_in, tmp_path_factory) -> Trainer:
+    """A run with three checkpoints; to be copied."""
+    return run(config_in(tmp_path_factory.mktemp("checkpoints"))(name="whole", **CHECKPOINTS))
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "state", "half deleted"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(tiny_config, capsys, damage):
-    options: dict[str, Any] = {
-        "train": {"max_steps": 6, "save_every": 2, "keep": 3, "eval_every": 6}
-    }
-    whole = run(tiny_config(name="whole", **options))
-    before = metrics(whole)
-    newest = newest_checkpoint(whole.run_dir)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
+    tiny_config, capsys, with_checkpoints, damage
+):
+    whole = with_checkpoints
+    config = tiny_config(name="whole", resume=True, **CHECKPOINTS)
+    run_dir = Path(config.output_dir) / "whole"
+    shutil.copytree(whole.run_dir, run_dir)
+    newest = newest_checkpoint(run_dir)
     path = newest / "optimizer.safetensors"
     data = bytearray(path.read_bytes())
     if damage == "flip":
@@ -249,15 +270,15 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(tiny_config
         newest.mkdir()
         path = newest
     capsys.readouterr()
-    resumed = Trainer(tiny_config(name="whole", resume=True, **options))
+    resumed = Trainer(config)
     assert resumed.step == 4
-    assert newest_checkpoint(whole.run_dir).name == "step-00000004"
+    assert newest_checkpoint(run_dir).name == "step-00000004"
     assert re.search(
         rf"skipped: .*{path.name if damage != 'gone' else newest.name}", capsys.readouterr().out
     )
     resumed.fit()
     assert_equal_runs(resumed, whole)
-    assert metrics(resumed) == before
+    assert metrics(resumed) == metrics(whole)
 
 
 def test_where_every_checkpoint_is_damaged_the_run_is_refused(tiny_config):

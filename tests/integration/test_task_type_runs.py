@@ -121,7 +121,7 @@ def test_it_overfits_saves_and_predicts_the_same(tiny_config, still_encoder_fold
             model={"encoder": str(still_encoder_folder), "dropout": 0.0},
             batch={"size": 8},
             optim={"lr": 3e-3, "weight_decay": 0.0},
-            train={"epochs": 90, "max_steps": 90, "eval_every": 30, "log_every": 30},
+            train={"epochs": 90, "eval_every": 90, "log_every": 90},
         )
     )
     scores = trainer.best["scores"][name]

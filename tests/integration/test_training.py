@@ -35,7 +35,7 @@ def test_each_task_type_overfits_saves_and_predicts_the_same(
             model={"encoder": str(still_encoder_folder), "dropout": 0.0},
             batch={"size": 8},
             optim={"lr": 3e-3, "weight_decay": 0.0},
-            train={"epochs": 60, "max_steps": 100, "eval_every": 20, "log_every": 20},
+            train={"epochs": 60, "max_steps": 100, "eval_every": 50, "log_every": 50},
         )
     )
     assert trainer.best["scores"][task][metric] > 97

@@ -25,12 +25,15 @@ BRANCH = re.compile(
 )
 
 
+NODES = {path: list(ast.walk(ast.parse(text))) for path, text in CODE.items()}
+
+
 def callers(name: str) -> set[str]:
     """The files that call ``name(...)``."""
     return {
         path
-        for path, text in CODE.items()
-        for node in ast.walk(ast.parse(text))
+        for path, nodes in NODES.items()
+        for node in nodes
         if isinstance(node, ast.Call)
         if name in (getattr(node.func, "id", None), getattr(node.func, "attr", None))
     }
@@ -39,8 +42,8 @@ def callers(name: str) -> set[str]:
 def importers(name: str) -> set[str]:
     return {
         path
-        for path, text in CODE.items()
-        for node in ast.walk(ast.parse(text))
+        for path, nodes in NODES.items()
+        for node in nodes
         if isinstance(node, ast.ImportFrom)
         if name in [alias.name for alias in node.names]
     }
