@@ -145,7 +145,7 @@ def _upgraded(args: Sequence[str]) -> list[str]:
 
 def _places(args: Sequence[str]) -> dict[str, str]:
     """Return where each setting was set: its flag, or file, line and name."""
-    places = {}
+    places: dict[str, str] = {}
     for path in _config_files(args):
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         places |= {name: f"{path}:{line}: {name}" for name, line in _keys(root, _sections())}

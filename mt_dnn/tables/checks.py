@@ -55,9 +55,7 @@ def check_columns(table: Table) -> None:
                 raise UserError(f"{where}: no such score.{choices_hint(column.name, scores)}")
         where = f"{table.path}: {name!r}: use: {config.data.tasks}"
         if use := table.find(name).use:
-            trained[use] = load(
-                config.data.tasks, use, where=where, data_dir=config.data.data_dir
-            )
+            trained[use] = load(config.data.tasks, use, where=where, data_dir=config.data.data_dir)
         for use, tasks in trained.items():
             sets = [evaluated(task, folds=table.folds) for task in tasks.values()]
             dev, test = (list(chain(*names)) for names in zip(*sets, strict=True))

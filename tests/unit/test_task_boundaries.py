@@ -52,7 +52,7 @@ def importers(name: str) -> set[str]:
 def test_only_load_tasks_makes_a_task():
     loader = "mt_dnn/task_types/__init__.py"
     # The predictor's texts without a task, for embeddings.
-    assert callers("TaskDef") - {"data_utils/text_rows.py"} == {"data_utils/task_file.py"}
+    assert callers("TaskDef") - {"data_utils/text_rows.py"} == {"data_utils/task_entry.py"}
     # A comparison reads runs of older versions, whose tasks need not pass today's checks.
     readers = {loader, "mt_dnn/reports/scored_run.py"}
     assert callers("read_task_file") == importers("read_task_file") == readers
