@@ -170,7 +170,7 @@ _types = cache(get_type_hints)
 
 def _check_nulls(config: Any, prefix: str = "") -> None:
     """Raise UserError if a setting is None and its type does not allow it."""
-    section: type[object] = type(config)
+    section: Any = type(config)
     for name, hint in _types(section).items():
         value = getattr(config, name)
         if dataclasses.is_dataclass(value):

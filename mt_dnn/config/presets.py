@@ -190,7 +190,7 @@ def _follow_epsilon(c: SmoothnessConfig) -> SmoothnessConfig:
 
 def _check_choices(group: str, config: Any) -> None:
     """Check the fields that have fixed choices; ``group`` is the section to report."""
-    section: type[object] = type(config)
+    section: Any = type(config)
     for name, choices in _choices(section).items():
         value = getattr(config, name)
         if value is not None and value not in choices:
@@ -200,7 +200,7 @@ def _check_choices(group: str, config: Any) -> None:
 
 
 @cache
-def _choices(section: type[object]) -> dict[str, list[Any]]:
+def _choices(section: type) -> dict[str, list[Any]]:
     """Field of a section -> its fixed choices; other fields are left out."""
     choices = {
         name: [choice for part in get_args(hint) for choice in get_args(part)]
