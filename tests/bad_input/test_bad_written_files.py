@@ -51,11 +51,20 @@ STATES = [
     ("logs", {"../x": 0}, "logs is {'../x': 0}"),
     ("logs", {"metrics.jsonl": "9"}, "logs is {'metrics.jsonl': '9'}"),
 ]
+FIELDS = {
+    **dict.fromkeys(("version", "n_class", "max_seq_len", "pad_token_id"), 1),
+    **dict.fromkeys(("task", "split", "data_format", "label_form", "tokenizer_hash"), ""),
+    **dict.fromkeys(("source_hash", "tokenizer", "source"), ""),
+    **{"labels": [], "options": {}},
+}
 MANIFESTS = [
     # what is written as manifest.json, reason
     ("{}", "key 'version' is missing"),
     ("[]", "expected a JSON object, found list"),
     ("null", "expected a JSON object, found NoneType"),
+    (json.dumps(FIELDS | {"rows": "3"}), "rows is '3'"),
+    (json.dumps(FIELDS | {"labels": {}}), "labels is {}"),
+    (json.dumps(FIELDS | {"colour": 1}), "unknown key 'colour'; a newer version may have written it"),
 ]
 # fmt: on
 
