@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
 
+from data_utils.cli import SPINS, run_cli
 from mt_dnn import cli
 from mt_dnn.tables import command as table
 
@@ -72,3 +74,14 @@ def test_a_script_keeps_its_own_name(script, capsys, monkeypatch):
         __import__(script).main()
     assert not end.value.code
     assert capsys.readouterr().out.startswith(f"usage: {script}.py ")
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, SPINS), ("7", "7")])
+def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch, given, used):
+    monkeypatch.setenv("GOMP_SPINCOUNT", given or "")
+    if given is None:
+        monkeypatch.delenv("GOMP_SPINCOUNT")
+    found = []
+    with pytest.raises(SystemExit):
+        run_cli(lambda: found.append(os.environ["GOMP_SPINCOUNT"]))
+    assert found == [used]
