@@ -37,7 +37,7 @@ def dropout(x: Tensor, rate: float) -> Tensor:
     dropped = round(rate * LEVELS)
     if not drawn_here(x) or not 0 < dropped < LEVELS:
         return F.dropout(x, rate)
-    # Scaling apart is exact in bfloat16; a mask of 1 / (1 - rate) would be off by up to 0.4%.
+    # Scaling apart rounds each product once; in bfloat16, 1 / (1 - rate) itself is off by up to 0.4%.
     return (x * _keep(x, dropped)).mul_(LEVELS / (LEVELS - dropped))
 
 

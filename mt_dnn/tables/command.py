@@ -79,7 +79,8 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn table") -> in
         _merge(out, options.merge)
     failed: list[PlannedRun] = []
     if options.render_only:
-        runs = plan(table, _numerics(out))
+        if (numerics := _numerics(out)) != NUMERICS:
+            runs = plan(table, numerics)
     else:
         failed = _run(options, table, runs, out)
     if options.shard and not failed:
