@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 import torch
@@ -70,18 +70,14 @@ class TrainLoader(Generic[Store]):
         self.consumed = 0
         """Number of batches yielded in this epoch; batches prefetched by workers do not count."""
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Same as :meth:`epoch_batches`."""
-        return self.epoch_batches()
-
     def __len__(self) -> int:
         """Number of batches in the current epoch."""
         return self.sampler.num_batches(self.epoch)
 
-    def epoch_batches(self) -> Generator[Batch, None, None]:
+    def __iter__(self) -> Iterator[Batch]:
         """Yield the remaining batches of the current epoch, then advance ``epoch``.
 
-        After an early exit from the loop, the next call continues after the last yielded batch.
+        After an early exit from the loop, the next loop continues after the last yielded batch.
         """
         loader: DataLoader[Batch] = DataLoader(
             self.dataset,

@@ -214,7 +214,7 @@ class Trainer:
     def updates(self) -> Iterator[list[Batch]]:
         """Yield the batches of each update, until the last update or early stopping."""
         while self.step < self.total_steps and not self.selection.out_of_patience:
-            epoch = self.loader.epoch_batches()
+            epoch = iter(self.loader)
             while batches := list(islice(epoch, self.config.batch.accumulate)):
                 yield batches
                 if self.step >= self.total_steps:

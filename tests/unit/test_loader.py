@@ -55,7 +55,7 @@ def test_each_for_loop_is_one_epoch():
     for epoch in range(3):
         assert len(loader) == loader.sampler.num_batches(epoch)
         batches = list(loader)
-        assert contents(batches) == contents(other.epoch_batches())
+        assert contents(batches) == contents(other)
         assert len(batches) == loader.sampler.num_batches(epoch)
     assert loader.epoch == 3
 
@@ -68,7 +68,7 @@ def whole_run(loader: TrainLoader) -> list[tuple]:
     """Everything from where the loader stands to the end of epoch 2."""
     rest = []
     while loader.epoch < 3:
-        rest += contents(loader.epoch_batches())
+        rest += contents(loader)
     return rest
 
 
@@ -78,12 +78,12 @@ def test_an_epoch_is_the_samplers_order():
         (batch.task, [f"{batch.task}-{index}" for index in batch.indices])
         for batch in loader.sampler.batches(0)
     ]
-    assert [(batch.task, batch.uids) for batch in loader.epoch_batches()] == expected
+    assert [(batch.task, batch.uids) for batch in loader] == expected
 
 
 def test_epochs_follow_one_another():
     loader = make_loader()
-    lengths = [len(list(loader.epoch_batches())) for _ in range(3)]
+    lengths = [len(list(loader)) for _ in range(3)]
     assert lengths == [loader.sampler.num_batches(epoch) for epoch in range(3)]
     assert loader.state_dict() == {"epoch": 3, "consumed": 0}
 
@@ -94,8 +94,8 @@ def test_resuming_yields_exactly_the_rest(workers, consumed):
     uninterrupted = whole_run(make_loader())
     assert make_loader().sampler.num_batches(1) == 9  # 9 is the place behind the last batch
     first = make_loader(workers)
-    list(first.epoch_batches())
-    iterator = first.epoch_batches()
+    list(first)
+    iterator = iter(first)
     seen = list(islice(iterator, consumed))
     state = first.state_dict()
     iterator.close()
@@ -110,22 +110,22 @@ def test_resuming_yields_exactly_the_rest(workers, consumed):
 
 def test_a_batch_counts_once_it_is_handed_out():
     loader = make_loader()
-    for number, _ in enumerate(loader.epoch_batches(), start=1):
+    for number, _ in enumerate(loader, start=1):
         assert loader.state_dict() == {"epoch": 0, "consumed": number}
     assert loader.state_dict() == {"epoch": 1, "consumed": 0}
 
 
 def test_leaving_the_loop_keeps_the_place():
     loader = make_loader()
-    start = contents(islice(loader.epoch_batches(), 2))
-    rest = contents(loader.epoch_batches())
-    assert start + rest == contents(make_loader().epoch_batches())
+    start = contents(islice(loader, 2))
+    rest = contents(loader)
+    assert start + rest == contents(make_loader())
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_global_generators_are_left_alone(workers):
     torch_state, numpy_state = torch.get_rng_state(), numpy_key()
-    list(make_loader(workers).epoch_batches())
+    list(make_loader(workers))
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert numpy_key() == numpy_state
 
@@ -143,5 +143,5 @@ def fail(store: tuple[str, list[np.ndarray]], indices: list[int]) -> Batch:
 def test_an_error_in_a_worker_is_the_same_error_here(workers):
     loader = make_loader(workers, collate_with=fail)
     with pytest.raises(UserError, match="is broken"):
-        list(loader.epoch_batches())
+        list(loader)
     assert loader.state_dict() == {"epoch": 0, "consumed": 0}
