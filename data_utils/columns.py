@@ -98,10 +98,5 @@ def _to_numpy(array: pa.Array) -> np.ndarray:
     number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
     if not number or array.null_count or not len(array):
         return array.to_numpy(zero_copy_only=False)
-    kind = (
-        "f"
-        if not pa.types.is_integer(array.type)
-        else "iu"[pa.types.is_unsigned_integer(array.type)]
-    )
-    values = np.frombuffer(array.buffers()[1], dtype=f"{kind}{array.type.bit_width // 8}")
+    values = np.frombuffer(array.buffers()[1], array.type.to_pandas_dtype())
     return values[array.offset : array.offset + len(array)]

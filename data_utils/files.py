@@ -108,6 +108,7 @@ def remove(path: Path) -> None:
 
 
 def beside(path: Path, suffix: str) -> Path:
+    """Return the path with a suffix added to its name."""
     return path.with_name(f"{path.name}{suffix}")
 
 

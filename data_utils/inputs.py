@@ -89,11 +89,8 @@ def parse_row(row: Row, task: TaskDef) -> Example:
         return data_format.parse(without_label(row), task)
 
 
-def parse_rows(rows: Rows, task: TaskDef, *, labels: bool = True) -> list[Example]:
+def parse_rows(rows: Rows, task: TaskDef) -> list[Example]:
     """Parse Python values with the task's data format; Examples are kept as they are.
-
-    Args:
-        labels: False ignores the labels of the rows.
 
     Raises:
         UserError: a row is malformed, or ``rows`` is a single row, which would be read as many.
@@ -102,8 +99,7 @@ def parse_rows(rows: Rows, task: TaskDef, *, labels: bool = True) -> list[Exampl
     examples = []
     for index, item in enumerate(rows):
         if not isinstance(item, Example):
-            row = as_row(item, task, index)
-            item = parse_row(row if labels else without_label(row), task)
+            item = parse_row(as_row(item, task, index), task)
         examples.append(item)
     return examples
 

@@ -68,10 +68,8 @@ def import_plugins(names: Iterable[str], where: str = "plugins") -> None:
                 ) from None
             except UserError:
                 raise
-            except (
-                Exception,
-                SystemExit,
-            ) as error:  # a module that calls sys.exit would end the run
+            # SystemExit too: a module that calls sys.exit would end the run.
+            except (Exception, SystemExit) as error:
                 raise _failure(name, error, where) from error
 
 

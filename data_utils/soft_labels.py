@@ -12,7 +12,6 @@ keys are ignored. The method ``soft_label_shape`` of the data format determines 
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,6 @@ from data_utils.utf8 import numbered, open_lines
 
 MAX_LISTED = 5
 """Largest number of missing uids that an error message lists."""
-
-
-def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class SoftLabels:

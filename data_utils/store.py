@@ -18,7 +18,7 @@ from data_utils.manifest import Manifest as Manifest
 from data_utils.manifest import describe as describe
 from data_utils.manifest import differences, expected_manifest, read_manifest
 from data_utils.names import confined
-from data_utils.soft_labels import SoftLabels, fingerprint
+from data_utils.soft_labels import SoftLabels
 from data_utils.sources import RowSource
 from data_utils.store_builder import build_store
 from data_utils.task_def import TaskDef
@@ -67,7 +67,7 @@ def ensure_store(
         UserError: the store is stale and not rebuilt, there are neither rows nor a store, or rows or
             soft labels are malformed.
     """
-    soft_hash = "" if soft_labels is None else fingerprint(soft_labels)
+    soft_hash = "" if soft_labels is None else sha256(soft_labels)
     folder = store_folder(store_dir, task, split, soft_hash=soft_hash)
     with waiting_for(
         folder.with_name(f".{folder.name}.lock"),

@@ -118,9 +118,8 @@ def check_size(root: yaml.Node | None) -> None:
 
     def size(node: yaml.Node) -> int:
         if id(node) not in sizes:
-            sizes[id(node)] = (
-                0  # ends the recursion if a value contains itself; the constructor refuses that
-            )
+            # 0 ends the recursion if a value contains itself; the constructor refuses that.
+            sizes[id(node)] = 0
             inner = node.value if isinstance(node, yaml.CollectionNode) else []
             flat = [
                 part for item in inner for part in (item if isinstance(item, tuple) else [item])

@@ -76,7 +76,7 @@ class TaskDef:
     n_class: int
     """Number of outputs of the head; 1 for a number; 0 if the file does not set it."""
     metrics: tuple[str, ...]
-    """Names in :data:`data_utils.metrics.METRICS` [metric_meta]."""
+    """Names in :data:`data_utils.registries.METRICS` [metric_meta]."""
     metric_for_best: str
     """The metric that selects the best model; defaults to the first of ``metrics`` that is a number."""
     labels: tuple[str, ...] = ()

@@ -52,6 +52,7 @@ def join_names(columns: Sequence[str]) -> str:
 
 
 def hash_of(*parts: Any) -> str:
+    """Return the SHA-256 of values, as JSON writes them."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -50,9 +50,8 @@ class HubSource:
         except Exception as error:  # the library raises many types of exception
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise UserError(f"dataset {self.hub!r} cannot be loaded: {reason}") from None
-        if isinstance(
-            loaded, datasets.Dataset
-        ):  # saved without splits; the library names the only split train
+        if isinstance(loaded, datasets.Dataset):
+            # Saved without splits; the library names the only split train.
             loaded = {"train": loaded}
         if self.split not in loaded:
             raise UserError(

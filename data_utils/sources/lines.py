@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_utils import strict_json
 from data_utils.errors import UserError
+from data_utils.files import sha256
 from data_utils.formats import Row
 from data_utils.sources.base import by_position, complete, hash_of, join_names, rename
 from data_utils.utf8 import numbered, open_lines
@@ -40,8 +40,7 @@ class FileSource:
                 yield parse(line.rstrip("\r\n"), f"{self.path}:{number}", number - 1)
 
     def fingerprint(self) -> str:
-        with self.path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = sha256(self.path)
         return hash_of(digest, self.renames) if self.renames else digest
 
     def _tsv(self, line: str, where: str, index: int) -> Row:

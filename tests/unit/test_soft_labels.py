@@ -14,8 +14,8 @@ import torch
 from data_utils import store_builder
 from data_utils.collator import IGNORE, collate
 from data_utils.errors import UserError
+from data_utils.files import sha256
 from data_utils.manifest import Manifest, read_manifest
-from data_utils.soft_labels import fingerprint
 from data_utils.sources import find_source
 from data_utils.store import TaskStore, describe, ensure_store
 from data_utils.token_rows import export_rows
@@ -180,7 +180,7 @@ def test_every_file_of_soft_labels_has_its_store_and_finds_it_again(prepare, tmp
         store, fresh = made(prepare, "classes", soft)
         assert fresh
         folders.append(store.folder.name)
-    digits = fingerprint(tmp_path / "soft" / "t_train.jsonl")[:8]
+    digits = sha256(tmp_path / "soft" / "t_train.jsonl")[:8]
     assert folders[0] == "t_train"
     assert folders[2] == f"t_train-soft-{digits}"
     assert len(set(folders)) == 3
