@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mt_dnn.tracking.console import MISSING
+MISSING = "-"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.runs.prepare import RunData
 from mt_dnn.runs.run_dir import task_folders
 from mt_dnn.tracking import console
+from mt_dnn.tracking.progress import IN_A_LINE, Progress
 from mt_dnn.tracking.score_table import ScoreRow, evaluation_table, print_scores_table
 from mt_dnn.tracking.smart_health import SmartHealth
 
@@ -29,7 +30,7 @@ NOT_SELECTING, TEST = "not selecting", "test"
 
 
 def show_evaluation(
-    progress: console.Progress, step: int, evaluations: Mapping[str, Evaluation], average: float
+    progress: Progress, step: int, evaluations: Mapping[str, Evaluation], average: float
 ) -> None:
     """Print the scores of an evaluation: a line, or a table of more than four data sets."""
     found = [
@@ -37,7 +38,7 @@ def show_evaluation(
         for name, e in evaluations.items()
         if e.metrics
     ]
-    if len(found) > console.IN_A_LINE:
+    if len(found) > IN_A_LINE:
         progress.show(evaluation_table(found, step=step, average=average))
     else:
         scores = [
@@ -158,9 +159,7 @@ def _majority(evaluation: Evaluation) -> float:
     return 100 * Counter(gold).most_common(1)[0][1] / len(gold)
 
 
-def show_results(
-    config: RunConfig, data: RunData, run_dir: Path, final: Mapping[str, Any], health: SmartHealth
-) -> None:
+def show_results(data: RunData, final: Mapping[str, Any], health: SmartHealth) -> None:
     """Print the final scores with their baselines.
 
     Args:

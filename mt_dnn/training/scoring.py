@@ -15,7 +15,7 @@ from data_utils.store import StoreSubset, TaskStore
 from mt_dnn.inference.details.describe import describe_run
 from mt_dnn.inference.evaluate import Evaluation, evaluate, write_predictions
 from mt_dnn.runs.model_folder import load_best, save_model_folder, write_scores
-from mt_dnn.tracking.console import EvaluationWork
+from mt_dnn.tracking.progress import EvaluationWork
 from mt_dnn.training import best_folders, logs, score_report
 from mt_dnn.training.signals import StopRequested
 from mt_dnn.training.task_best import keep_task_best
@@ -113,7 +113,7 @@ def finish(trainer: Trainer) -> dict[str, Any]:
         )
         logs.log_final(trainer.tracker, trainer.step, final)
         config, data, run_dir = trainer.config, trainer.data, trainer.run_dir
-        score_report.show_results(config, data, run_dir, final, trainer.smart_health)
+        score_report.show_results(data, final, trainer.smart_health)
         for line in score_report.warnings(evaluations, final["test"], config):
             print(line)
         score_report.show_next(config, data, run_dir)

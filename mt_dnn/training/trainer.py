@@ -24,8 +24,8 @@ from mt_dnn.randomness import step_seed
 from mt_dnn.runs.eval_rows import limited
 from mt_dnn.runs.prepare import prepare
 from mt_dnn.runs.run_dir import check_run_dir
-from mt_dnn.tracking.console import Progress
 from mt_dnn.tracking.cosines import CosineMeans
+from mt_dnn.tracking.progress import Progress
 from mt_dnn.tracking.smart_health import SmartHealth
 from mt_dnn.tracking.tracker import Tracker
 from mt_dnn.tracking.trackers import Trackers

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from mt_dnn.tracking import console as console_module
-from mt_dnn.tracking.console import EvaluationWork, Progress, print_next, summary
+from mt_dnn.tracking.console import print_next, summary
+from mt_dnn.tracking.progress import EvaluationWork, Progress
 from mt_dnn.tracking.score_table import ScoreRow, print_scores_table
 
 

@@ -207,7 +207,7 @@ def test_light_modules_load_no_torch():
             "mt_dnn.config.run",
             "mt_dnn.config.parser",
         ),
-        *("mt_dnn.tracking.console", "mt_dnn.tracking.trackers"),
+        *("mt_dnn.tracking.console", "mt_dnn.tracking.progress", "mt_dnn.tracking.trackers"),
     )
     loaded = loaded_by("import " + ", ".join(modules))
     assert "mt_dnn" in loaded

@@ -10,7 +10,7 @@ from rich.console import Console
 from mt_dnn.config.run import RunConfig
 from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.task_types import Prediction
-from mt_dnn.tracking.console import Progress
+from mt_dnn.tracking.progress import Progress
 from mt_dnn.training.score_report import (
     at_baseline,
     constant_prediction,

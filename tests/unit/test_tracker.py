@@ -37,7 +37,7 @@ def events(run_dir):
 
 def test_importing_pulls_in_neither_torch_nor_tensorboard_nor_matplotlib():
     code = (
-        "import sys, mt_dnn.tracking.trackers, mt_dnn.tracking.jsonl, mt_dnn.tracking.tensorboard, mt_dnn.tracking.accelerate_tracker, mt_dnn.tracking.prediction_plots, mt_dnn.tracking.console;"
+        "import sys, mt_dnn.tracking.trackers, mt_dnn.tracking.jsonl, mt_dnn.tracking.tensorboard, mt_dnn.tracking.accelerate_tracker, mt_dnn.tracking.prediction_plots, mt_dnn.tracking.console, mt_dnn.tracking.progress;"
         "print([m for m in ('torch', 'tensorboard', 'matplotlib', 'accelerate') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
