@@ -9,8 +9,8 @@ from data_utils.auto_labels import train_labels
 from data_utils.task_def import TaskDef
 from data_utils.task_file import read_task_file
 from mt_dnn.registries import TASK_TYPES
-from mt_dnn.task_types.base import Prediction as Prediction
 from mt_dnn.task_types.base import TaskType as TaskType
+from mt_dnn.task_types.prediction import Prediction as Prediction
 
 
 def load_tasks(

@@ -1,11 +1,10 @@
-"""TaskType, the base class of task types, and checks that types share."""
+"""TaskType, the base class of task types."""
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,11 +12,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import Batch
-from data_utils.errors import UserError
 from data_utils.labels import LabelSpec
 from data_utils.metrics.outcome import Outcome, check_metrics
 from data_utils.registries import FORMATS
-from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.divergences import Output, form_of, outputs_of
@@ -31,30 +28,10 @@ from mt_dnn.task_types.checks import (
     check_format,
     check_pair_settings,
     check_windows,
+    checked_divergence,
     complete_options,
 )
-
-KD_LOSSES = {"mse": "mean_squared_error", "MseCriterion": "mean_squared_error"}
-"""Names that mean another divergence as ``kd_loss`` than as ``adv_loss``: MT-DNN's distillation takes the
-mean of the squared differences over examples and classes, and SMART the sum over classes."""
-
-
-FEW_CLASSES = 10
-"""Greatest number of classes that have a precision-recall curve each."""
-
-
-@dataclass
-class Prediction:
-    """The model's prediction for one example."""
-
-    uid: str
-    """Id of the example."""
-    value: Any
-    """Class id, number, text, set of class ids, or a list with one entry per candidate or word."""
-    scores: Any
-    """Scores that ``value`` was chosen by, such as class probabilities; some metrics need them."""
-    gold: Any = None
-    """The label in the form of ``value``, or all accepted texts; None if the row has no label."""
+from mt_dnn.task_types.prediction import Prediction
 
 
 class TaskType(ABC):
@@ -128,8 +105,8 @@ class TaskType(ABC):
             task,
             label=cls.label,
             options=options,
-            kd_loss=cls._divergence(task, "kd_loss", task.kd_loss),
-            adv_loss=cls._divergence(task, "adv_loss", task.adv_loss),
+            kd_loss=checked_divergence(task, "kd_loss", task.kd_loss, cls),
+            adv_loss=checked_divergence(task, "adv_loss", task.adv_loss, cls),
         )
         check_metrics(task, cls.outcome(task))
         return task
@@ -228,7 +205,7 @@ class TaskType(ABC):
         """Return labels and probabilities of single classes, for precision-recall curves.
 
         By default there are none. Types of classes have the second class where there are two, and each
-        class up to :data:`FEW_CLASSES`.
+        class where there are few.
 
         Args:
             predictions: of labelled examples.
@@ -307,22 +284,6 @@ class TaskType(ABC):
         """Return the names of the divergences that fit this type's output, the default first."""
         fitting = [n for n in DIVERGENCES.names() if cls.output in outputs_of(DIVERGENCES.get(n))]
         return sorted(fitting, key=lambda name: name != cls.default_divergence)
-
-    @classmethod
-    def _divergence(cls, task: TaskDef, key: str, given: str | None) -> str | None:
-        """Return the registered name of the divergence that the task file gives for ``key``."""
-        if given is None:
-            return None
-        if given not in DIVERGENCES:
-            raise UserError(
-                f"{task.where}: {key}: unknown divergence {given!r}."
-                f"{choices_hint(given, cls.divergences())}"
-            )
-        name = DIVERGENCES.canonical(given)
-        if key == "kd_loss":
-            name = KD_LOSSES.get(given, name)
-        check_choice(task, key, name, cls.divergences())
-        return name
 
 
 def check_type(name: str, entry: type[TaskType]) -> type[TaskType]:

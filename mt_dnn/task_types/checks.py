@@ -12,10 +12,14 @@ from data_utils.registries import FORMATS
 from data_utils.registry import choices_hint
 from data_utils.task_def import TaskDef
 from mt_dnn.config.messages import expected
-from mt_dnn.registries import MERGES, TASK_TYPES
+from mt_dnn.registries import DIVERGENCES, MERGES, TASK_TYPES
 
 if TYPE_CHECKING:
     from mt_dnn.task_types.base import TaskType
+
+KD_LOSSES = {"mse": "mean_squared_error", "MseCriterion": "mean_squared_error"}
+"""Names that mean another divergence as ``kd_loss`` than as ``adv_loss``: MT-DNN's distillation takes the
+mean of the squared differences over examples and classes, and SMART the sum over classes."""
 
 
 def _fits(data_format: DataFormat, cls: type[TaskType]) -> bool:
@@ -121,6 +125,32 @@ def check_choice(task: TaskDef, key: str, given: str | None, choices: Iterable[s
         raise UserError(
             f"{task.where}: {key}: {given!r} does not fit task_type {task.task_type}.{hint}"
         )
+
+
+def checked_divergence(
+    task: TaskDef, key: str, given: str | None, cls: type[TaskType]
+) -> str | None:
+    """Return the registered name of a divergence of the task file; None stays None.
+
+    Args:
+        key: ``kd_loss`` or ``adv_loss``.
+        given: its value.
+
+    Raises:
+        UserError: there is no such divergence, or it does not fit the output of the type.
+    """
+    if given is None:
+        return None
+    if given not in DIVERGENCES:
+        raise UserError(
+            f"{task.where}: {key}: unknown divergence {given!r}."
+            f"{choices_hint(given, cls.divergences())}"
+        )
+    name = DIVERGENCES.canonical(given)
+    if key == "kd_loss":
+        name = KD_LOSSES.get(given, name)
+    check_choice(task, key, name, cls.divergences())
+    return name
 
 
 def check_class_count(task: TaskDef, at_least: int) -> None:

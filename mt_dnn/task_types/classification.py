@@ -12,10 +12,10 @@ from data_utils.collator import Batch
 from data_utils.labels import CLASS_PER_EXAMPLE, LabelSpec
 from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
-from mt_dnn.task_types.base import FEW_CLASSES, Prediction
 from mt_dnn.task_types.checks import check_class_count
 from mt_dnn.task_types.class_loss import OPTIONS, ClassLoss, check_class_loss
-from mt_dnn.task_types.examples import ExampleTaskType
+from mt_dnn.task_types.examples import FEW_CLASSES, ExampleTaskType
+from mt_dnn.task_types.prediction import Prediction
 
 
 class Classification(ExampleTaskType):

@@ -11,8 +11,8 @@ from data_utils.collator import Batch
 from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
-from mt_dnn.task_types.base import Prediction
 from mt_dnn.task_types.candidates import CandidateTaskType
+from mt_dnn.task_types.prediction import Prediction
 
 
 class ClozeChoice(CandidateTaskType):

@@ -13,6 +13,9 @@ from mt_dnn.heads.pooled import sequence_head
 from mt_dnn.registries import DIVERGENCES
 from mt_dnn.task_types.base import TaskType
 
+FEW_CLASSES = 10
+"""Greatest number of classes that have a precision-recall curve each."""
+
 
 class ExampleTaskType(TaskType):
     """Task types with a pooled head of ``n_class`` outputs.

@@ -21,7 +21,7 @@ from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.mask_lm import MASKED_AT, MaskLMHead, pretrained_weights
 from mt_dnn.heads.masking import UNTOUCHED, choose_positions, replacement_ids, to_device
-from mt_dnn.task_types.base import Prediction
+from mt_dnn.task_types.prediction import Prediction
 from mt_dnn.task_types.tokens import TokenTaskType
 
 

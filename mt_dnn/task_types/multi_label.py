@@ -14,9 +14,9 @@ from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import Output
-from mt_dnn.task_types.base import FEW_CLASSES, Prediction
 from mt_dnn.task_types.checks import check_class_count
-from mt_dnn.task_types.examples import ExampleTaskType
+from mt_dnn.task_types.examples import FEW_CLASSES, ExampleTaskType
+from mt_dnn.task_types.prediction import Prediction
 
 
 class MultiLabel(ExampleTaskType):

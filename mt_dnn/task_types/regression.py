@@ -14,8 +14,8 @@ from data_utils.labels import LabelKind, LabelSpec, LabelUnit
 from data_utils.metrics.outcome import Outcome
 from data_utils.task_def import TaskDef
 from mt_dnn.divergences import Output, squared_error
-from mt_dnn.task_types.base import Prediction
 from mt_dnn.task_types.examples import ExampleTaskType
+from mt_dnn.task_types.prediction import Prediction
 
 
 class Regression(ExampleTaskType):

@@ -18,7 +18,7 @@ from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.decoder import DecoderHead
-from mt_dnn.task_types.base import Prediction
+from mt_dnn.task_types.prediction import Prediction
 from mt_dnn.task_types.tokens import TokenTaskType
 
 

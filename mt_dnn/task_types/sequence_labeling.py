@@ -18,9 +18,9 @@ from data_utils.task_def import TaskDef
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import TokenHead
-from mt_dnn.task_types.base import Prediction
 from mt_dnn.task_types.checks import check_class_count
 from mt_dnn.task_types.class_loss import OPTIONS, ClassLoss, check_class_loss
+from mt_dnn.task_types.prediction import Prediction
 from mt_dnn.task_types.tokens import TokenTaskType
 
 OUTSIDE = "O"

@@ -20,7 +20,8 @@ from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.pooled import TokenHead
 from mt_dnn.registries import DIVERGENCES
-from mt_dnn.task_types.base import Prediction, TaskType
+from mt_dnn.task_types.base import TaskType
+from mt_dnn.task_types.prediction import Prediction
 from mt_dnn.task_types.span_decoding import Found, best_texts, distinct
 
 TEXTS_KEPT = 5
