@@ -11,12 +11,13 @@ import numpy as np
 from accelerate import Accelerator
 
 from data_utils import strict_json
+from data_utils.encoded_rows import EncodedRows
 from data_utils.files import atomic_file
 from data_utils.registries import METRICS
 from data_utils.store import StoreSubset, TaskStore
 from data_utils.task_def import TaskDef
 from mt_dnn.inference.answers import answer
-from mt_dnn.inference.loop import Advance, EncodedRows, map_batches
+from mt_dnn.inference.loop import Advance, map_batches
 from mt_dnn.inference.losses import MeasuredLoss, mean_loss
 from mt_dnn.model import MTDNN
 from mt_dnn.task_types import Prediction, TaskType

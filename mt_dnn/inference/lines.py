@@ -61,7 +61,7 @@ class Content:
 def choose_task(
     predictor: Predictor, name: str | None, what: What, task_file: str | None
 ) -> TaskDef:
-    """The task that defines the rows: the named one, or the only one of the run.
+    """Return the task that defines the rows: the named one, or the only one of the run.
 
     Embeddings belong to no task; their rows are texts, pairs or lists of words.
 

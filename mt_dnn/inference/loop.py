@@ -35,7 +35,6 @@ def map_logits(
     *,
     batch_size: int,
     precision: Precision = "fp32",
-    accelerator: Accelerator | None = None,
 ) -> list[list[T]]:
     """Compute the logits of the rows' task and return what ``read`` makes of them.
 
@@ -45,7 +44,7 @@ def map_logits(
     Args:
         read: for example :meth:`TaskType.decode`. Its batch is the prepared one, with the labels that
             masking creates.
-        precision, accelerator: as in :func:`map_batches`.
+        precision: as in :func:`map_batches`.
 
     Returns:
         As :func:`map_batches`.
@@ -58,7 +57,6 @@ def map_logits(
         batch_size=batch_size,
         prepare=model.task_types[rows.task].prepare,
         precision=precision,
-        accelerator=accelerator,
     )
 
 

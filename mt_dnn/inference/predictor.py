@@ -55,8 +55,9 @@ def load(
             ``system.precision: bf16`` do: faster on devices that have it, and rounded more.
 
     Raises:
-        UserError: the run does not exist, it needs a plugin that is not imported, its files do not fit together, the device is not available,
-            or the runs of an ensemble differ in tokenizer, max_seq_len or the definition of a task.
+        UserError: the run does not exist, it needs a plugin that is not imported, its files do not fit
+            together, the device is not available, or the runs of an ensemble differ in tokenizer,
+            max_seq_len or the definition of a task.
 
     Example:
         >>> from mt_dnn import load

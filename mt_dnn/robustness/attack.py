@@ -11,7 +11,7 @@ the divergence is convex in delta, and for a convex function such steps never lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from mt_dnn.config.presets import resolve
 from mt_dnn.config.smart import ProximalConfig, SmoothnessConfig
 from mt_dnn.inference.evaluate import score
 from mt_dnn.inference.loop import by_row, ordered_batches
-from mt_dnn.inference.losses import Share, mean_loss
+from mt_dnn.inference.losses import NOTHING, Share, mean_loss
 from mt_dnn.model import MTDNN
 from mt_dnn.objective.norm_ball import random_signs_like
 from mt_dnn.objective.smoothness import perturbation
@@ -110,7 +110,7 @@ def attack_rows(
             deltas = step.deltas(radius, attack, step_seed(attack.seed, number))
             for name, delta in deltas.items():
                 predictions, share, divergence = step.read(delta)
-                shares = [share, *[(0.0, 0.0)] * (len(chunk) - 1)]
+                shares = [share, *[NOTHING] * (len(chunk) - 1)]
                 found[name] += zip(chunk, predictions, shares, strict=True)
                 if divergence is not None:
                     moved[name].append(divergence)
@@ -168,9 +168,8 @@ class _Batch:
         decoded = self.kind.infer(head, hidden, self.batch)
         predictions = self.kind.decode(decoded.float().cpu(), self.batch.to("cpu"))
         units = float(self.kind.loss_units(self.batch))
-        loss = (float(self.kind.loss(logits, self.batch)) * units, units) if units else (0.0, 0.0)
-        divergence: Callable[..., Tensor] | None = self.kind.divergence
-        if divergence is None:
+        loss = (float(self.kind.loss(logits, self.batch)) * units, units) if units else NOTHING
+        if not has_divergence(self.kind):
             return predictions, loss, None
         weight = float(self.kind.units(self.batch))
         return predictions, loss, (float(self._divergence(logits, self.clean)) * weight, weight)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_utils.metrics.base import Results
 from mt_dnn.inference.details.calibration import calibration
-from mt_dnn.inference.details.decisions import example_decisions
+from mt_dnn.inference.details.decisions import decide
 from mt_dnn.task_types import Prediction, TaskType
 
 
@@ -50,15 +49,6 @@ def measured(
 def _ece(kind: TaskType, predictions: Sequence[Prediction]) -> float | None:
     if "calibration" not in kind.details():
         return None
-    results = Results(
-        [p.gold for p in predictions],
-        [p.value for p in predictions],
-        [p.scores for p in predictions],
-        kind.task.labels,
-        [p.uid for p in predictions],
-        kind.task.options,
-    )
-    confidences = [kind.confidence(p.value, p.scores) for p in predictions]
-    decisions = example_decisions(results, kind.outcome(kind.task), confidences)
+    _, decisions = decide(kind, predictions)
     found = None if decisions is None else calibration(decisions)
     return None if found is None else found["ece"]

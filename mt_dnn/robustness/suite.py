@@ -14,12 +14,7 @@ from mt_dnn.inference.predictor import Predictor
 from mt_dnn.model import MTDNN
 from mt_dnn.registries import CHALLENGES, PERTURBATIONS
 from mt_dnn.reports.robustness import ATTACK, NOISE
-from mt_dnn.robustness.attack import (
-    Attack,
-    attack_rows,
-    embedding_size,
-    has_divergence,
-)
+from mt_dnn.robustness.attack import Attack, attack_rows, embedding_size, has_divergence
 from mt_dnn.robustness.challenge import score_challenge
 from mt_dnn.robustness.measure import Measured, measured
 from mt_dnn.robustness.perturbation import Perturbation, perturb, refusal

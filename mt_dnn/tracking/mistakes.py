@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from data_utils.metrics.base import Results
 from data_utils.metrics.outcome import Outcome
 from data_utils.store import StoreSubset, TaskStore
-from mt_dnn.inference.details.decisions import example_decisions
+from mt_dnn.inference.details.decisions import decide
 from mt_dnn.inference.details.mistakes import choose_examples
 from mt_dnn.task_types import Prediction, TaskType
 from mt_dnn.tracking.values import escaped
@@ -68,17 +67,8 @@ def worst(
         Index of the prediction, and its confidence; None without probabilities. None instead of a list
         where predictions are neither right nor wrong: masked tokens.
     """
-    results = Results(
-        gold=[one.gold for one in predictions],
-        predicted=[one.value for one in predictions],
-        scores=[one.scores for one in predictions],
-        labels=kind.task.labels,
-        uids=[one.uid for one in predictions],
-        options=kind.task.options,
-    )
     outcome = kind.outcome(kind.task)
-    confidences = [kind.confidence(one.value, one.scores) for one in predictions]
-    decisions = example_decisions(results, outcome, confidences)
+    results, decisions = decide(kind, predictions)
     if decisions is None and outcome is not Outcome.NUMBER:
         return None
     chosen = choose_examples(results, outcome, decisions)

@@ -157,8 +157,8 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _short(label: str, limit: int = 18) -> str:
-    return label if len(label) <= limit else f"{label[: limit - 1]}…"
+def _short(label: str) -> str:
+    return label if len(label) <= 18 else f"{label[:17]}…"
 
 
 def _title(title: str, note: str) -> str:

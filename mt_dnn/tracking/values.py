@@ -73,9 +73,9 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]#~])", r"\\\1", text)
 
 
-def fenced(text: str, language: str = "yaml") -> str:
-    """Format text as a Markdown code block."""
-    return f"```{language}\n{text.rstrip()}\n```"
+def fenced(text: str) -> str:
+    """Format YAML as a Markdown code block."""
+    return f"```yaml\n{text.rstrip()}\n```"
 
 
 def _cell(value: Any) -> str:

@@ -15,9 +15,9 @@ from mt_dnn.inference.details.intervals import resampled_scores
 from mt_dnn.inference.details.predictions import dataset_tasks, read_predictions
 from mt_dnn.inference.details.texts import (
     LONGEST,
-    named_texts,
     source_groups,
     source_texts,
+    texts_by_column,
     unchanged_source,
 )
 from mt_dnn.registries import TASK_TYPES
@@ -68,13 +68,16 @@ def test_a_source_that_has_changed_is_not_used(tmp_path, pairs):
 
 
 def test_texts_have_the_names_of_their_columns():
-    assert named_texts(("premise", "hypothesis*"), ("p", "a", "b")) == {
+    assert texts_by_column(("premise", "hypothesis*"), ("p", "a", "b")) == {
         "premise": "p",
         "hypothesis 1": "a",
         "hypothesis 2": "b",
     }
-    assert named_texts(("tokens",), ("two", "words")) == {"tokens": "two words"}
-    assert named_texts(("premise", "hypothesis"), ("p", "h")) == {"premise": "p", "hypothesis": "h"}
+    assert texts_by_column(("tokens",), ("two", "words")) == {"tokens": "two words"}
+    assert texts_by_column(("premise", "hypothesis"), ("p", "h")) == {
+        "premise": "p",
+        "hypothesis": "h",
+    }
 
 
 def test_questions_on_one_passage_are_one_group(tmp_path):

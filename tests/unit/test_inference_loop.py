@@ -142,7 +142,7 @@ def test_the_accelerator_sets_the_precision_of_the_passes(model, precision, comp
         types.append(logits.dtype)
         return [None] * len(batch)
 
-    map_logits(model, encoded(), read, batch_size=7, accelerator=accelerator)
+    map_batches(model, encoded(), model.infer, read, batch_size=7, accelerator=accelerator)
     assert model.dtypes == [computed]
     map_logits(model, encoded(), read, batch_size=7)
     assert model.dtypes == [computed, torch.float32]
@@ -232,7 +232,7 @@ def test_processes_share_the_batches(model, monkeypatch):
         return gathered
 
     monkeypatch.setattr("mt_dnn.inference.loop.gather_object", gather)
-    map_logits(model, encoded(), read, batch_size=3, accelerator=Process(0))
+    map_batches(model, encoded(), model.infer, read, batch_size=3, accelerator=Process(0))
     assert len(gathered) == 4  # batches 0 and 2
-    found = map_logits(model, encoded(), read, batch_size=3, accelerator=Process(1))
+    found = map_batches(model, encoded(), model.infer, read, batch_size=3, accelerator=Process(1))
     assert [uid for ((uid, _),) in found] == [str(i) for i in range(7)]

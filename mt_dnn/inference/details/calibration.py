@@ -15,7 +15,9 @@ from mt_dnn.inference.details.decisions import Decisions
 def calibration(decisions: Sequence[Decisions]) -> dict[str, Any] | None:
     """Return the reliability bins (lower, upper] of equal width, without empty ones, and their ECE.
 
-    Words beyond the maximum length are left out, because the model did not decide them. Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
+    Words beyond the maximum length are left out, because the model did not decide them.
+
+    Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
 
     Returns:
         ``bins``: ``low`` and ``high``, between 0 and 1; ``count`` of decisions; their mean ``confidence``

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,9 +95,5 @@ def class_names(results: Results) -> list[str]:
 
 def _row(name: str, precision: float, recall: float, f1: float, support: int) -> dict[str, Any]:
     """Return one row: the scores in percent, and the number of gold decisions or entities."""
-    scores: Sequence[tuple[str, float]] = (
-        ("precision", precision),
-        ("recall", recall),
-        ("f1", f1),
-    )
-    return {"name": name} | {key: 100.0 * value for key, value in scores} | {"support": support}
+    scores = {"precision": 100.0 * precision, "recall": 100.0 * recall, "f1": 100.0 * f1}
+    return {"name": name} | scores | {"support": support}

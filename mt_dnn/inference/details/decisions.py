@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from data_utils.metrics.answers import exact_matches
 from data_utils.metrics.base import Results
 from data_utils.metrics.outcome import Outcome
+
+if TYPE_CHECKING:
+    from mt_dnn.task_types import Prediction, TaskType
 
 Confidence = float | list[float] | None
 """Probability of a prediction; one for each decision of a list or set; None without probabilities."""
@@ -58,6 +61,25 @@ def example_decisions(
         return None
     rows = zip(results.gold, results.predicted, right.tolist(), confidences, strict=True)
     return [_decisions(*row) for row in rows]
+
+
+def decide(
+    kind: TaskType, predictions: Sequence[Prediction]
+) -> tuple[Results, list[Decisions] | None]:
+    """Return the predictions of labelled rows as metrics take them, and their decisions.
+
+    The decisions are those of :func:`example_decisions`.
+    """
+    results = Results(
+        gold=[one.gold for one in predictions],
+        predicted=[one.value for one in predictions],
+        scores=[one.scores for one in predictions],
+        labels=kind.task.labels,
+        uids=[one.uid for one in predictions],
+        options=kind.task.options,
+    )
+    confidences = [kind.confidence(one.value, one.scores) for one in predictions]
+    return results, example_decisions(results, kind.outcome(kind.task), confidences)
 
 
 def _decisions(gold: Any, predicted: Any, right: bool, confidence: Confidence) -> Decisions:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from data_utils.store import StoreSubset, TaskStore
     from mt_dnn.task_types import TaskType
 
-OF_CLASSES: dict[str, Callable[[Results], Any]] = {
+OF_RESULTS: dict[str, Callable[[Results], Any]] = {
     "classes": class_rows,
     "words": word_rows,
     "confusion": confusion,
@@ -110,7 +110,7 @@ def describe(kind: TaskType, results: Results) -> tuple[dict[str, Any], list[Cho
         elif name == "calibration":
             value = None if decisions is None else calibration(decisions)
         else:
-            value = OF_CLASSES[name](results)
+            value = OF_RESULTS[name](results)
         if value is not None:
             found["classes" if name == "words" else name] = value
     return found, choose_examples(results, outcome, decisions)

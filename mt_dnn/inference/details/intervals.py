@@ -105,10 +105,8 @@ def resampled_scores(
     statistics = _summed(statistics, groups)
     if statistics.shape[0] < 2 or np.isnan(declared.score(statistics.sum(axis=0))):
         return None
-    sums = np.concatenate(
-        [counts @ statistics for counts in _counts(statistics.shape[0])]
-    )  # (RESAMPLES, S)
-    scores = declared.score(sums)
+    parts = [counts @ statistics for counts in _counts(statistics.shape[0])]
+    scores = declared.score(np.concatenate(parts))  # of (RESAMPLES, S)
     return np.where(np.isnan(scores), metric.undefined, scores)
 
 

@@ -74,7 +74,7 @@ def source_texts(
             key = (uid, seen[uid])
             seen[uid] += 1
             if key in places:
-                found[places[key]] = named_texts(data_format.text_columns, texts)
+                found[places[key]] = texts_by_column(data_format.text_columns, texts)
                 if len(found) == len(places):
                     break
     except (UserError, KeyError):  # rows that hold token ids, as MT-DNN's
@@ -82,7 +82,7 @@ def source_texts(
     return found
 
 
-def named_texts(columns: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
+def texts_by_column(columns: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
     """Return the texts of an example by column: candidates are numbered, and words are joined."""
     *fixed, last = columns
     named = dict(zip(fixed, texts, strict=False))
