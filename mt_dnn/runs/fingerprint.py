@@ -119,7 +119,7 @@ def _settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
 
 def _plain(value: Any) -> Any:
     """JSON of a value, with dataclasses as mappings."""
-    text = json.dumps(value, default=lambda x: dataclasses.asdict(x))
+    text = json.dumps(value, default=dataclasses.asdict)
     return json.loads(text)
 
 

@@ -185,26 +185,35 @@ def row_of_examples(store: TaskStore | StoreSubset) -> np.ndarray:
     return np.cumsum(windows == 0) - 1
 
 
+def random_rows(
+    store: TaskStore | StoreSubset, limit: int | None, seed: tuple[int, int]
+) -> TaskStore | StoreSubset:
+    """Take at most ``limit`` random rows of a store, with all windows of each.
+
+    Args:
+        limit: number of rows; None takes all.
+        seed: the choice depends on it and on the number of rows alone.
+    """
+    row = row_of_examples(store)
+    count = int(row[-1]) + 1 if len(row) else 0
+    if limit is None or limit >= count:
+        return store
+    picked = np.random.default_rng(seed).choice(count, limit, replace=False)
+    return StoreSubset(store, np.flatnonzero(np.isin(row, picked)))
+
+
 def training_stores(
     tasks: dict[str, TaskDef], stores: Mapping[str, TaskStore | StoreSubset], config: RunConfig
 ) -> dict[str, TaskStore | StoreSubset]:
     """Training examples by task, sampled with the run's seed down to the task's limit of rows.
 
-    All windows of a sampled row are trained on.
-
     The sample of a task does not depend on the other tasks, so single-task and multi-task runs train
     on the same examples. A task without a train split is not trained.
     """
     by_task = {store.manifest.task: store for store in stores.values()}
-    chosen: dict[str, TaskStore | StoreSubset] = {}
-    for name, task in tasks.items():
-        limit = config.data.train_limits.get(name, config.data.train_limit)
-        if task.splits("train"):
-            chosen[name] = store = by_task[name]
-            row = row_of_examples(store)
-            count = int(row[-1]) + 1 if len(row) else 0
-            if limit is not None and limit < count:
-                rng = np.random.default_rng([config.seed, 0])
-                picked = rng.choice(count, limit, replace=False)
-                chosen[name] = StoreSubset(store, np.flatnonzero(np.isin(row, picked)))
-    return chosen
+    limits, limit = config.data.train_limits, config.data.train_limit
+    return {
+        name: random_rows(by_task[name], limits.get(name, limit), (config.seed, 0))
+        for name, task in tasks.items()
+        if task.splits("train")
+    }
