@@ -18,7 +18,8 @@ ROLES = ("train", "dev", "test")
 MAX_LABEL = 1e18
 """Greatest absolute value of a label that is a number."""
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+"""A label that is a number."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class TaskDef:
             return self.labels.index(self.checked_word(text))
         shown = f"label {text!r}" if len(text) <= 60 else f"label {text[:60]!r}..."
         if self.label_is_number:
-            number = float(text) if _NUMBER.fullmatch(text) else math.nan
+            number = float(text) if NUMBER.fullmatch(text) else math.nan
             if not math.isfinite(number):
                 raise UserError(f"{shown} of task {self.name!r} is not a number")
             if abs(number) > MAX_LABEL:

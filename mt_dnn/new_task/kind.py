@@ -9,12 +9,12 @@ from typing import Any
 
 from data_utils.errors import UserError
 from data_utils.registry import choices_hint
+from data_utils.task_def import NUMBER
 from mt_dnn.new_task.decision import Decision
 from mt_dnn.new_task.render import scalar
 from mt_dnn.new_task.roles import Roles
 from mt_dnn.new_task.rows_file import RowsFile
 
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MANY_NUMBERS = 10
 """Whole numbers with more values than this are taken for a quantity, and not for classes."""
 SCALES = ("score", "rating", "stars", "similarity", "grade", "age", "year")

@@ -29,9 +29,8 @@ def scalar(value: Any) -> str:
         value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
     )
     text = text.removesuffix("\n...\n").removesuffix("\n")
-    if BREAKS.search(
-        text
-    ):  # YAML would fold the value; its double-quoted form, as in JSON, keeps it
+    if BREAKS.search(text):
+        # YAML would fold the value; its double-quoted form, as in JSON, keeps it.
         text = json.dumps(value, ensure_ascii=False)
         return BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text

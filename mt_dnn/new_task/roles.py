@@ -13,33 +13,15 @@ from mt_dnn.new_task.rows_file import RowsFile
 
 LABELS = (
     *("label", "labels", "gold_label", "gold", "class", "category", "target", "tags", "ner_tags"),
-    *(
-        "sentiment",
-        "score",
-        "rating",
-        "stars",
-        "similarity",
-        "intent",
-        "topic",
-        "emotion",
-        "stance",
-    ),
-    *("polarity", "is_duplicate", "quality", "relation", "judgment", "judgement", "y"),
+    *("sentiment", "score", "rating", "stars", "similarity", "intent", "topic", "emotion"),
+    *("stance", "polarity", "is_duplicate", "quality", "relation", "judgment", "judgement", "y"),
 )
 """Names of label columns, the most telling first."""
 TEXTS = (
-    *(
-        "text",
-        "sentence",
-        "premise",
-        "hypothesis",
-        "sentence1",
-        "sentence2",
-        "question",
-        "question1",
-    ),
-    *("question2", "text1", "text2", "review", "tweet", "title", "body", "content", "passage"),
-    *("comment", "query", "reply", "abstract", "utterance", "document", "tokens", "words"),
+    *("text", "sentence", "premise", "hypothesis", "sentence1", "sentence2", "question"),
+    *("question1", "question2", "text1", "text2", "review", "tweet", "title", "body", "content"),
+    *("passage", "comment", "query", "reply", "abstract", "utterance", "document"),
+    *("tokens", "words"),
 )
 """Names of text columns."""
 IDS = ("uid", "id", "idx", "index", "guid", "pairid", "pair_id", "row_id", "example_id")

@@ -15,6 +15,8 @@ from data_utils.sources import ConllSource, DelimitedSource, FileSource, RowSour
 from data_utils.utf8 import open_lines
 
 DELIMITERS = (",", ";", "\t", "|")
+USUAL = {"csv": (",", True), "tsv": ("\t", False)}
+"""Suffix -> its usual delimiter, and whether quotes usually enclose cells."""
 LOOKED_AT = 200
 """Records that decide the delimiter and the quoting of a file."""
 
@@ -52,13 +54,14 @@ def read_rows_file(path: Path) -> RowsFile:
     if path.suffix in (".csv", ".tsv"):
         kind = path.suffix[1:]
         delimiter, quoting = _dialect(path, kind)
+        usual_delimiter, usual_quoting = USUAL[kind]
         settings = {"header": True} if kind == "tsv" else {}
-        settings |= (
-            {} if delimiter == ("," if kind == "csv" else "\t") else {"delimiter": delimiter}
-        )
-        settings |= {} if quoting == (kind == "csv") else {"quoting": quoting}
+        if delimiter != usual_delimiter:
+            settings["delimiter"] = delimiter
+        if quoting != usual_quoting:
+            settings["quoting"] = quoting
         source: RowSource = DelimitedSource(path, {}, delimiter=delimiter, quoting=quoting)
-        _check_header(path, delimiter, quoting)
+        columns = _header(path, delimiter, quoting)
     elif path.suffix == ".jsonl":
         kind, source = "jsonl", FileSource(path, (), {})
     elif path.name.endswith(CONLL):
@@ -74,11 +77,7 @@ def read_rows_file(path: Path) -> RowsFile:
         places.append(row.where)
     if not rows:
         raise UserError(f"{path}: the file has no rows")
-    if kind in ("csv", "tsv"):
-        with open_lines(path) as lines:
-            _, header = next(DelimitedSource(path, {}, delimiter, quoting).records(lines))
-        columns = tuple(header)
-    else:
+    if kind not in USUAL:
         # Sources add a uid, the number of the row, and an empty label where a row has none.
         added = {"uid"} if all(row["uid"] == str(i) for i, row in enumerate(rows)) else set()
         added |= {"label"} if all(row["label"] == "" for row in rows) else set()
@@ -96,7 +95,7 @@ def _dialect(path: Path, kind: str) -> tuple[str, bool]:
     Raises:
         UserError: no dialect fits; the message is that of the usual one.
     """
-    usual = (",", True) if kind == "csv" else ("\t", False)
+    usual = USUAL[kind]
     fits: dict[tuple[str, bool], int] = {}
     for delimiter in DELIMITERS if kind == "csv" else ("\t",):
         for quoting in (usual[1], not usual[1]):
@@ -127,8 +126,8 @@ def _has_quoted_cells(path: Path) -> bool:
         return any(re.search(r'(^|\t)"[^\t]*""[^\t]*"(\t|\r?\n)', line) for line in lines)
 
 
-def _check_header(path: Path, delimiter: str, quoting: bool) -> None:
-    """Check that the first line may be a header: distinct short names, no numbers.
+def _header(path: Path, delimiter: str, quoting: bool) -> tuple[str, ...]:
+    """Return the first line after checking that it may be a header: distinct short names, no numbers.
 
     Raises:
         UserError: it looks like a row.
@@ -156,6 +155,7 @@ def _check_header(path: Path, delimiter: str, quoting: bool) -> None:
             f"first line such as {delimiter.join(('label', 'text'))!r}; or, for canonical TSV, write the "
             f"task by hand (docs/first-task.md)"
         )
+    return tuple(header)
 
 
 def task_name(path: Path) -> str:

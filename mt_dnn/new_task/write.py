@@ -250,8 +250,8 @@ class _Task:
             "columns": Decision(names, "our name: name in the file"),
         }
         if train.kind == "conll":
-            numbers_ = {"tokens": 1, "label": -1}
-            keys["columns"] = Decision(numbers_, "the word is the first column, the label the last")
+            places = {"tokens": 1, "label": -1}
+            keys["columns"] = Decision(places, "the word is the first column, the label the last")
         for key, value in train.settings.items():
             keys[key] = Decision(value, "as the first records of the file have it")
         return render.section("source", keys, indent=2)

@@ -131,7 +131,7 @@ def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
     )
     add("--override", metavar="FILE", help="override file, for another encoder or machine")
     add(
-        *("--use",),
+        "--use",
         nargs="+",
         default=(),
         metavar="TASK",
@@ -141,7 +141,7 @@ def _parse(args: Sequence[str] | None, prog: str = "mt-dnn table") -> Namespace:
         "--seeds", nargs="+", type=whole_number(0), help="seeds, instead of those in the table file"
     )
     add(
-        *("--set",),
+        "--set",
         nargs="+",
         default=[],
         metavar="NAME=VALUE",

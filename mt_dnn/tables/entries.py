@@ -18,6 +18,7 @@ OWN = ("name", "output_dir", "seed", "resume", "overwrite", "data.use", *FOLDS)
 
 
 def read_keys(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Read a table or override file after checking its keys and its title."""
     found, _ = read_mapping(path, "table file")
     check_known(found, keys, str(path))
     if not isinstance(found.get("title", ""), str):
@@ -45,6 +46,7 @@ def settings_of(entry: Any, where: str, *, refuse: Sequence[str] = ()) -> Settin
 
 
 def assignments(overrides: Iterable[str]) -> Settings:
+    """Parse the values of ``--set``, ``name=value`` each."""
     values = {}  # kept as text; the parser of the run configuration converts them
     for override in overrides:
         name, equals, value = override.partition("=")
@@ -55,12 +57,14 @@ def assignments(overrides: Iterable[str]) -> Settings:
 
 
 def task_names(names: Any, where: str) -> tuple[str, ...]:
+    """Return a list of task names as a tuple, after checking it."""
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise UserError(f"{where}: expected a list of task names, such as [rte]")
     return tuple(names)
 
 
 def choice_of(keys: dict, key: str, choices: Sequence[str], path: Path) -> str:
+    """Return the value of a key that has fixed choices, by default the first."""
     value = keys.get(key, choices[0])
     if value not in choices:
         raise UserError(f"{path}: {key}: unknown value {value!r}.{choices_hint(value, choices)}")
@@ -68,6 +72,7 @@ def choice_of(keys: dict, key: str, choices: Sequence[str], path: Path) -> str:
 
 
 def flag_of(keys: dict, key: str, path: Path) -> bool:
+    """Return the value of a key that is true or false, by default true."""
     value = keys.get(key, True)
     if not isinstance(value, bool):
         raise UserError(f"{path}: {key}: {value!r} is not true or false")
@@ -75,6 +80,7 @@ def flag_of(keys: dict, key: str, path: Path) -> bool:
 
 
 def mapping(value: Any, where: str) -> dict[str, Any]:
+    """Return a value after checking that it is a mapping."""
     if not isinstance(value, dict):
         raise UserError(f"{where}: {value!r} is not a mapping")
     return value
@@ -83,6 +89,7 @@ def mapping(value: Any, where: str) -> dict[str, Any]:
 def check_known(
     keys: Iterable[str], choices: Iterable[str], where: str, *, kind: str = "key"
 ) -> None:
+    """Raise UserError if a key is not among the choices; the message lists them."""
     choices = list(choices)
     for key in keys:
         if key not in choices:

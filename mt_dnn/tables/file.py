@@ -79,15 +79,10 @@ def load_table(
     stages = rows_of(keys.get("stages") or {}, {}, f"{path}: stage")
     rows = rows_of(keys["rows"], stages, f"{path}: row")
     for name, stage in stages.items():
-        if name in rows or not stage.use:
-            raise UserError(
-                f"{path}: stage {name!r}: "
-                + (
-                    "a row has the same name"
-                    if name in rows
-                    else "use: expected a list of task names"
-                )
-            )
+        if name in rows:
+            raise UserError(f"{path}: stage {name!r}: a row has the same name")
+        if not stage.use:
+            raise UserError(f"{path}: stage {name!r}: use: expected a list of task names")
     names = [column.name for column in columns]
     paper, source = paper_of(keys.get("paper"), rows, names, f"{path}: paper")
     table = Table(

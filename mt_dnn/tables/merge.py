@@ -41,9 +41,8 @@ def merge(out: Path, paths: Sequence[Path]) -> Merged:
     """
     own = out / FILE
     there = {result["hash"] for _, result in read_lines(own)} if own.exists() else set()
-    lines = [
-        result for path in paths for _, result in read_lines(path)
-    ]  # all are read before writing
+    # All are read before anything is written.
+    lines = [result for path in paths for _, result in read_lines(path)]
     files = [*([own] if own.exists() else []), *paths]
     found = conflicts(dict.fromkeys(files))
     make_folder(out)

@@ -33,6 +33,7 @@ def paper_of(
 
 
 def curves_of(entry: Any, columns: Sequence[str], where: str) -> dict[str, tuple[str, ...]]:
+    """Read the curves: title of a panel -> its columns."""
     curves = {}
     for panel, names in mapping(entry or {}, where).items():
         if not isinstance(names, list) or not names:

@@ -84,5 +84,6 @@ def start_process(
 
 
 def last_line(path: Path) -> str:
+    """Return the last line of a log that is not blank."""
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

@@ -270,6 +270,6 @@ def table_csv(summary: Summary) -> str:
         versus = cell.versus
         compared = [versus.difference, versus.n, versus.p] if versus else [None] * 3
         scores = " ".join(f"{repeat}:{score!r}" for repeat, score in cell.scores.items())
-        statistics = [getattr(cell, name) for name in names]
-        writer.writerow([cell.row, cell.column, cell.n, *statistics, *compared, scores])
+        values = [getattr(cell, name) for name in names]
+        writer.writerow([cell.row, cell.column, cell.n, *values, *compared, scores])
     return stream.getvalue()

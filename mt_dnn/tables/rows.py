@@ -22,11 +22,7 @@ def rows_of(entry: Any, earlier: dict[str, TableRow], where: str) -> dict[str, T
     """Parse rows or stages. Each may start only from an earlier one, which rules out cycles."""
     rows: dict[str, TableRow] = {}
     for name, values in mapping(entry, f"{where}s").items():
-        if (
-            not isinstance(name, (str, int))
-            or isinstance(name, bool)
-            or not NAME.fullmatch(str(name))
-        ):
+        if type(name) not in (str, int) or not NAME.fullmatch(str(name)):
             raise UserError(
                 f"{where} {name!r}: begin with a letter or digit; _ . + - may follow; quote yes, no, on and off"
             )

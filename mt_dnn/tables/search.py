@@ -59,10 +59,10 @@ class Search:
 
 def _plain(value: Any) -> Any:
     """A number for a text that is one: YAML reads 1e-4 as a text, and 1.0e-4 as a number."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return value
     try:
-        return (
-            value if isinstance(value, bool) or not isinstance(value, (str, int)) else float(value)
-        )
+        return float(value)
     except ValueError:
         return value
 

@@ -67,8 +67,9 @@ def _parser() -> ArgumentParser:
 def identity(config: RunConfig, numerics: int = NUMERICS) -> Settings:
     """Settings that determine the result and differ from the defaults, with the preset resolved.
 
-    ``numerics``, the version of what the code computes, is added from version 2 on. Defaults are left out, so that results stay valid when a new version adds a setting. Limits of tasks
-    that the run does not train are left out too.
+    ``numerics``, the version of what the code computes, is added from version 2 on. Defaults are left out,
+    so that results stay valid when a new version adds a setting. Limits of tasks that the run does not
+    train are left out too.
     """
     limits = {t: n for t, n in config.data.train_limits.items() if t in (config.data.use or (t,))}
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, train_limits=limits))
