@@ -152,17 +152,18 @@ def check_section(name: str, section: Any, where: str = "") -> None:
 
 def _check_single_batch(config: RunConfig) -> None:
     """Raise UserError for a setting that needs several batches in an update."""
-    needs = {
-        f"optim.combine: {config.optim.combine} combines the gradients of": config.optim.combine
-        != "sum",
-        "batch.spread: true takes from different tasks": config.batch.spread,
-        "train.gradient_cosines: true compares the gradients of": config.train.gradient_cosines,
-    }
-    for what, is_on in needs.items():
-        if is_on:
-            raise UserError(
-                f"{what} the batches of one update, which has a single batch; set batch.accumulate above 1"
-            )
+    combine = config.optim.combine
+    if combine != "sum":
+        what = f"optim.combine: {combine} combines the gradients of"
+    elif config.batch.spread:
+        what = "batch.spread: true takes from different tasks"
+    elif config.train.gradient_cosines:
+        what = "train.gradient_cosines: true compares the gradients of"
+    else:
+        return
+    raise UserError(
+        f"{what} the batches of one update, which has a single batch; set batch.accumulate above 1"
+    )
 
 
 _types = cache(get_type_hints)

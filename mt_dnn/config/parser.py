@@ -70,7 +70,7 @@ def run_parser(prog: str, description: str) -> ArgumentParser:
 def parse_config(
     args: Sequence[str] | None = None, *, prog: str = "mt-dnn train", description: str = ""
 ) -> RunConfig:
-    """Parse the command line of a run, including its YAML files.
+    """Parse the command line of a run, including its YAML files, and import its plugins.
 
     A list of words may be written without brackets: ``--data.use rte,mrpc``.
 
@@ -78,8 +78,6 @@ def parse_config(
         args: arguments without the program's name; None takes ``sys.argv[1:]``.
         prog: name of the program in usage and error messages.
         description: first paragraph of ``--help``.
-
-    The plugins of the run are imported.
 
     Returns:
         The configuration, with types and registered names checked;

@@ -47,9 +47,8 @@ def read_checkpoint(path: Path, report: ImportReport) -> tuple[dict[str, Tensor]
     ]
     try:
         with torch.serialization.safe_globals(harmless), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # about the pickle protocol, which the message below covers
+            # Of the pickle protocol, which the message below covers.
+            warnings.simplefilter("ignore")
             found = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )

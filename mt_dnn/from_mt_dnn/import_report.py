@@ -6,6 +6,9 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+SHOWN = 12
+"""Keys of a kind that are printed."""
+
 
 @dataclass
 class ImportReport:
@@ -41,7 +44,7 @@ class ImportReport:
         ]
 
 
-def shortened(keys: list[str], room: int = 12) -> str:
-    """Join the first ``room`` keys by commas, and give the number of the others."""
-    more = [f"and {len(keys) - room} more"] if len(keys) > room else []
-    return ", ".join([*keys[:room], *more])
+def shortened(keys: list[str]) -> str:
+    """Join the first :data:`SHOWN` keys by commas, and give the number of the others."""
+    more = [f"and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else []
+    return ", ".join([*keys[:SHOWN], *more])

@@ -14,6 +14,7 @@ from data_utils.collator import Batch, pad
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.heads.mask_lm import MaskLMHead, pretrained_weights
 from mt_dnn.heads.masking import to_device
+from mt_dnn.heads.pooled import by_example
 
 MLM, SSM, BOTH = "mlm", "ssm", "both"
 PARTS = (BOTH, MLM, SSM)
@@ -74,11 +75,7 @@ class HybridHead(nn.Module):
         similar = none if self.query is None else self.similarities(paired, batch)
         scores = torch.stack([log_p, similar], dim=-1)  # (n, 2)
         assert batch.candidate_mask is not None
-        present = batch.candidate_mask[:, ::2]  # (B, K)
-        # As in CandidateHead: masked_scatter would wait for the device in its backward pass.
-        place = (present.flatten().cumsum(0) - 1).clamp(min=0)  # (B K,)
-        rows = scores.index_select(0, place).view(*present.shape, 2)
-        return rows.masked_fill(~present.unsqueeze(-1), 0.0)
+        return by_example(scores, batch.candidate_mask[:, ::2])
 
     def log_likelihood(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Compute log P_mlm of each candidate: (n, T, H) -> (n,)."""

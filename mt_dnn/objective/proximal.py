@@ -65,7 +65,7 @@ class ProximalTeacher:
 
     Args:
         model: the student. It must remain the same object while the teacher is in use.
-        config: resolved, that is, without None (:func:`mt_dnn.config.smart.resolve`).
+        config: resolved, that is, without None (:func:`mt_dnn.config.presets.resolve`).
 
     Example::
 

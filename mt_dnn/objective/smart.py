@@ -39,13 +39,14 @@ class SmoothnessTerm(LossTerm):
 
     Args:
         model: the model to train.
-        config: None fields take the values of the preset; None stands for a section without any value.
-        preset: name of the preset. May be left out without a ``config``, which is then that of ``smart``, and
-            with a resolved one (:func:`mt_dnn.config.bounds.resolve_config`).
+        config: None fields take the values of the preset; None: all values are those of the preset.
+        preset: name of the preset, by default ``smart``. A ``config`` with None fields needs it; a resolved
+            one (:func:`mt_dnn.config.bounds.resolve_config`) does not.
 
     Raises:
-        UserError: a field of ``config`` is None and there is no ``preset``, the type of a task defines no divergence, a setting is out of range, or the encoder
-            has no embedding block whose output could be perturbed (``space: embedding_output``).
+        UserError: a field of ``config`` is None and there is no ``preset``, the type of a task defines no
+            divergence, a setting is out of range, or the encoder has no embedding block whose output
+            could be perturbed (``space: embedding_output``).
     """
 
     tag = "smoothness"

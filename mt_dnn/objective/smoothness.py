@@ -3,7 +3,8 @@
     R_s(theta) = 1/n sum_i  max_{ ||x~_i - x_i||_p <= eps }  l_s( f(x~_i; theta), f(x_i; theta) )
 
 x are the word embeddings of a sequence, or with ``space: embedding_output`` what enters the first
-layer. x~ = x + delta, and l_s is a divergence between two predictions. Algorithm 1, lines 6 to 10, approximates the inner maximum by gradient ascent:
+layer. x~ = x + delta, and l_s is a divergence between two predictions. Algorithm 1, lines 6 to 10,
+approximates the inner maximum by gradient ascent:
 
     delta <- nu,  nu ~ N(0, sigma^2 I)
     T_x times:    g     <- d/d delta  l_s( f(x + delta), f(x) )
@@ -44,9 +45,9 @@ the caller passes depends on ``dropout``:
     off          under ``dropout_off(model)``             ignored; this module calls ``forward`` again
 
 Under autocast, ``precision: float32`` (or ``auto``, which the caller resolves) makes this module run all
-passes of the term in float32, including one more clean pass. The resolution of bfloat16 is much coarser than a radius of 1e-5, and
-its rounding of the clean logits is larger than the divergence to measure. ``forward`` must therefore
-not enable autocast itself.
+passes of the term in float32, including one more clean pass. The resolution of bfloat16 is much coarser
+than a radius of 1e-5, and its rounding of the clean logits is larger than the divergence to measure.
+``forward`` must therefore not enable autocast itself.
 
 Cost with T_x = 1: one forward and one backward pass to delta for the ascent, then one forward pass
 that takes part in the backward pass of the loss.

@@ -43,9 +43,8 @@ def write_adapter(folder: Path, source: Path, model: MTDNN) -> str:
             f"average. Leave out --adapter apart"
         )
     shutil.copytree(source / FOLDER, folder, dirs_exist_ok=True)
-    name_base(
-        folder, read_model_facts(source)[0].encoder
-    )  # older versions wrote a package's folder
+    # Older versions wrote a package's folder.
+    name_base(folder, read_model_facts(source)[0].encoder)
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     base = str(settings["base_model_name_or_path"])
     plain = load_encoder(base)

@@ -238,12 +238,13 @@ def check_task(folder: Path, model: MTDNN, task: str) -> None:
         )
 
 
-def probe(encoder: Encoder, task: str, lengths: tuple[int, ...] = (12, 7, 9, 2)) -> Batch:
+def probe(encoder: Encoder, task: str) -> Batch:
     """Batch of random tokens to compare two models: padded, both token types, pairs of candidates."""
     generator = torch.Generator().manual_seed(0)
     words = encoder.model.get_input_embeddings()
     assert isinstance(words, nn.Embedding)
     pad = int(getattr(encoder.config, "pad_token_id", None) or 0)
+    lengths = (12, 7, 9, 2)
     shape = (len(lengths), max(lengths))
     # Exclude the padding token, because some models derive positions from it.
     ids = torch.randint(1, words.num_embeddings, shape, generator=generator)

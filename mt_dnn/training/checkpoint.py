@@ -2,7 +2,7 @@
 
 ``checkpoints/step-00000500/`` contains model.safetensors, optimizer.safetensors, terms.safetensors if
 a loss term has state, state.json, and checksums.json, which makes it complete. state.json has the step
-and what Trainer._save collects (identifier and fingerprint of the run, loader position, meters, SMART
+and what mt_dnn/training/saving.py collects (identifier and fingerprint of the run, loader position, meters, SMART
 health, best scores, patience, fp16 scaler). Random numbers need no state, because they are functions of
 (seed, step).
 
@@ -25,11 +25,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from data_utils.errors import UserError, shown
-from data_utils.files import (
-    atomic_folder,
-    sha256,
-    write_text,
-)
+from data_utils.files import atomic_folder, sha256, write_text
 from mt_dnn.config.run_format import FORMAT, read_versioned, run_id
 from mt_dnn.tracking.jsonl import FILES
 from mt_dnn.training.checkpoint_folders import CHECKSUMS, STATE, delete_old

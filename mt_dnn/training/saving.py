@@ -144,9 +144,8 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
     trainer.loader.load_state_dict(state["loader"])
     trainer.meters.load_state_dict(state["window"])
     trainer.smart_health.load_state_dict(state["health"])
-    trainer.rho_schedule.load_state_dict(
-        state.get("rho", {})
-    )  # older checkpoints have none of these
+    # Older checkpoints have none of the parts that are read by get.
+    trainer.rho_schedule.load_state_dict(state.get("rho", {}))
     trainer.cosines.load_state_dict(state.get("cosines", {}))
     trainer.skipped = state.get("skipped", 0)
     trainer.selection.restore(state["best"], state["evaluations_since_best"])

@@ -208,7 +208,7 @@ def _predict(
 ) -> dict[str, Evaluation]:
     size, accelerator = trainer.config.batch.eval_size, trainer.accelerator
     found = {}
-    # Several processes agree on stopping at log points only; see _agree.
+    # Several processes agree on stopping at log points only; see Trainer._agree.
     with trainer.shutdown.interruptible(accelerator.num_processes == 1):
         for name, store in stores.items():
             with trainer.progress.evaluation(name) as advance:
