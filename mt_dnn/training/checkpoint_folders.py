@@ -49,10 +49,6 @@ def _is_complete(folder: Path, own: str | None) -> bool:
         return False
 
 
-def newest_checkpoint(run_dir: Path) -> Path | None:
-    return next(reversed(checkpoint_folders(run_dir)), None)
-
-
 def intact_checkpoint(run_dir: Path, log: Callable[[str], None]) -> Path | None:
     """The newest checkpoint without damage; None if the run has no checkpoint.
 

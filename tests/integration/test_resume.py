@@ -20,7 +20,7 @@ from data_utils.collator import Batch
 from data_utils.errors import UserError
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import RunConfig
-from mt_dnn.training.checkpoint_folders import newest_checkpoint
+from mt_dnn.training.checkpoint_folders import checkpoint_folders
 from mt_dnn.training.signals import GracefulShutdown
 from mt_dnn.training.trainer import Trainer
 from tests.support.interrupted import assert_equal_runs, interrupted, metrics
@@ -252,7 +252,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
     config = tiny_config(name="whole", resume=True, **CHECKPOINTS)
     run_dir = Path(config.output_dir) / "whole"
     shutil.copytree(whole.run_dir, run_dir)
-    newest = newest_checkpoint(run_dir)
+    newest = checkpoint_folders(run_dir)[-1]
     path = newest / "optimizer.safetensors"
     data = bytearray(path.read_bytes())
     if damage == "flip":
@@ -272,7 +272,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
     capsys.readouterr()
     resumed = Trainer(config)
     assert resumed.step == 4
-    assert newest_checkpoint(run_dir).name == "step-00000004"
+    assert checkpoint_folders(run_dir)[-1].name == "step-00000004"
     assert re.search(
         rf"skipped: .*{path.name if damage != 'gone' else newest.name}", capsys.readouterr().out
     )
@@ -284,7 +284,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
 def test_where_every_checkpoint_is_damaged_the_run_is_refused(tiny_config):
     options: dict[str, Any] = {"train": {"max_steps": 2}}
     whole = run(tiny_config(name="whole", **options))
-    path = newest_checkpoint(whole.run_dir) / "model.safetensors"
+    path = checkpoint_folders(whole.run_dir)[-1] / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=rf"no checkpoint can be resumed:\n  {path} is damaged"):
         Trainer(tiny_config(name="whole", resume=True, **options))
@@ -297,7 +297,7 @@ def test_checkpoints_of_another_run_are_not_resumed(tiny_config):
     shutil.copytree(other.run_dir / "checkpoints", first.run_dir / "checkpoints")
     with pytest.raises(UserError, match="belongs to another run"):
         Trainer(tiny_config(name="first", resume=True, **options))
-    assert newest_checkpoint(first.run_dir) is None
+    assert checkpoint_folders(first.run_dir) == []
 
 
 def test_a_marker_removed_by_hand_does_not_bring_the_old_run_back(tiny_config):
@@ -342,7 +342,7 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_a_good_checkpoint(
     assert trainer.step == 8  # found at the next check, before anything was saved
     assert trainer.spoiled == read(trainer.run_dir / "nonfinite_batch.json")["uids"]
     assert str(trainer.run_dir) in str(stopped.value)
-    assert newest_checkpoint(trainer.run_dir).name == "step-00000004"
+    assert checkpoint_folders(trainer.run_dir)[-1].name == "step-00000004"
     monkeypatch.undo()
     resumed = run(tiny_config(name="bad", resume=True, **options))
     assert_equal_runs(resumed, whole)

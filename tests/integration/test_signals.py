@@ -16,7 +16,7 @@ import train
 from mt_dnn.inference import evaluate as evaluation
 from mt_dnn.runs.run_dir import config_yaml
 from mt_dnn.training import saving, scoring, trainer
-from mt_dnn.training.checkpoint_folders import newest_checkpoint
+from mt_dnn.training.checkpoint_folders import checkpoint_folders
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
 from mt_dnn.training.trainer import Trainer
 from tests.support.interrupted import assert_equal_runs, metrics
@@ -57,7 +57,7 @@ def test_a_signal_during_an_evaluation_acts_at_once(tiny_config, monkeypatch, wh
         with pytest.raises(KeyboardInterrupt, match=rf"stopped at update {update} of 4, saved"):
             Trainer(config).fit()
     run_dir = Path(config.output_dir) / "stopped"
-    state = json.loads((newest_checkpoint(run_dir) / "state.json").read_text())
+    state = json.loads((checkpoint_folders(run_dir)[-1] / "state.json").read_text())
     assert (state["step"], state["owes_evaluation"]) == (update, True)
     resumed = run(dataclasses.replace(config, resume=True))
     assert metrics(resumed) == metrics(whole)
@@ -126,7 +126,7 @@ def test_ctrl_c_ends_the_command_with_code_130_and_says_how_to_go_on(
     run_dir = tmp_path / "runs" / "stopped"
     resume = f"{run_dir}/config.yml --resume true"
     assert re.fullmatch(rf"stopped at update 2 of 4, saved; continue with: .* {resume}\n", err)
-    assert (newest_checkpoint(run_dir) / "state.json").exists()
+    assert (checkpoint_folders(run_dir)[-1] / "state.json").exists()
 
 
 def test_sigterm_before_the_loop_stops_as_ctrl_c(tiny_config, monkeypatch, command):

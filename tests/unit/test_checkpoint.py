@@ -15,7 +15,7 @@ from mt_dnn.runs.model_folder import read_step
 from mt_dnn.training import checkpoint
 from mt_dnn.training.best_folders import has_best, keep_best_as, restore_best
 from mt_dnn.training.checkpoint import load_checkpoint, save_checkpoint
-from mt_dnn.training.checkpoint_folders import newest_checkpoint
+from mt_dnn.training.checkpoint_folders import checkpoint_folders
 
 OPTIMIZERS = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
@@ -123,7 +123,7 @@ def test_the_newest_are_kept(tmp_path):
 
 def test_an_interrupted_write_is_no_checkpoint(tmp_path, monkeypatch):
     model, optimizer = make()
-    assert newest_checkpoint(tmp_path) is None
+    assert checkpoint_folders(tmp_path) == []
     whole = save(tmp_path, model, optimizer, 1)
 
     def fail(*_):
@@ -133,8 +133,8 @@ def test_an_interrupted_write_is_no_checkpoint(tmp_path, monkeypatch):
         patch.setattr(checkpoint, "save_file", fail)
         with pytest.raises(OSError, match="disk full"):
             save(tmp_path, model, optimizer, 2)
-    assert newest_checkpoint(tmp_path) == whole
-    assert newest_checkpoint(tmp_path) == save(tmp_path, model, optimizer, 1)  # over itself
+    assert checkpoint_folders(tmp_path)[-1] == whole
+    assert checkpoint_folders(tmp_path)[-1] == save(tmp_path, model, optimizer, 1)  # over itself
     assert save(tmp_path, model, optimizer, 2).name == "step-00000002"
 
 
