@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModel
 
-from benchmarks import gpu, gpu_cases, gpu_probes, gpu_stages
+from benchmarks import gpu, gpu_cases, gpu_probes, gpu_products, gpu_stages
 from data_utils.collator import Batch
 from tests.support.encoders import tiny_encoder_folder
 
@@ -41,7 +41,7 @@ def test_matrix_products_are_counted_as_torch_counts_them(tmp_path):
     with counter:
         model(ids).last_hidden_state.sum().backward()
     batch = Batch("t", ["0"] * 3, ids, torch.ones_like(ids))
-    assert gpu_cases.matrix_flops(batch, folder) == pytest.approx(counter.get_total_flops())
+    assert gpu_products.matrix_flops(batch, folder) == pytest.approx(counter.get_total_flops())
 
 
 @pytest.fixture
