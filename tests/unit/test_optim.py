@@ -1,8 +1,7 @@
-"""Groups, update rules against their formulas, schedules against their closed form."""
+"""Groups of parameters, and update rules against their formulas."""
 
 from __future__ import annotations
 
-import copy
 import math
 from types import SimpleNamespace
 from typing import cast
@@ -22,8 +21,6 @@ from mt_dnn.training.optim import (
     parameter_groups,
     set_learning_rate,
 )
-from mt_dnn.training.optimizers import CombinedOptimizer, split_groups
-from mt_dnn.training.schedule import learning_rate_factor
 from tests.support.encoders import tiny_encoder
 from tests.support.tasks import make_task
 
@@ -222,122 +219,6 @@ def test_the_rate_is_set_relative_to_each_groups_peak(model):
     for factor in (0.5, 0.25):
         set_learning_rate(optimizer, factor)
         assert {g["lr"] for g in optimizer.param_groups} == {1e-3 * factor, 1e-1 * factor}
-
-
-def factors(total: int = 100, **options) -> list[float]:
-    return [learning_rate_factor(step, total, OptimConfig(**options)) for step in range(total)]
-
-
-def test_warmup_rises_in_equal_steps_from_above_zero_to_the_peak():
-    rise = factors(warmup=0.1)[:10]
-    assert rise == pytest.approx([(k + 1) / 10 for k in range(10)])
-
-
-def test_linear_falls_to_zero_at_the_end_of_the_run():
-    assert factors(warmup=0.1)[10:] == pytest.approx([1 - k / 90 for k in range(90)])
-    assert learning_rate_factor(100, 100, OptimConfig()) == 0.0
-
-
-@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
-def test_polynomial_falls_along_a_power(power):
-    options = {"schedule_options": {"power": power}, "schedule": "polynomial"}
-    expected = [(1 - step / 90) ** power for step in range(90)]
-    assert factors(warmup=0.1, **options)[10:] == pytest.approx(expected)
-    assert learning_rate_factor(100, 100, OptimConfig(**options)) == 0.0
-    assert factors(schedule="polynomial") == factors(schedule="linear")
-
-
-def test_cosine_falls_along_half_a_period():
-    expected = [0.5 * (1 + math.cos(math.pi * k / 90)) for k in range(90)]
-    assert factors(schedule="cosine", warmup=0.1)[10:] == pytest.approx(expected)
-    assert learning_rate_factor(100, 100, OptimConfig(schedule="cosine")) == pytest.approx(0.0)
-
-
-def test_constant_stays_at_the_peak():
-    assert factors(schedule="constant", warmup=0.1)[9:] == [1.0] * 91
-
-
-@pytest.mark.parametrize("name", ["linear", "cosine", "polynomial", "constant"])
-def test_without_warmup_the_first_update_is_at_the_peak(name):
-    assert factors(schedule=name, warmup=0.0)[0] == 1.0
-    assert learning_rate_factor(0, 1, OptimConfig(schedule=name, warmup=0.0)) == 1.0
-
-
-@pytest.mark.parametrize("name", ["linear", "cosine", "polynomial", "constant"])
-def test_no_update_is_wasted(name):
-    """Every update of the run has a positive rate, also when the run is short or all warmup."""
-    for total in (1, 2, 3, 7):
-        for warmup in (0.0, 0.1, 0.5, 1.0):
-            assert all(f > 0 for f in factors(total, schedule=name, warmup=warmup))
-
-
-def muon_and_adamw(model: MTDNN, lr: float = 1e-2) -> CombinedOptimizer:
-    matrices, others = split_groups(
-        parameter_groups(model, OptimConfig(lr=lr)),
-        lambda name, p: p.ndim == 2 and name.startswith("encoder.") and "embed" not in name,
-    )
-    return CombinedOptimizer([torch.optim.Muon(matrices), torch.optim.AdamW(others)])
-
-
-def give_gradients(model: MTDNN, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in model.parameters():
-        parameter.grad = torch.randn(parameter.shape, generator=generator)
-
-
-def test_two_optimizers_step_as_if_each_were_alone(model):
-    together, apart = model, copy.deepcopy(model)
-    combined = muon_and_adamw(together)
-    muon, adamw = muon_and_adamw(apart).optimizers
-    for seed in range(3):
-        give_gradients(together, seed)
-        give_gradients(apart, seed)
-        set_learning_rate(combined, 0.5)
-        for optimizer in (muon, adamw):
-            set_learning_rate(optimizer, 0.5)
-        combined.step()
-        muon.step()
-        adamw.step()
-    for mine, theirs in zip(together.parameters(), apart.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
-
-
-def test_splitting_keeps_every_parameter_and_its_settings(model):
-    groups = parameter_groups(model, OptimConfig(layer_decay=0.5))
-    matrices, others = split_groups(groups, lambda name, p: p.ndim == 2)
-    assert all(p.ndim == 2 for group in matrices for _, p in group["params"])
-    assert all(p.ndim != 2 for group in others for _, p in group["params"])
-
-    def settings(groups: list) -> dict[str, tuple[float, float]]:
-        return {n: (g["peak_lr"], g["weight_decay"]) for g in groups for n, _ in g["params"]}
-
-    assert settings(matrices) | settings(others) == settings(groups)
-
-
-def test_the_state_of_two_optimizers_is_restored(model):
-    first, second = model, copy.deepcopy(model)
-    one = muon_and_adamw(first)
-    for seed in range(2):
-        give_gradients(first, seed)
-        one.step()
-    second.load_state_dict(first.state_dict())
-    other = muon_and_adamw(second)
-    other.load_state_dict(copy.deepcopy(one.state_dict()))  # torch shares equal tensors
-    give_gradients(first, 9)
-    give_gradients(second, 9)
-    for optimizer in (one, other):
-        set_learning_rate(optimizer, 0.3)
-        optimizer.step()
-    for mine, theirs in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
-    numbers = [index for group in one.state_dict()["param_groups"] for index in group["params"]]
-    assert numbers == list(range(len(list(model.parameters()))))
-
-
-def test_a_parameter_belongs_to_one_optimizer(model):
-    groups = parameter_groups(model, OptimConfig())
-    with pytest.raises(ValueError, match="more than one parameter group"):
-        CombinedOptimizer([torch.optim.AdamW(groups), torch.optim.SGD(groups, lr=1.0)])
 
 
 def test_sgd_follows_the_formula_with_momentum_and_decoupled_decay():
