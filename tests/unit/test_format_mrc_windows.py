@@ -7,83 +7,30 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from data_utils.collator import make_batch
 from data_utils.errors import UserError
 from data_utils.formats import Example
-from data_utils.formats.mrc import NO_ANSWER_AT, UNANSWERABLE, SpanLabel, with_dropped
+from data_utils.formats.mrc import NO_ANSWER_AT, UNANSWERABLE, SpanLabel
 from data_utils.registries import FORMATS
 from data_utils.token_table import TokenTable, tokenize
-from tests.support.scores import score
-from tests.support.tasks import make_kind, make_task
-from tests.support.words import WORDS, tiny_tokenizer
+from tests.support.tasks import make_task
+from tests.support.tokenizer_kinds import OTHER_TOKENIZERS
+from tests.support.words import WORDS
 
 MRC = FORMATS.get("MRC")
 DOCUMENT = "The dog sleeps in the house, and the cat in the garden."
 
 
-def byte_level() -> PreTrainedTokenizerBase:
-    """Pairs of [SEP]s, no token types; a word's first token includes the blank before it."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = [("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("a", "n"), ("an", "d"), ("Ġ", "and")]
-    tokens = ["<s>", "<pad>", "</s>", *alphabet, *("".join(pair) for pair in merges)]
-    backend = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
-    backend.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token="<pad>",
-        cls_token="<s>",
-        sep_token="</s>",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-
-
-def unigrams() -> PreTrainedTokenizerBase:
-    """No token before the question; some tokens are nothing but a blank."""
-    letters = sorted({letter for word in WORDS for letter in word} | set("?.,-ABCDEFGHIJKLMNOPTé"))
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0), ("▁", -4.0)]
-    pieces += [(letter, -6.0) for letter in letters]
-    pieces += [(f"▁{word}", -7.0) for word in WORDS[::2]] + [("and", -7.0)]
-    backend = Tokenizer(models.Unigram(pieces, unk_id=2))
-    backend.pre_tokenizer = pre_tokenizers.Metaspace()
-    backend.post_processor = processors.TemplateProcessing(
-        "$A </s>", "$A </s> $B </s>", [("</s>", 1)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token="<pad>",
-        eos_token="</s>",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-
-
-TOKENIZERS: dict[str, Callable[[Path], PreTrainedTokenizerBase]] = {
-    "wordpiece": lambda folder: AutoTokenizer.from_pretrained(tiny_tokenizer(folder)),
-    "byte-level": lambda folder: byte_level(),
-    "unigrams": lambda folder: unigrams(),
-}
-
-
-@pytest.fixture(scope="module", params=TOKENIZERS)
-def tokenizer(request, tmp_path_factory) -> PreTrainedTokenizerBase:
-    return TOKENIZERS[request.param](tmp_path_factory.mktemp("tokenizer"))
-
-
-@pytest.fixture(scope="module")
-def wordpiece(tmp_path_factory) -> PreTrainedTokenizerBase:
-    return TOKENIZERS["wordpiece"](tmp_path_factory.mktemp("tokenizer"))
+@pytest.fixture(scope="module", params=["wordpiece", *OTHER_TOKENIZERS])
+def any_tokenizer(request, tokenizer) -> PreTrainedTokenizerBase:
+    return tokenizer if request.param == "wordpiece" else OTHER_TOKENIZERS[request.param]()
 
 
 def some_examples(count: int = 30) -> list[Example]:
@@ -128,12 +75,12 @@ def document_ids(row: dict[str, Any]) -> list[int]:
     return row["input_ids"][row["passage_at"] :][: len(row["char_starts"])]
 
 
-def test_windows_are_those_of_transformers(tokenizer):
+def test_windows_are_those_of_transformers(any_tokenizer):
     examples = some_examples()
-    longest = max(len(tokenizer(example.texts[1])["input_ids"]) for example in examples)
+    longest = max(len(any_tokenizer(example.texts[1])["input_ids"]) for example in examples)
     width = 2 * longest + 20  # no question is cut
-    columns = encode(examples, tokenizer, width, stride=7)
-    theirs = tokenizer(
+    columns = encode(examples, any_tokenizer, width, stride=7)
+    theirs = any_tokenizer(
         [example.texts[1] for example in examples],
         [example.texts[0] for example in examples],
         truncation="only_second",
@@ -144,22 +91,22 @@ def test_windows_are_those_of_transformers(tokenizer):
     )
     assert columns["input_ids"] == theirs["input_ids"]
     assert columns["uid"] == [examples[i].uid for i in theirs["overflow_to_sample_mapping"]]
-    has_types = "token_type_ids" in tokenizer.model_input_names
+    has_types = "token_type_ids" in any_tokenizer.model_input_names
     assert ("token_type_ids" in columns) == has_types
     if has_types:
         assert columns["token_type_ids"] == theirs["token_type_ids"]
     assert columns["truncated"] == [False] * len(examples)
 
 
-def test_the_label_of_every_window_that_holds_the_answer_reads_as_the_answer(tokenizer):
+def test_the_label_of_every_window_that_holds_the_answer_reads_as_the_answer(any_tokenizer):
     examples = some_examples()
-    columns = encode(examples, tokenizer, 96, stride=24)
+    columns = encode(examples, any_tokenizer, 96, stride=24)
     held = 0
     for example in examples:
         windows = rows_of(columns, example.uid)
         assert [window["window"] for window in windows] == list(range(len(windows)))
         assert all(window["answers"] == list(example.label.answers) for window in windows)
-        alone = tokenizer(example.texts[0], add_special_tokens=False)
+        alone = any_tokenizer(example.texts[0], add_special_tokens=False)
         first = alone.char_to_token(example.label.start)
         last = alone.char_to_token(example.label.end - 1)
         begin = 0
@@ -176,9 +123,9 @@ def test_the_label_of_every_window_that_holds_the_answer_reads_as_the_answer(tok
     assert len(examples) <= held < len(columns["labels"])
 
 
-def test_windows_cover_the_document_and_overlap_by_the_stride(tokenizer):
+def test_windows_cover_the_document_and_overlap_by_the_stride(any_tokenizer):
     examples = some_examples()
-    columns = encode(examples, tokenizer, 96, stride=11)
+    columns = encode(examples, any_tokenizer, 96, stride=11)
     for example in examples:
         windows = rows_of(columns, example.uid)
         assert len(windows) > 1
@@ -187,18 +134,18 @@ def test_windows_cover_the_document_and_overlap_by_the_stride(tokenizer):
             assert document_ids(one)[-11:] == document_ids(other)[:11]
             joined += document_ids(other)[11:]
             assert len(one["input_ids"]) == 96
-        alone = tokenizer(example.texts[0], add_special_tokens=False)["input_ids"]
+        alone = any_tokenizer(example.texts[0], add_special_tokens=False)["input_ids"]
         assert joined == alone
         assert all(window["passage"] in example.texts[0] for window in windows)
         assert example.texts[0].startswith(windows[0]["passage"])
         assert example.texts[0].endswith(windows[-1]["passage"])
 
 
-def test_no_tokens_of_the_question_are_the_documents(tokenizer):
-    specials = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+def test_no_tokens_of_the_question_are_the_documents(any_tokenizer):
+    specials = set(any_tokenizer.all_special_ids) - {any_tokenizer.unk_token_id}
     for example in some_examples(5):
-        question = tokenizer(example.texts[1], add_special_tokens=False)["input_ids"]
-        for window in rows_of(encode([example], tokenizer, 96, stride=8), example.uid):
+        question = any_tokenizer(example.texts[1], add_special_tokens=False)["input_ids"]
+        for window in rows_of(encode([example], any_tokenizer, 96, stride=8), example.uid):
             before = window["input_ids"][: window["passage_at"]]
             assert [i for i in before if i not in specials] == question
             assert window["passage_at"] > NO_ANSWER_AT
@@ -207,11 +154,11 @@ def test_no_tokens_of_the_question_are_the_documents(tokenizer):
             assert set(after) <= specials
 
 
-def test_a_window_by_hand(wordpiece):
+def test_a_window_by_hand(tokenizer):
     label = SpanLabel(4, 7, ("dog",))
-    columns = encode([Example("7", (DOCUMENT, "who sleeps ?"), label)], wordpiece, 20, stride=4)
+    columns = encode([Example("7", (DOCUMENT, "who sleeps ?"), label)], tokenizer, 20, stride=4)
     first, second = rows_of(columns, "7")
-    tokens = wordpiece.convert_ids_to_tokens(first["input_ids"])
+    tokens = tokenizer.convert_ids_to_tokens(first["input_ids"])
     assert " ".join(tokens) == (
         "[CLS] who sleep ##s ? [SEP] the dog sleep ##s in the house , and the cat in the [SEP]"
     )
@@ -221,42 +168,42 @@ def test_a_window_by_hand(wordpiece):
     assert first["labels"] == (7, 7)
     assert first["char_starts"].tolist()[:4] == [0, 4, 8, 13]
     assert first["char_ends"].tolist()[:4] == [3, 7, 13, 14]
-    tokens = wordpiece.convert_ids_to_tokens(second["input_ids"])
+    tokens = tokenizer.convert_ids_to_tokens(second["input_ids"])
     assert " ".join(tokens) == "[CLS] who sleep ##s ? [SEP] the cat in the garden . [SEP]"
     assert second["passage"] == "the cat in the garden."
     assert second["char_starts"].tolist()[0] == 0
     assert second["labels"] == (NO_ANSWER_AT, NO_ANSWER_AT)
 
 
-def test_an_answer_that_a_window_cuts_is_not_in_it(wordpiece):
+def test_an_answer_that_a_window_cuts_is_not_in_it(tokenizer):
     document = " ".join(WORDS[:40])
     answer = " ".join(WORDS[10:20])
     start = document.index(answer)
     label = SpanLabel(start, start + len(answer), (answer,))
-    columns = encode([Example("7", (document, "who ?"), label)], wordpiece, 20, stride=2)
+    columns = encode([Example("7", (document, "who ?"), label)], tokenizer, 20, stride=2)
     assert len(columns["labels"]) > 2
     assert set(columns["labels"]) == {(NO_ANSWER_AT, NO_ANSWER_AT)}
 
 
-def test_an_answer_inside_a_word_takes_the_tokens_that_it_shares_characters_with(wordpiece):
+def test_an_answer_inside_a_word_takes_the_tokens_that_it_shares_characters_with(tokenizer):
     document = "it was qqabqq then"
     label = SpanLabel(9, 11, ("ab",))
-    row = rows_of(encode([Example("7", (document, "?"), label)], wordpiece, 30), "7")[0]
+    row = rows_of(encode([Example("7", (document, "?"), label)], tokenizer, 30), "7")[0]
     assert span_text(row, *row["labels"]) == "ab"
     whole = SpanLabel(1, 4, ("t w",))  # half of each word
-    row = rows_of(encode([Example("7", (document, "?"), whole)], wordpiece, 30), "7")[0]
+    row = rows_of(encode([Example("7", (document, "?"), whole)], tokenizer, 30), "7")[0]
     assert span_text(row, *row["labels"]) == "it was"
 
 
-def test_unanswerable_and_unlabelled(wordpiece):
-    none = encode([Example("7", (DOCUMENT, "who ?"), UNANSWERABLE)], wordpiece, 64)
+def test_unanswerable_and_unlabelled(tokenizer):
+    none = encode([Example("7", (DOCUMENT, "who ?"), UNANSWERABLE)], tokenizer, 64)
     assert none["labels"] == [(NO_ANSWER_AT, NO_ANSWER_AT)]
     assert none["answers"] == [[]]
-    unlabelled = encode([Example("7", (DOCUMENT, "who ?"))], wordpiece, 64)
+    unlabelled = encode([Example("7", (DOCUMENT, "who ?"))], tokenizer, 64)
     assert not {"labels", "answers"} & unlabelled.keys()
 
 
-def test_an_over_long_question_is_cut_at_half(wordpiece):
+def test_an_over_long_question_is_cut_at_half(tokenizer):
     long, short = " ".join(WORDS[20:100]), "who ?"
     documents = [" ".join(WORDS[:40]), "a dog"]
     examples = [
@@ -264,41 +211,41 @@ def test_an_over_long_question_is_cut_at_half(wordpiece):
         for i, document in enumerate(documents)
         for j, question in enumerate((long, short))
     ]
-    columns = encode(examples, wordpiece, 33, stride=100)
+    columns = encode(examples, tokenizer, 33, stride=100)
     assert columns["truncated"] == [True, False, True, False]
     assert max(map(len, columns["input_ids"])) == 33
     (cut,) = rows_of(columns, "10")
-    assert cut["input_ids"] == wordpiece(" ".join(WORDS[20:35]), "a dog")["input_ids"]
+    assert cut["input_ids"] == tokenizer(" ".join(WORDS[20:35]), "a dog")["input_ids"]
     # The overlap is never more than half of what a window has of the document.
     first, second, *_ = rows_of(columns, "00")
     assert document_ids(first)[-7:] == document_ids(second)[:7]
     assert len(document_ids(first)) == 15
 
 
-def test_a_question_that_just_fits_is_not_counted_as_cut(wordpiece):
+def test_a_question_that_just_fits_is_not_counted_as_cut(tokenizer):
     examples = [Example("7", ("a dog", " ".join(WORDS[20 : 20 + n])), None) for n in (15, 16)]
-    columns = encode(examples, wordpiece, 33)
+    columns = encode(examples, tokenizer, 33)
     assert columns["truncated"] == [False, True]
     assert columns["input_ids"][0] == columns["input_ids"][1]
 
 
-def test_a_negative_stride_is_refused(wordpiece):
+def test_a_negative_stride_is_refused(tokenizer):
     with pytest.raises(UserError, match="f:1: options: stride: -1"):
-        encode(some_examples(1), wordpiece, 64, stride=-1)
+        encode(some_examples(1), tokenizer, 64, stride=-1)
 
 
-def test_the_default_stride_is_128(wordpiece):
+def test_the_default_stride_is_128(tokenizer):
     document = " ".join(WORDS[:400])
-    columns = encode([Example("7", (document, "who ?"), UNANSWERABLE)], wordpiece, 384)
+    columns = encode([Example("7", (document, "who ?"), UNANSWERABLE)], tokenizer, 384)
     first, second = rows_of(columns, "7")
     assert document_ids(first)[-128:] == document_ids(second)[:128]
 
 
 @pytest.mark.parametrize("max_seq_len", [8, 9, 32])
-def test_a_stride_that_is_too_long_for_the_windows(wordpiece, max_seq_len):
+def test_a_stride_that_is_too_long_for_the_windows(tokenizer, max_seq_len):
     """The default of 128 would never move on; half of the room for the document is the most."""
     document = " ".join(WORDS[:50])
-    columns = encode([Example("7", (document, "who ?"), UNANSWERABLE)], wordpiece, max_seq_len)
+    columns = encode([Example("7", (document, "who ?"), UNANSWERABLE)], tokenizer, max_seq_len)
     room = max_seq_len - 3 - 2  # special tokens, question
     windows = rows_of(columns, "7")
     assert len(windows) == 1 + math.ceil((50 - room) / (room - room // 2))
@@ -307,22 +254,22 @@ def test_a_stride_that_is_too_long_for_the_windows(wordpiece, max_seq_len):
     for one, other in pairwise(windows):
         assert document_ids(one)[-(room // 2) :] == document_ids(other)[: room // 2]
         tokens += document_ids(other)[room // 2 :]
-    assert tokens == wordpiece.convert_tokens_to_ids(WORDS[:50])
+    assert tokens == tokenizer.convert_tokens_to_ids(WORDS[:50])
 
 
-def test_nothing_to_read(wordpiece):
-    columns = encode([Example("7", ("", ""), None)], wordpiece, 64)
+def test_nothing_to_read(tokenizer):
+    columns = encode([Example("7", ("", ""), None)], tokenizer, 64)
     (ids,) = columns["input_ids"]
-    assert wordpiece.convert_ids_to_tokens(ids) == ["[CLS]", "[SEP]", "[SEP]"]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "[SEP]", "[SEP]"]
     assert columns["passage"] == [""]
     assert [len(starts) for starts in columns["char_starts"]] == [0]
 
 
-def test_windows_through_a_table_into_a_batch(tokenizer):
+def test_windows_through_a_table_into_a_batch(any_tokenizer):
     examples = [*some_examples(3), Example("none", ("", "who ?"), UNANSWERABLE)]
-    columns = encode(examples, tokenizer, 64, stride=8)
+    columns = encode(examples, any_tokenizer, 64, stride=8)
     table, truncated = tokenize(
-        examples, make_task("Span", options={"stride": 8}), tokenizer, max_seq_len=64
+        examples, make_task("Span", options={"stride": 8}), any_tokenizer, max_seq_len=64
     )
     assert truncated == columns["truncated"]
     tokens = TokenTable(table)
@@ -335,55 +282,3 @@ def test_windows_through_a_table_into_a_batch(tokenizer):
     for name in ("char_starts", "char_ends"):
         assert all(map(np.array_equal, batch.extras[name], columns[name]))
         assert batch.extras[name][0].dtype == np.int32
-
-
-DROPPED = [
-    ("Je suis au Cafe\u0301 ce soir", "Cafe\u0301"),  # a combining accent
-    ("Je suis au Cafe\u0301", "Cafe\u0301"),  # at the end of the document
-    ("me\u0301re, cafe\u0301; the end", "cafe\u0301"),  # before a mark
-    ("a cafe\u0301\ufe0f b", "cafe\u0301\ufe0f"),  # with a variation selector
-    ("a\u0301 b c", "a\u0301"),  # at the start
-    ("\ufeffparis is a city", "\ufeffparis"),  # a byte-order mark
-    ("in \u200bparis\u200d\u00ad now", "\u200bparis\u200d\u00ad"),  # both ends
-    ("in \u200bparis", "\u200bparis"),
-]
-
-
-@pytest.mark.parametrize(("document", "answer"), DROPPED)
-def test_characters_that_the_normalizer_drops_belong_to_the_words_beside_them(
-    wordpiece, document, answer
-):
-    start = document.index(answer)
-    label = SpanLabel(start, start + len(answer), (answer,))
-    columns = encode([Example("q", (document, "where ?"), label)], wordpiece, 64)
-    (row,) = rows_of(columns, "q")
-    first, last = row["labels"]
-    logits = torch.full((1, len(row["input_ids"]), 2), -10.0)
-    logits[0, first, 0] = logits[0, last, 1] = 10.0
-    table, _ = tokenize(
-        [Example("q", (document, "where ?"), label)],
-        make_task("Span"),
-        wordpiece,
-        max_seq_len=64,
-    )
-    batch = make_batch(TokenTable(table).take([0]), task="t", pad_token_id=0)
-    (prediction,) = make_kind("Span").decode(logits, batch)
-    assert prediction.value == answer
-    for metric in ("EM", "AnswerF1"):
-        assert score(metric, [prediction.gold], [prediction.value]) == 100.0
-
-
-def test_no_token_gets_the_characters_of_another(tokenizer):
-    """Offsets stay in order, and grow by nothing but characters that no token has."""
-    text = " ".join(document for document, _ in DROPPED)
-    encoding = tokenizer([text], add_special_tokens=False).encodings[0]
-    before, after = np.array(encoding.offsets), with_dropped(encoding.offsets, text)
-    assert (after[:, 0] <= before[:, 0]).all()
-    assert (after[:, 1] >= before[:, 1]).all()
-    covered = {i for start, end in before for i in range(start, end)}
-    for (start, end), (old_start, old_end) in zip(after, before, strict=True):
-        grown = {*range(start, old_start), *range(old_end, end)}
-        assert not grown & covered
-        assert not any(text[i].isspace() for i in grown)
-    found = {i for start, end in after for i in range(start, end)}
-    assert all(text[i].isspace() for i in set(range(len(text))) - found)
