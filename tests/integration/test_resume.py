@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import re
 import shlex
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,6 @@ from data_utils.errors import UserError
 from mt_dnn.config.parser import parse_config
 from mt_dnn.config.run import RunConfig
 from mt_dnn.training.checkpoint_folders import checkpoint_folders
-from mt_dnn.training.signals import GracefulShutdown
 from mt_dnn.training.trainer import Trainer
 from tests.support.interrupted import assert_equal_runs, interrupted, metrics
 from tests.support.runs import copy_workspace, run
@@ -210,123 +206,25 @@ def test_a_run_becomes_longer_and_says_what_becomes_of_its_schedule(tiny_config,
     assert (longer.run_dir / "scores.json").exists()
 
 
-def test_what_a_killed_run_wrote_before_its_first_checkpoint_is_gone(tiny_config):
+def test_what_a_killed_run_wrote_before_its_first_checkpoint_is_gone(tiny_config, monkeypatch):
     options: dict[str, Any] = {"train": {"max_steps": 6, "eval_every": 2, "save_every": 6}}
     whole = run(tiny_config(name="whole", **options))
     killed = Trainer(tiny_config(name="killed", **options))
-    monkey = Trainer.update
-    try:
+    update = Trainer.update
 
-        def die(self: Trainer, batches: list[Batch]) -> None:
-            if self.step == 4:
-                raise RuntimeError("kill -9")
-            monkey(self, batches)
+    def die(self: Trainer, batches: list[Batch]) -> None:
+        if self.step == 4:
+            raise RuntimeError("kill -9")
+        update(self, batches)
 
-        Trainer.update = die
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", die)
         with pytest.raises(RuntimeError, match="kill -9"):
             killed.fit()
-    finally:
-        Trainer.update = monkey
     assert len(metrics(killed)) > 0
     resumed = run(tiny_config(name="killed", resume=True, **options))
     assert metrics(resumed) == metrics(whole)
     assert_equal_runs(resumed, whole)
-
-
-CHECKPOINTS: dict[str, Any] = {
-    "train": {"max_steps": 6, "save_every": 2, "keep": 3, "eval_every": 6}
-}
-
-
-@pytest.fixture(scope="module")
-def with_checkpoints(config_in, tmp_path_factory) -> Trainer:
-    """A run with three checkpoints; to be copied."""
-    return run(config_in(tmp_path_factory.mktemp("checkpoints"))(name="whole", **CHECKPOINTS))
-
-
-@pytest.mark.parametrize("damage", ["flip", "cut", "gone", "state", "half deleted"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
-    tiny_config, capsys, with_checkpoints, damage
-):
-    whole = with_checkpoints
-    config = tiny_config(name="whole", resume=True, **CHECKPOINTS)
-    run_dir = Path(config.output_dir) / "whole"
-    shutil.copytree(whole.run_dir, run_dir)
-    newest = checkpoint_folders(run_dir)[-1]
-    path = newest / "optimizer.safetensors"
-    data = bytearray(path.read_bytes())
-    if damage == "flip":
-        data[-7] ^= 1
-        path.write_bytes(data)
-    elif damage == "cut":
-        path.write_bytes(data[: len(data) // 2])
-    elif damage == "gone":
-        path.unlink()
-    elif damage == "state":
-        path = newest / "state.json"
-        path.write_text(path.read_text()[:50])
-    else:
-        shutil.rmtree(newest)
-        newest.mkdir()
-        path = newest
-    capsys.readouterr()
-    resumed = Trainer(config)
-    assert resumed.step == 4
-    assert checkpoint_folders(run_dir)[-1].name == "step-00000004"
-    assert re.search(
-        rf"skipped: .*{path.name if damage != 'gone' else newest.name}", capsys.readouterr().out
-    )
-    resumed.fit()
-    assert_equal_runs(resumed, whole)
-    assert metrics(resumed) == metrics(whole)
-
-
-def test_where_every_checkpoint_is_damaged_the_run_is_refused(tiny_config):
-    options: dict[str, Any] = {"train": {"max_steps": 2}}
-    whole = run(tiny_config(name="whole", **options))
-    path = checkpoint_folders(whole.run_dir)[-1] / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UserError, match=rf"no checkpoint can be resumed:\n  {path} is damaged"):
-        Trainer(tiny_config(name="whole", resume=True, **options))
-
-
-def test_checkpoints_of_another_run_are_not_resumed(tiny_config):
-    options: dict[str, Any] = {"train": {"max_steps": 2}}
-    first, other = (run(tiny_config(name=name, **options)) for name in ("first", "other"))
-    shutil.rmtree(first.run_dir / "checkpoints")
-    shutil.copytree(other.run_dir / "checkpoints", first.run_dir / "checkpoints")
-    with pytest.raises(UserError, match="belongs to another run"):
-        Trainer(tiny_config(name="first", resume=True, **options))
-    assert checkpoint_folders(first.run_dir) == []
-
-
-def test_a_marker_removed_by_hand_does_not_bring_the_old_run_back(tiny_config):
-    options: dict[str, Any] = {"train": {"max_steps": 2}}
-    first = run(tiny_config(name="first", **options))
-    (first.run_dir / "config.yml").unlink()
-    with pytest.raises(UserError, match="holds a run already"):
-        Trainer(tiny_config(name="first", **options))
-    (first.run_dir / "run.json").unlink()
-    for how in ({}, {"resume": True}, {"overwrite": True}):
-        with pytest.raises(UserError, match=r"contains tasks\.yml.*but no run"):
-            Trainer(tiny_config(name="first", **options, **how))
-    assert (first.run_dir / "best" / "model.safetensors").exists()
-
-
-def test_a_signal_leaves_the_old_handlers_in_place(tiny_config, monkeypatch):
-    before = [signal.getsignal(number) for number in GracefulShutdown.SIGNALS]
-    interrupted(monkeypatch, tiny_config(), 1)
-    assert [signal.getsignal(number) for number in GracefulShutdown.SIGNALS] == before
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_second_signal_ends_at_once(number):
-    with GracefulShutdown() as shutdown:
-        assert shutdown.signal_number is None
-        os.kill(os.getpid(), number)
-        assert shutdown.signal_number == number
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.parametrize("log_every", [4, 50], ids=["at a log point", "before saving"])

@@ -19,7 +19,7 @@ from mt_dnn.training import saving, scoring, trainer
 from mt_dnn.training.checkpoint_folders import checkpoint_folders
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
 from mt_dnn.training.trainer import Trainer
-from tests.support.interrupted import assert_equal_runs, metrics
+from tests.support.interrupted import assert_equal_runs, interrupted, metrics
 from tests.support.runs import copy_workspace, run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -33,14 +33,14 @@ def signal_at(
     calls = 0
     original = evaluation.map_batches
 
-    def interrupted(*args: Any, **keys: Any) -> Any:
+    def signalled(*args: Any, **keys: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == call:
             os.kill(os.getpid(), number)
         return original(*args, **keys)
 
-    monkeypatch.setattr(evaluation, "map_batches", interrupted)
+    monkeypatch.setattr(evaluation, "map_batches", signalled)
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +147,19 @@ def test_a_block_is_interruptible_or_not():
         shutdown.interruptible(),
     ):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_leaves_the_old_handlers_in_place(tiny_config, monkeypatch):
+    before = [signal.getsignal(number) for number in GracefulShutdown.SIGNALS]
+    interrupted(monkeypatch, tiny_config(), 1)
+    assert [signal.getsignal(number) for number in GracefulShutdown.SIGNALS] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_at_once(number):
+    with GracefulShutdown() as shutdown:
+        assert shutdown.signal_number is None
+        os.kill(os.getpid(), number)
+        assert shutdown.signal_number == number
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
