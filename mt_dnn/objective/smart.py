@@ -40,8 +40,8 @@ class SmoothnessTerm(LossTerm):
     Args:
         model: the model to train.
         config: None fields take the values of the preset; None: all values are those of the preset.
-        preset: name of the preset, by default ``smart``. A ``config`` with None fields needs it; a resolved
-            one (:func:`mt_dnn.config.bounds.resolve_config`) does not.
+        preset: name of the preset; without a ``config``, by default ``smart``. A ``config`` with None
+            fields needs one; a resolved ``config`` (:func:`mt_dnn.config.bounds.resolve_config`) does not.
 
     Raises:
         UserError: a field of ``config`` is None and there is no ``preset``, the type of a task defines no
