@@ -18,7 +18,7 @@ from mt_dnn.inference.lines import Content, predict_lines
 from mt_dnn.inference.predictor import Predictor
 from tests.support.encoders import tiny_encoder_folder
 from tests.support.model_folders import tasks_of, write_model
-from tests.unit.test_format_mrc_windows import byte_level, unigrams
+from tests.support.tokenizer_kinds import byte_level, unigrams
 
 TASKS = "one: {data_format: PremiseOnly, task_type: Classification, n_class: 2, metric_meta: [ACC], layers: scalar_mix}\n"
 PAIR = ("The dog  sleeps.", "A cat runs unhappily, again!")
