@@ -13,13 +13,17 @@ from data_utils.errors import UserError
 from data_utils.formats import DroppedRow, Example, Row
 from data_utils.labels import LabelUnit
 from data_utils.registries import FORMATS
+from data_utils.registry import choices_hint
 from data_utils.sources import FileSource, by_position, complete, join_names
+from data_utils.sources.base import rename
 from data_utils.sources.find import conll_to_predict, csv_to_predict
 from data_utils.task_def import TaskDef
 from data_utils.utf8 import numbered
 
 Rows = Iterable[Any]
 """Texts, tuples of texts, dicts by column name, or parsed Examples. Labels are optional."""
+NAMED_COLUMNS = (".csv", ".tsv", ".jsonl")
+"""Suffixes of files to predict that may have column names of their own; a .tsv file then has a header."""
 
 
 def text_columns(task: TaskDef) -> tuple[str, ...]:
@@ -115,7 +119,13 @@ def without_label(row: Row) -> Row:
     return Row({**row.values, "label": ""}, row.where)
 
 
-def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row]:
+def read_rows(
+    lines: Iterable[str],
+    *,
+    name: str,
+    task: TaskDef,
+    columns: Mapping[str, str] | None = None,
+) -> Iterator[Row]:
     """Yield the rows of a TSV or JSON-lines file, each one as soon as its line is read.
 
     Lines are JSON if ``name`` ends in ``.jsonl`` or the first row is a JSON object; a line may then be
@@ -128,30 +138,68 @@ def read_rows(lines: Iterable[str], *, name: str, task: TaskDef) -> Iterator[Row
         lines: the lines of the file.
         name: name of the file, for its suffix and for error messages.
         task: the task that the rows belong to.
+        columns: our column name -> name in the file: of a CSV file, JSON objects, or a TSV file, whose
+            first line then names its columns. None: the names are ours, or those of the task's ``source``.
 
     Raises:
-        UserError: there are no rows, or a row is malformed; the message has file and line.
+        UserError: there are no rows, a row is malformed, or a column is missing or unknown; the message has
+            file and line.
     """
-    if Path(name).suffix == ".csv":
-        yield from csv_to_predict(Path(name), task).read(lines)
+    if columns:
+        _check_columns(columns, name, task)
+    if Path(name).suffix == ".csv" or (columns and Path(name).suffix == ".tsv"):
+        yield from csv_to_predict(Path(name), task, columns or None).read(lines)
         return
     if (conll := conll_to_predict(Path(name), task)) is not None:
         yield from conll.read(lines)
         return
     opened = RowLines.of(lines, name)
     if opened.is_json:
-        yield from opened.json_rows(lambda value, index, where: as_row(value, task, index, where))
+
+        def convert(value: Any, index: int, where: str) -> Row:
+            if isinstance(value, dict):
+                value = rename(value, dict(columns), index, where) if columns else value
+                _check_texts(value, task, where)
+            return as_row(value, task, index, where)
+
+        yield from opened.json_rows(convert)
         return
     canonical, bare = FORMATS.get(task.data_format).columns, text_columns(task)
     layouts = [canonical] if canonical[-1].endswith("*") else [canonical, bare]
-    columns = opened.layout(layouts)
-    if columns is None:
+    layout = opened.layout(layouts)
+    if layout is None:
         raise UserError(
             f"{opened.where}: {len(opened.cells)} columns; task {task.name!r} takes, tab-separated: "
-            f"{'; or '.join(join_names(columns) for columns in layouts)}. "
+            f"{'; or '.join(join_names(names) for names in layouts)}. "
             f"Or give JSON lines with {join_names(bare)}."
         )
-    yield from opened.tsv_rows(columns)
+    yield from opened.tsv_rows(layout)
+
+
+def _check_texts(value: Mapping[str, Any], task: TaskDef, where: str) -> None:
+    """Refuse a JSON row with none of the columns of texts: its file has other names for them."""
+    texts = [own.rstrip("*") for own in text_columns(task)]
+    if not any(own in value for own in texts):
+        raise UserError(
+            f"{where}: the row has no {' or '.join(texts)}; it has {', '.join(sorted(value))}. "
+            f"Name the column with --columns.{texts[0]} NAME"
+        )
+
+
+def _check_columns(columns: Mapping[str, str], name: str, task: TaskDef) -> None:
+    """Check names for the columns of a file; see :func:`read_rows`."""
+    known = [own.rstrip("*") for own in FORMATS.get(task.data_format).columns]
+    for ours in columns:
+        if ours not in known:
+            raise UserError(
+                f"--columns: data_format {task.data_format} has no column {ours!r}."
+                f"{choices_hint(ours, known)}"
+            )
+    if Path(name).suffix not in NAMED_COLUMNS:
+        raise UserError(
+            f"--columns: {name} has no column names; it applies to files that end in "
+            f"{', '.join(NAMED_COLUMNS)}"
+        )
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ class DelimitedSource:
         for ours, theirs in wanted.items():
             if theirs not in header:
                 advice = (
-                    f"Rename the columns of the texts: {', '.join(wanted[name] for name in self.required)}"
+                    f"Rename the columns of the texts: {', '.join(wanted[name] for name in self.required)}. "
+                    f"With a task, --columns.{ours} NAME takes them as they are"
                     if self.to_predict
                     else f"Map our names to theirs in the task file, such as source: {{columns: "
                     f"{{{ours}: {header[0]}}}}}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from data_utils.errors import UserError
@@ -103,19 +104,30 @@ def conll_to_predict(path: Path, task: TaskDef) -> ConllSource | None:
     return ConllSource(path, source.columns if like else {})
 
 
-def csv_to_predict(path: Path, task: TaskDef) -> DelimitedSource:
-    """Return the source of a CSV file to predict.
+def csv_to_predict(
+    path: Path, task: TaskDef, columns: Mapping[str, str] | None = None
+) -> DelimitedSource:
+    """Return the source of a CSV file to predict, or of a TSV file with a header.
 
-    Its header has the names of the task's ``source``, if that has a header too, else ours. The column of
-    the label may be missing.
+    The column of the label may be missing.
+
+    Args:
+        path: the file.
+        task: the task that the rows belong to.
+        columns: our column name -> name in the header. None: the header has the names of the task's
+            ``source``, if that has a header too, else ours.
     """
     source = task.source or SourceDef()
-    like = any(has_header(name, source) for name in source.files.values())
+    is_csv = path.suffix == ".csv"
+    if columns is None:
+        like = any(has_header(name, source) for name in source.files.values())
+        columns = source.columns if like else {}
     required = FORMATS.get(task.data_format).text_columns
     return DelimitedSource(
         path,
-        source.columns if like else {},
-        delimiter=source.delimiter or ",",
+        dict(columns),
+        delimiter=(source.delimiter or ",") if is_csv else "\t",
+        quoting=is_csv,
         required=tuple(name.rstrip("*") for name in required),
         to_predict=True,
     )

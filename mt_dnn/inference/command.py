@@ -30,6 +30,7 @@ def predict(
     tokens: bool = False,
     pooling: Literal["cls", "mean", "max"] | None = None,
     tasks: str | None = None,
+    columns: dict[str, str] | None = None,
     batch_size: int = 64,
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto",
     precision: Literal["fp32", "bf16"] = "fp32",
@@ -57,6 +58,8 @@ def predict(
         pooling: How the tokens of a row become one embedding: cls (the first token), mean or max. Defaults to mean.
         tasks: Task file with the definition of --task, for a task that was not trained but shares a head
             with a trained task.
+        columns: Names of the file's columns where they are not those of the task, such as
+            --columns.premise text --columns.label opinion. The first line of a .tsv file then names its columns.
         batch_size: Number of rows in a batch.
         device: Device to compute on. auto selects CUDA if available, else MPS, else CPU.
         precision: Precision of the passes. bf16 is faster on devices that have it, and rounds more.
@@ -69,6 +72,8 @@ def predict(
     path = Path(input)
     if input != "-" and (not path.exists() or path.is_dir()):
         raise UserError(f"--input: file {input} does not exist")
+    if columns and what == "embeddings":
+        raise UserError("--columns names the columns of a task; embeddings belong to none")
     if batch_size < 1:
         raise UserError(f"--batch_size: {batch_size}; it must be at least 1")
 
@@ -100,6 +105,7 @@ def predict(
             content=content,
             write=write,
             batch_size=batch_size,
+            columns=columns,
             chunk=batch_size if input == "-" and arrives(sys.stdin.fileno()) else 16 * batch_size,
         )
     if scored:

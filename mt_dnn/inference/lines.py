@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -100,6 +100,7 @@ def predict_lines(
     write: Callable[[str], Any],
     batch_size: int,
     chunk: int,
+    columns: Mapping[str, str] | None = None,
 ) -> list[Prediction]:
     """Write one JSON line per row, ``chunk`` rows at a time, in the order of the rows.
 
@@ -107,6 +108,7 @@ def predict_lines(
         name: the input's name in messages. The suffix .jsonl selects JSON lines.
         content: what to write.
         chunk: rows to read before the next lines are written. A larger chunk needs less padding.
+        columns: our column name -> name in the file; see :func:`data_utils.inputs.read_rows`.
 
     Returns:
         The predictions of rows with labels.
@@ -116,7 +118,11 @@ def predict_lines(
     """
     scored: list[Prediction] = []
     is_text = content.what == "embeddings"
-    rows = read_texts(lines, name=name) if is_text else read_rows(lines, name=name, task=task)
+    rows = (
+        read_texts(lines, name=name)
+        if is_text
+        else read_rows(lines, name=name, task=task, columns=columns)
+    )
     while group := list(islice(rows, chunk)):
         if is_text:
             records = _embeddings(predictor, group, batch_size, content)

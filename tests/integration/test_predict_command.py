@@ -63,6 +63,20 @@ def test_a_labelled_file_is_answered_and_scored(run: Run, cli) -> None:
     assert err == f"nli: ACC {scores['ACC']:.2f}, 13 labelled rows\n"
 
 
+def test_columns_of_a_file_may_have_other_names(run: Run, cli, tmp_path: Path) -> None:
+    rows = [line.split("\t") for line in (run.data / "nli_dev.tsv").read_text().splitlines()]
+    path = tmp_path / "own.tsv"
+    path.write_text("\n".join(["meant\tfirst\tsecond", *("\t".join(row[1:]) for row in rows)]))
+    names = ["--columns.premise", "first", "--columns.hypothesis", "second"]
+    code, records, err = cli("--task", "nli", "--input", path, *names, "--columns.label", "meant")
+    assert (code, len(records)) == (0, 13)
+    assert [r["prediction"] for r in records] == [w["prediction"] for w in run.written("nli")]
+    assert err.endswith("13 labelled rows\n")
+    code, _, err = cli("--what", "embeddings", "--input", path, *names)
+    assert code == 2
+    assert "embeddings belong to none" in err
+
+
 def test_an_unlabelled_file_is_not_scored_and_serves_a_submission(
     run: Run, cli, tmp_path: Path
 ) -> None:

@@ -131,6 +131,45 @@ def test_csv_rows_to_predict_have_the_names_of_the_tasks_source(tmp_path, source
         "",
     )
     theirs = "a, b" if source else "premise, hypothesis"
-    message = rf"new\.csv:1: the header has no column.* Rename the columns of the texts: {theirs}$"
+    message = rf"new\.csv:1: the header has no column.* Rename the columns of the texts: {theirs}\."
     with pytest.raises(UserError, match=message):
         list(read_rows(["x,y\n", "one,two\n"], name="new.csv", task=task))
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("new.csv", ["said,then,meant\n", 'one,"two, three",no\n']),
+        ("new.tsv", ["said\tthen\tmeant\n", "one\ttwo, three\tno\n"]),
+        ("new.jsonl", ['{"said": "one", "then": "two, three", "meant": "no"}\n']),
+    ],
+)
+def test_rows_to_predict_may_have_columns_of_any_name(tmp_path, name, lines):
+    (tmp_path / "tasks.yml").write_text(ENTRY % CSV)
+    task = read_task_file(tmp_path / "tasks.yml", lambda task: task)["t"]
+    columns = {"premise": "said", "hypothesis": "then", "label": "meant"}
+    (row,) = read_rows(lines, name=name, task=task, columns=columns)
+    values = [row.values[own] for own in ("premise", "hypothesis", "label", "uid")]
+    assert values == ["one", "two, three", "no", "0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "message"),
+    [
+        ("new.csv", {"premis": "a"}, r"no column 'premis'\. Did you mean 'premise'"),
+        ("<stdin>", {"premise": "a"}, r"<stdin> has no column names.*\.csv, \.tsv, \.jsonl"),
+        ("new.csv", {"premise": "c"}, r"new\.csv:1: the header has no column 'c'"),
+        (
+            "new.jsonl",
+            None,
+            r"new\.jsonl:1: the row has no premise.*it has a, b.*--columns\.premise",
+        ),
+        ("new.jsonl", {"premise": "c"}, r"new\.jsonl:1: column 'c' \(for 'premise'\) is missing"),
+    ],
+)
+def test_wrong_names_of_columns_are_refused(tmp_path, name, columns, message):
+    (tmp_path / "tasks.yml").write_text(ENTRY % CSV)
+    task = read_task_file(tmp_path / "tasks.yml", lambda task: task)["t"]
+    lines = ['{"a": "one", "b": "two"}\n'] if name.endswith("jsonl") else ["a,b\n", "one,two\n"]
+    with pytest.raises(UserError, match=message):
+        list(read_rows(lines, name=name, task=task, columns=columns))
