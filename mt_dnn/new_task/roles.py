@@ -14,7 +14,8 @@ from mt_dnn.new_task.rows_file import RowsFile
 LABELS = (
     *("label", "labels", "gold_label", "gold", "class", "category", "target", "tags", "ner_tags"),
     *("sentiment", "score", "rating", "stars", "similarity", "intent", "topic", "emotion"),
-    *("stance", "polarity", "is_duplicate", "quality", "relation", "judgment", "judgement", "y"),
+    *("stance", "opinion", "polarity", "is_duplicate", "quality", "relation", "judgment"),
+    *("judgement", "y"),
 )
 """Names of label columns, the most telling first."""
 TEXTS = (

@@ -84,7 +84,7 @@ def new_task(request: Request, log: Callable[[str], None] = print) -> Path:
     log(f"{tasks}: task {name!r}, {kind.name}")
     log(
         f"{run}: a run of {rows} training rows"
-        + (f"; {unsure} values are UNSURE" if unsure else "")
+        + (f"; {unsure} marked UNSURE in both files" if unsure else "")
     )
     log(f"Next: check both files, then mt-dnn train --config {run}")
     return run

@@ -17,9 +17,9 @@ OWN = ("name", "output_dir", "seed", "resume", "overwrite", "data.use", *FOLDS)
 """Settings that the table runner sets itself."""
 
 
-def read_keys(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+def read_keys(path: Path, keys: Sequence[str], *, kind: str = "table file") -> dict[str, Any]:
     """Read a table or override file after checking its keys and its title."""
-    found, _ = read_mapping(path, "table file")
+    found, _ = read_mapping(path, kind)
     check_known(found, keys, str(path))
     if not isinstance(found.get("title", ""), str):
         raise UserError(f"{path}: title: {found['title']!r} is not a text")
@@ -29,7 +29,11 @@ def read_keys(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 def settings_of(entry: Any, where: str, *, refuse: Sequence[str] = ()) -> Settings:
     """Settings by dotted name, from a mapping with dotted or nested keys or both."""
     known = [name for name, _ in settings()]
-    values = flat_settings(mapping(entry or {}, where))
+    if entry and not isinstance(entry, dict):
+        raise UserError(
+            f"{where}: {entry!r} is not a mapping of settings, such as {{data.train_limit: 300}}"
+        )
+    values = flat_settings(entry or {})
     for name in values:
         if name in refuse:
             hint = " and set the table key folds" if name in FOLDS else ""

@@ -19,7 +19,7 @@ OVERRIDE_KEYS = (
 
 def read_override(path: Path) -> dict[str, Any]:
     """Read an override file and the one that it extends; mappings present in both are merged."""
-    own = read_keys(path, OVERRIDE_KEYS)
+    own = read_keys(path, OVERRIDE_KEYS, kind="override file")
     if "extends" not in own:
         return own
     merged = read_override(path.parent / str(own.pop("extends")))

@@ -174,7 +174,7 @@ def footer(summary: Summary, command: str, *, as_printed: bool = False) -> list[
         more = f" and {len(summary.missing) - 10} more" if len(summary.missing) > 10 else ""
         notes.append(f"Missing runs: {shown}{more}.")
     if summary.others:
-        notes.append(f"{summary.others} results of runs with other settings are left out.")
+        notes.append(f"{summary.others} results of runs with other settings or seeds are left out.")
     if summary.conflicts:
         notes.append(
             f"These runs have several results with different scores, of which the last line counts: "

@@ -156,7 +156,9 @@ class TableRuns:
                         running.append(self._start(run, slots.popleft()))
                     if shutdown.signal_number and not forwarded:
                         forwarded = True
-                        self.print_line(f"stopping: {len(running)} runs save a checkpoint")
+                        self.print_line(
+                            f"stopping: {len(running)} running, each saves a checkpoint"
+                        )
                         for child in running:
                             child.process.send_signal(signal.SIGINT)
                     time.sleep(POLL_SECONDS)

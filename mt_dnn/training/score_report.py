@@ -140,12 +140,14 @@ def warnings(
 
 def _advice(config: RunConfig) -> str:
     optim, train = config.optim, config.train
-    heads = "that of the encoder" if optim.head_lr is None else f"{optim.head_lr:g}"
+    heads = (
+        f"not set; such as {10 * optim.lr:g}" if optim.head_lr is None else f"now {optim.head_lr:g}"
+    )
     length = f"{train.epochs}" + (f", max_steps {train.max_steps}" if train.max_steps else "")
     return (
         f"  Try, in this order: more updates (train.epochs, now {length}); another learning rate (optim.lr, "
         f"now {optim.lr:g}; higher if the training loss falls slowly, lower if it does not fall), and a "
-        f"higher one for the new heads (optim.head_lr, now {heads}; such as 1e-3); the pooling that the "
+        f"higher one for the new heads (optim.head_lr, {heads}); the pooling that the "
         f"encoder was trained for (model.pooling, now {config.model.pooling}); and check the rows with "
         f"mt-dnn prepare"
     )

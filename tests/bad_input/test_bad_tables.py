@@ -23,13 +23,13 @@ from tests.support.table_file import FILE
 CHANGES = [
     # name, changed entries, message
     ("no base", {"base": None}, "FOLDER/t.yml: key 'base' is missing or empty"),
-    ("base is a list", {"base": ["a"]}, "FOLDER/t.yml: base: ['a'] is not a mapping"),
-    ("base is a number", {"base": 7}, "FOLDER/t.yml: base: 7 is not a mapping"),
+    ("base is a list", {"base": ["a"]}, "FOLDER/t.yml: base: ['a'] is not a mapping of settings, such as {data.train_limit: 300}"),
+    ("base is a number", {"base": 7}, "FOLDER/t.yml: base: 7 is not a mapping of settings, such as {data.train_limit: 300}"),
     ("base is a missing file", {"base": "none.yml"}, "FOLDER/t.yml: base: run config none.yml does not exist"),
     ("base has an unknown setting", {"base": {"optim.lrr": 1}}, "FOLDER/t.yml: base: unknown setting 'optim.lrr'. Did you mean 'optim.lr'? Choices: ..."),
     ("base has folds", {"base": {"data.folds": 3}}, "FOLDER/t.yml: base: data.folds is set by the table runner; remove it and set the table key folds"),
     ("a title is a list", {"title": ["a"]}, "FOLDER/t.yml: title: ['a'] is not a text"),
-    ("sizes are a list", {"sizes": [1]}, "FOLDER/t.yml: sizes: [1] is not a mapping"),
+    ("sizes are a list", {"sizes": [1]}, "FOLDER/t.yml: sizes: [1] is not a mapping of settings, such as {data.train_limit: 300}"),
     ("sizes set a seed", {"sizes": {"seed": 1}}, "FOLDER/t.yml: sizes: seed is set by the table runner; remove it"),
     ("no seeds", {"seeds": []}, "FOLDER/t.yml: key 'seeds' is missing or empty"),
     ("a seed is a word", {"seeds": ["a"]}, "FOLDER/t.yml: seeds: ['a'] is not a list of whole numbers"),

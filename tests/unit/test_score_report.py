@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from mt_dnn.config.run import RunConfig
+from mt_dnn.config.run import OptimConfig, RunConfig
 from mt_dnn.inference.evaluate import Evaluation
 from mt_dnn.task_types import Prediction
 from mt_dnn.tracking.progress import Progress
@@ -100,6 +100,16 @@ def test_warnings_name_the_data_sets_and_advise_once():
     assert "rte (75% of one label)" in lines[2]
     assert "all labels are equal" in lines[3]
     assert warnings({"good": found["good"]}, [], RunConfig()) == []
+
+
+@pytest.mark.parametrize(
+    ("head_lr", "text"), [(None, "not set; such as 0.0005"), (1e-3, "now 0.001")]
+)
+def test_the_advice_about_heads_is_no_rate_that_is_set(head_lr, text):
+    optim = OptimConfig(lr=5e-5, head_lr=head_lr)
+    constant = {"task": evaluation([1] * 4, [0, 1, 0, 1])}
+    lines = warnings(constant, [], RunConfig(optim=optim))
+    assert f"(optim.head_lr, {text})" in "\n".join(lines)
 
 
 @pytest.mark.parametrize("count", [4, 5])

@@ -171,6 +171,11 @@ def test_an_override_file_goes_over_every_row_and_the_command_line_over_it(ladde
     assert [c.name for c in load_table(ladder(), override=path).columns] == ["mrpc.F1"]
 
 
+def test_an_override_file_that_is_missing_is_called_so(ladder, tmp_path):
+    with pytest.raises(UserError, match=r"override file .*none\.yml does not exist"):
+        load_table(ladder(), override=tmp_path / "none.yml")
+
+
 def test_an_override_file_extends_another_and_may_single_out_a_row(ladder, tmp_path):
     (tmp_path / "small.yml").write_text("settings: {optim.lr: 1e-3, batch.size: 8}\nseeds: [1]\n")
     own = {
