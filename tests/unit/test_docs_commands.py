@@ -10,6 +10,7 @@ import yaml
 from mt_dnn.config.parser import parse_config, settings
 from mt_dnn.config.run import RunConfig
 from mt_dnn.tables import file as table_file
+from mt_dnn.tables.override import OVERRIDE_KEYS
 from mt_dnn.tables.plan import plan
 from mt_dnn.task_types import load_tasks
 from tests.support.documents import (
@@ -99,6 +100,12 @@ def test_every_make_target_exists():
 def test_a_yaml_block_is_a_run_a_task_file_or_a_table(document, block, tmp_path):
     keys = yaml.safe_load(block)
     path = tmp_path / "block.yml"
+    if "settings" in keys and keys.keys() <= set(OVERRIDE_KEYS):
+        path.write_text(block)
+        table = table_file.load_table(ROOT / "experiments/smart/table3.yml", override=path)
+        assert keys["sizes"].items() <= table.sizes.items()
+        assert list(table.seeds) == keys["seeds"]
+        return
     if keys.keys() <= set(table_file.KEYS):
         path.write_text(yaml.safe_dump(TABLE | keys))
         assert plan(table_file.load_table(path))
