@@ -40,8 +40,8 @@ RANGES = (
     ("optim", "warmup", 0, 1),
     ("optim", "clip_norm", 0, math.inf),
     ("distill", "weight", 0, 1),
-    ("system", "threads", 1, math.inf),
-    ("system", "workers", 0, math.inf),
+    ("system", "threads", 1, 1024),
+    ("system", "workers", 0, 64),
 )
 """Section, key, smallest and largest value. Fields that may be null are not checked when null."""
 MAX_SEED = 2**63 - 1

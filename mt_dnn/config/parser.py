@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from functools import cache
 from itertools import pairwise
@@ -149,6 +150,27 @@ def _places(args: Sequence[str]) -> dict[str, str]:
         places |= {name: f"{path}:{line}: {name}" for name, line in _keys(root, _sections())}
     flags = [arg.partition("=")[0].removesuffix("+") for arg in args if arg.startswith("--")]
     return places | {flag.removeprefix("--"): flag for flag in flags}
+
+
+@contextmanager
+def located(args: Sequence[str] | None = None) -> Iterator[None]:
+    """Begin the message of a UserError about a setting of a YAML file with its file and line.
+
+    Args:
+        args: as for :func:`parse_config`, which has accepted them.
+    """
+    try:
+        yield
+    except UserError as error:
+        places = _places(list(sys.argv[1:] if args is None else args))
+        name, known = str(error).partition(":")[0], dict(settings())
+        while name and name not in known:  # mixing.options.rates is a part of mixing.options
+            name = name.rpartition(".")[0]
+        by_flag = any(f"{key}.".startswith(f"{name}.") for key in places if places[key][:2] == "--")
+        place = places.get(name, name).removesuffix(name)
+        if by_flag or not place:
+            raise
+        raise UserError(f"{place}{error}") from error
 
 
 @cache

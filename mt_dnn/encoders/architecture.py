@@ -88,7 +88,7 @@ def attention_implementation(attention: str) -> str | None:
         raise UserError(f"unknown attention {attention!r}.{choices_hint(attention, ATTENTION)}")
     if attention == "flash_attention_2" and not is_flash_attn_2_available():
         raise UserError(
-            "attention 'flash_attention_2' needs a GPU and the flash-attn package. "
+            "model.attention: flash_attention_2 needs a GPU and the flash-attn package. "
             "Choices here: eager, sdpa."
         )
     return None if attention == "sdpa" else attention

@@ -170,6 +170,11 @@ class Objective(nn.Module):
             raise RuntimeError(f"no loss term has a value for this batch of task {batch.task}")
         return LossTerms(step.task_type.task.weight * total, values, step.figures)
 
+    def before_training(self) -> None:
+        """Let the terms copy the weights from which training starts; the Trainer calls it once."""
+        for term in self._terms():
+            term.before_training()
+
     def after_update(self, update: int, total: int) -> None:
         """Update the terms; call after each optimizer update.
 

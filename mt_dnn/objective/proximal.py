@@ -84,6 +84,12 @@ class ProximalTeacher:
             for name, p in self._live.items()
         }
 
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Set theta_tilde to the parameters of the model."""
+        for name, p in self._live.items():
+            self._teacher[name].copy_(p)
+
     def logits(self, *args: Any, dropout_seed: int | None = None, **kwargs: Any) -> Tensor:
         """Compute f(x; theta_tilde) without gradient.
 

@@ -254,6 +254,9 @@ class ProximalTerm(LossTerm):
             teacher = self.teacher.logits(step.batch, dropout_seed=seed)
             return step.divergence(student, teacher)
 
+    def before_training(self) -> None:
+        self.teacher.restart()
+
     def after_update(self, update: int, total: int) -> None:
         self.teacher.update(update, total)
 

@@ -98,6 +98,14 @@ class LossTerm(nn.Module, ABC):
         self.base_weight, self.task_weights = weight, dict(tasks or {})
         return self
 
+    def before_training(self) -> None:
+        """Do what needs the weights from which training starts; called once, before a checkpoint is restored.
+
+        A term is created before the training rows are read. The heads of some task types, such as
+        Regression, are then started at the training labels: a term that keeps a copy of a head's weights
+        makes it here.
+        """
+
     def after_rho(self, step: Step, rho: Tensor) -> None:
         """Do what follows a measurement of rho; the weight may follow it.
 

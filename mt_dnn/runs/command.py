@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mt_dnn.config.parser import parse_with, run_parser
+from mt_dnn.config.parser import located, parse_with, run_parser
 
 
 def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn prepare") -> None:
@@ -30,4 +30,5 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn prepare") -> 
     from mt_dnn.runs.stores import prepare_all  # imports torch; --help should be fast
 
     folder = values.export_jsonl
-    prepare_all(config, log=print, export=None if folder is None else Path(folder))
+    with located(args):
+        prepare_all(config, log=print, export=None if folder is None else Path(folder))

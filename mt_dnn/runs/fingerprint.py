@@ -39,12 +39,28 @@ def fingerprint(
         model: the module whose parameters ``optimizer`` steps.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    entries = yaml.safe_load(tasks_yaml(tasks))
     stores = {
         dataset_name(m.task, m.split): _hash({key: getattr(m, key) for key in IDENTITY})
         for m in manifests
         if split_role(m.split) != "test"
     }
+    described = {
+        "data": stores,
+        "parameters": [
+            [f"{names.get(id(p), '?')} {tuple(p.shape)}" for p in group["params"]]
+            for group in optimizer.param_groups
+        ],
+    }
+    return settings_fingerprint(config, tasks) | json.loads(json.dumps(described))
+
+
+def settings_fingerprint(config: RunConfig, tasks: dict[str, TaskDef]) -> Fingerprint:
+    """The part of a fingerprint that is known before the data is read and the model is built.
+
+    Args:
+        config: resolved.
+    """
+    entries = yaml.safe_load(tasks_yaml(tasks))
     described = {
         "settings": {name: _plain(value) for name, value, _ in _settings(config)},
         "tasks": {
@@ -52,11 +68,6 @@ def fingerprint(
             for name, entry in entries.items()
         },
         "task_order": list(tasks),
-        "data": stores,
-        "parameters": [
-            [f"{names.get(id(p), '?')} {tuple(p.shape)}" for p in group["params"]]
-            for group in optimizer.param_groups
-        ],
     }
     return json.loads(json.dumps(described))
 
@@ -65,6 +76,10 @@ def differences(saved: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     """One line for each thing in which a run differs from the one that wrote a checkpoint.
 
     A setting that the checkpoint does not have is new in this version, and compared with its default.
+
+    Args:
+        saved: the fingerprint in the checkpoint.
+        own: that of the run, or its part by :func:`settings_fingerprint`.
     """
     found = []
     kinds = {name: kind for name, _, kind in _settings(RunConfig())}
@@ -87,6 +102,8 @@ def differences(saved: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
                     f"task {task!r}: {key}: {_short(before.get(key))} in the run, "
                     f"{_short(now.get(key))} now"
                 )
+    if "data" not in own:
+        return found
     for name in sorted(saved["data"].keys() | own["data"].keys()):
         before, now = saved["data"].get(name), own["data"].get(name)
         if before != now:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
@@ -21,6 +22,20 @@ from mt_dnn.runs.length import resolve_length
 from mt_dnn.runs.splits import check_train_rows, soft_label_files, splits_with_rows
 from mt_dnn.runs.stores import fold_stores, prepare_stores, select_tasks, training_stores
 from mt_dnn.runs.task_settings import check_task_settings
+
+
+@dataclass(frozen=True)
+class DataSelection:
+    """The tasks of a run and where their rows are, checked before any row is read."""
+
+    config: RunConfig
+    """The resolved configuration, with ``data.max_seq_len``."""
+    tasks: dict[str, TaskDef]
+    tokenizer: PreTrainedTokenizerBase
+    soft_labels: dict[str, Path]
+    """Task -> file of teacher logits."""
+    roles: tuple[str, ...]
+    """Roles of the splits that the run reads."""
 
 
 @dataclass
@@ -99,6 +114,20 @@ def prepare(config: RunConfig, log: Callable[[str], None] = print) -> RunData:
         >>> batch.task in data.tasks
         True
     """
+    return open_data(select_data(config, log), log)
+
+
+def select_data(config: RunConfig, log: Callable[[str], None] = print) -> DataSelection:
+    """Load the tasks of a run and check the settings of its data. No row is tokenized.
+
+    Args:
+        config: the configuration, resolved or not.
+        log: called with a line about each setting that has another effect than one may expect.
+
+    Raises:
+        UserError: an error in the configuration or the task file, a task has no rows, or there is no
+            tokenizer.
+    """
     config = resolve_config(config)
     tasks = select_tasks(config.data)
     for task in tasks.values():
@@ -114,7 +143,28 @@ def prepare(config: RunConfig, log: Callable[[str], None] = print) -> RunData:
     if config.data.folds is not None:
         dev = [own.task.name for own in splits if own.role == "train"]
     check_task_settings(config, tasks, dev=dev, test=test)
-    stores = prepare_stores(tasks, config, tokenizer, soft_labels=soft_labels, roles=roles, log=log)
+    return DataSelection(config, tasks, tokenizer, soft_labels, roles)
+
+
+def open_data(selection: DataSelection, log: Callable[[str], None] = print) -> RunData:
+    """Open the data of the selected tasks; tokenize data that is not prepared yet.
+
+    Args:
+        selection: from :func:`select_data`.
+        log: called with a line about each data set that is tokenized.
+
+    Raises:
+        UserError: an error in the rows or the stores.
+    """
+    config, tasks, tokenizer = selection.config, selection.tasks, selection.tokenizer
+    stores = prepare_stores(
+        tasks,
+        config,
+        tokenizer,
+        soft_labels=selection.soft_labels,
+        roles=selection.roles,
+        log=log,
+    )
     known, evaluated = fold_stores(tasks, stores, config)
     if config.data.fold is not None:
         log(

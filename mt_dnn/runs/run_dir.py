@@ -60,9 +60,14 @@ def check_run_dir(config: RunConfig) -> Path:
 
     Raises:
         UserError: a run of that name exists, and neither ``resume`` nor ``overwrite`` is set; the folder
-            contains files under our names that no run has written; or the run has a newer format.
+            contains files under our names that no run has written; the run has a newer format; or nothing
+            can be written there.
     """
     run_dir = confined(Path(config.output_dir), config.name)
+    there = next(path for path in (run_dir, *run_dir.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "may not be written to" if there.is_dir() else "is not a folder"
+        raise UserError(f"output_dir: {run_dir} cannot be created, because {there} {what}")
     if config.resume:
         check_run(run_dir)
     is_run = holds_run(run_dir)

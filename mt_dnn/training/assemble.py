@@ -90,6 +90,9 @@ def start_heads(model: MTDNN, stores: Mapping[str, TaskStore | StoreSubset]) -> 
     Args:
         model: the model to train.
         stores: the training examples by task.
+
+    Raises:
+        UserError: a task type replaces a parameter of its head, which the optimizer has already.
     """
     labels: dict[str, list[np.ndarray]] = {}
     kinds: dict[str, TaskType] = {}
@@ -99,7 +102,13 @@ def start_heads(model: MTDNN, stores: Mapping[str, TaskStore | StoreSubset]) -> 
             labels.setdefault(head, []).append(store.labels)
             kinds.setdefault(head, model.task_types[name])
     for head, kind in kinds.items():
+        before = list(model.heads[head].parameters())
         kind.start_head(model.heads[head], np.concatenate(labels[head]))
+        if any(p is not q for p, q in zip(before, model.heads[head].parameters(), strict=True)):
+            raise UserError(
+                f"start_head of {type(kind).__name__} replaced a parameter of the head, which the "
+                f"optimizer would not train; change it in place"
+            )
 
 
 def write_run_dir(config: RunConfig, data: RunData, *, device: str, clear: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_utils.errors import UserError
-from mt_dnn.config.parser import parse_config
+from mt_dnn.config.parser import located, parse_config
 from mt_dnn.training.failure import one_message
 
 
@@ -30,7 +30,8 @@ def main(args: Sequence[str] | None = None, *, prog: str = "mt-dnn train") -> No
             )
         from mt_dnn.training.trainer import Trainer  # imports torch; --help should be fast
 
-        trainer = Trainer(config)
+        with located(args):
+            trainer = Trainer(config)
         trainer.fit()
     if trainer.is_main and config.train.report:
         _write_report(trainer.run_dir)

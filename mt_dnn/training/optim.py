@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fnmatch import fnmatch
 from itertools import chain
@@ -10,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from data_utils.errors import UserError
+from data_utils.registry import nearest
 from mt_dnn.config.run import OptimConfig, RunConfig
 from mt_dnn.encoders.adapters import plain_name
 from mt_dnn.model import MTDNN
@@ -29,18 +31,37 @@ def freeze(model: nn.Module, patterns: tuple[str, ...]) -> int:
         UserError: a pattern matches no parameter.
     """
     frozen = 0
+    named = [(plain_name(name), p) for name, p in model.named_parameters()]
     for pattern in patterns:
-        named = [(plain_name(name), p) for name, p in model.named_parameters()]
         matching = [p for name, p in named if fnmatch(name, pattern)]
         if not matching:
-            names = ", ".join([name for name, _ in named][:4])
-            raise UserError(
-                f"optim.freeze: {pattern!r} matches no parameter; parameter names are {names}, …"
-            )
+            hint = _patterns_hint(pattern, [name for name, _ in named])
+            raise UserError(f"optim.freeze: {pattern!r} matches no parameter.{hint}")
         for parameter in matching:
             parameter.requires_grad_(False)
             frozen += parameter.numel()
     return frozen
+
+
+def _patterns_hint(pattern: str, names: list[str]) -> str:
+    """Return the most similar pattern, and patterns that together match all parameters.
+
+    Example:
+        >>> _patterns_hint("encodr.*", ["encoder.layer.0.bias", "encoder.layer.1.bias", "heads.rte.bias"])
+        " Did you mean 'encoder.*'? Choices: encoder.layer.0.* to encoder.layer.1.*, heads.rte.*."
+    """
+    groups: dict[str, list[str]] = {}  # without the number -> the patterns of the layers, in order
+    for name in names:
+        layer = re.match(r"(encoder\..*?\.)\d+\.", name)
+        depth = 2 if name.startswith("heads.") else 3
+        own = layer[0] if layer else "".join(f"{part}." for part in name.split(".")[:-1][:depth])
+        found = groups.setdefault(layer[1] if layer else own, [])
+        if f"{own}*" not in found:
+            found.append(f"{own}*")
+    whole = [f"{name.partition('.')[0]}.*" for name in names]
+    near = nearest(pattern, [*whole, *chain.from_iterable(groups.values()), *names])
+    choices = [own[0] if len(own) == 1 else f"{own[0]} to {own[-1]}" for own in groups.values()]
+    return f"{f' Did you mean {near!r}?' if near else ''} Choices: {', '.join(choices)}."
 
 
 def parameter_groups(
@@ -104,7 +125,7 @@ def build_optimizer(objective: Objective, config: RunConfig) -> Optimizer:
         config: resolved.
 
     Raises:
-        UserError: ``optim.lr`` is not positive, or all parameters are frozen.
+        UserError: ``optim.lr`` is not positive, all parameters are frozen, or the optimizer refuses an option.
     """
     optim = config.optim
     if not optim.lr > 0:  # written so that NaN fails
@@ -114,7 +135,14 @@ def build_optimizer(objective: Objective, config: RunConfig) -> Optimizer:
     trained = dict(
         chain.from_iterable(group["params"] for group in groups)
     )  # before torch changes it
-    optimizer = build(groups, optim, **optim.options)
+    try:
+        optimizer = build(groups, optim, **optim.options)
+    except UserError:
+        raise
+    except ValueError as error:  # a value that torch refuses
+        raise UserError(
+            f"optim.options: {optim.name} does not take {optim.options}: {error}"
+        ) from error
     _check_optimizer(optimizer, trained, f"optim.name: {optim.name}")
     return optimizer
 

@@ -85,7 +85,8 @@ def show_setup(
         facts["plugins"] = ", ".join(config.plugins)
     facts["seed"] = str(config.seed)
     console.summary(facts, title=f"Run {config.name}")
-    for line in (*settings_without_effect(config), *objective.notes()):
+    idle = settings_without_effect(config, data.train)
+    for line in (*idle, *objective.notes()):
         print(f"note: {line}")
     for notice in (slow_teacher(config, total), idle_teacher(config, total)):
         if notice:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_utils.errors import UserError
 from data_utils.files import remove
+from data_utils.task_def import TaskDef
+from mt_dnn.config.run import RunConfig
 from mt_dnn.config.run_format import NUMERICS, is_clearing, run_numerics
 from mt_dnn.devices import device_name
-from mt_dnn.runs.fingerprint import differences, fingerprint, listed
+from mt_dnn.runs.fingerprint import (
+    Fingerprint,
+    differences,
+    fingerprint,
+    listed,
+    settings_fingerprint,
+)
 from mt_dnn.runs.run_dir import holds_run, lock_run_dir
 from mt_dnn.tracking.console import command
 from mt_dnn.tracking.jsonl import check_logs, cut_back_logs, sync_logs
@@ -98,6 +107,21 @@ def open_run(trainer: Trainer) -> None:
             remove(trainer.run_dir / "scores.json")  # which says that the run has finished
 
 
+def check_resume(config: RunConfig, tasks: dict[str, TaskDef], run_dir: Path) -> None:
+    """Check that the newest checkpoint has these settings, before data is prepared for others.
+
+    Args:
+        config: resolved, with ``data.max_seq_len``.
+
+    Raises:
+        UserError: the run is to be resumed, and its settings or tasks differ.
+    """
+    if not (config.resume and holds_run(run_dir)) or is_clearing(run_dir):
+        return
+    for folder in checkpoint_folders.checkpoint_folders(run_dir)[-1:]:
+        _check_same(checkpoint.read_state(folder), settings_fingerprint(config, tasks), folder)
+
+
 def _resume(trainer: Trainer) -> dict[str, int]:
     """Restore the newest intact checkpoint, if there is one; return the sizes of its logs.
 
@@ -112,13 +136,7 @@ def _resume(trainer: Trainer) -> dict[str, int]:
     saved = checkpoint.read_state(folder)
     if trainer.is_main:
         check_logs(trainer.run_dir, saved.get("logs", {}))
-    # Checkpoints of older versions have no fingerprint.
-    before = saved.get("fingerprint", trainer.fingerprint)
-    if lines := differences(before, trainer.fingerprint):
-        raise UserError(
-            f"{folder} cannot be continued with these settings:\n  {listed(lines)}\n"
-            f"Resume with the settings in {trainer.run_dir / 'config.yml'}, or start another run (--name ...)"
-        )
+    _check_same(saved, trainer.fingerprint, folder)
     state, terms = checkpoint.load_checkpoint(
         folder, model=trainer.model, optimizer=trainer.optimizer
     )
@@ -137,6 +155,16 @@ def _resume(trainer: Trainer) -> dict[str, int]:
         print(f"resumed from {folder}", flush=True)
         report.show_new_length(state.get("total"), trainer.timeline, trainer.step)
     return state.get("logs", {})
+
+
+def _check_same(state: dict[str, Any], own: Fingerprint, folder: Path) -> None:
+    """Raise UserError if a checkpoint is of a run with other settings, data or parameters."""
+    before = state.get("fingerprint", own)  # checkpoints of older versions have none
+    if lines := differences(before, own):
+        raise UserError(
+            f"{folder} cannot be continued with these settings:\n  {listed(lines)}\n"
+            f"Resume with the settings in {folder.parents[1] / 'config.yml'}, or start another run (--name ...)"
+        )
 
 
 def _restore(trainer: Trainer, state: dict[str, Any]) -> None:

@@ -63,12 +63,26 @@ def learning_rate_factor(step: int, total: int, config: OptimConfig) -> float:
     warmup = warmup_updates(total, config)
     if step < warmup:
         return (step + 1) / warmup
-    schedule = SCHEDULES.get(config.schedule, "optim.schedule")
     progress = (step - warmup) / max(total - warmup, 1)
-    factor = schedule(min(progress, 1.0), **config.schedule_options)
+    return _after_warmup(min(progress, 1.0), config)
+
+
+def check_schedule(config: OptimConfig) -> None:
+    """Try the schedule at a few points, so that a wrong option is found before rows are tokenized.
+
+    Raises:
+        UserError: an option is out of range, or the schedule returns something else than a factor.
+    """
+    for progress in (0.0, 0.25, 0.5, 0.75):
+        _after_warmup(progress, config)
+
+
+def _after_warmup(progress: float, config: OptimConfig) -> float:
+    schedule = SCHEDULES.get(config.schedule, "optim.schedule")
+    factor = schedule(progress, **config.schedule_options)
     if not isinstance(factor, (int, float)) or not 0 <= factor < math.inf:
         raise UserError(
-            f"optim.schedule: {config.schedule} returned {factor!r} at progress {min(progress, 1.0):g}; it must "
+            f"optim.schedule: {config.schedule} returned {factor!r} at progress {progress:g}; it must "
             f"be a number of at least 0"
         )
     return factor
@@ -91,6 +105,8 @@ def cosine(progress: float) -> float:
 
 def polynomial(progress: float, *, power: float = 1.0) -> float:
     """Fall from the peak to 0 as (1 - progress)^power."""
+    if not 0 <= power < math.inf:
+        raise UserError(f"optim.schedule_options: power: {power}; it must be at least 0")
     return (1.0 - progress) ** power
 
 

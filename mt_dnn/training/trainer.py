@@ -22,7 +22,7 @@ from mt_dnn.objective.balance import RhoSchedule
 from mt_dnn.objective.objective import Objective
 from mt_dnn.randomness import step_seed
 from mt_dnn.runs.eval_rows import limited
-from mt_dnn.runs.prepare import prepare
+from mt_dnn.runs.prepare import open_data, select_data
 from mt_dnn.runs.run_dir import check_run_dir
 from mt_dnn.tracking.cosines import CosineMeans
 from mt_dnn.tracking.progress import Progress
@@ -36,7 +36,7 @@ from mt_dnn.training.gradients import build_combination, collect_gradients
 from mt_dnn.training.meters import Meters
 from mt_dnn.training.nonfinite import NonFiniteDetector
 from mt_dnn.training.optim import BuildOptimizer, build_optimizer, freeze, set_learning_rate
-from mt_dnn.training.schedule import Timeline
+from mt_dnn.training.schedule import Timeline, check_schedule
 from mt_dnn.training.shares import batch_shares
 from mt_dnn.training.signals import GracefulShutdown, StopRequested
 from mt_dnn.training.task_best import TaskBest
@@ -86,32 +86,35 @@ class Trainer:
         self.device = self.accelerator.device
         self.is_main = self.accelerator.is_main_process
         self.run_dir = Path(config.output_dir) / config.name
+        trackers = config.trackers if trackers is None else trackers
         self.tracker = Trackers(
-            self.run_dir,
-            config.trackers if trackers is None else trackers,
-            config.tracker_options,
-            enabled=self.is_main,
+            self.run_dir, trackers, config.tracker_options, enabled=self.is_main
         )
         combination = build_combination(config.optim)
+        check_schedule(config.optim)
         if self.is_main:
             check_run_dir(config)
         check_start(config.model)
-        with self.accelerator.main_process_first():  # the others find the prepared stores
-            log = print if self.is_main else lambda line: None
-            self.data = prepare(config, log)
-            self.config = config = self.data.config  # max_seq_len is that of the encoder
-            model = build_model(config, self.data.tasks, self.data.tokenizer, log)
-        start_heads(model, self.data.train)
-
+        log = print if self.is_main else lambda line: None
+        # All parts are built before rows are tokenized, so that a wrong setting is found at once.
+        with self.accelerator.main_process_first():  # the others find the downloaded files
+            selection = select_data(config, log)
+            self.config = config = selection.config  # max_seq_len is that of the encoder
+            saving.check_resume(config, selection.tasks, self.run_dir)
+            model = build_model(config, selection.tasks, selection.tokenizer, log)
         self.model = model.to(self.device).train()
         freeze(self.model, config.optim.freeze)
         self.objective = build_objective(self.model, config)
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         optimizer = build_optimizer(self.objective, config)
-        self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
         self.task_gradients = collect_gradients(
             self.model.encoder, combination, compared=config.train.gradient_cosines
         )
+        with self.accelerator.main_process_first():  # the others find the prepared stores
+            self.data = open_data(selection, log)
+        start_heads(self.model, self.data.train)
+        self.objective.before_training()
+        self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
         self.loader = self.data.loader(
             world_size=self.accelerator.num_processes,
             rank=self.accelerator.process_index,

@@ -37,6 +37,15 @@ FLAGS = [
     ("--optim.schedule lineer", "--optim.schedule: unknown schedule 'lineer'. Did you mean 'linear'? Choices: constant, cosine, linear, polynomial.\nHELP"),
     ("--optim.options 7", "optim.options: expected a mapping of names to values, got 7\nHELP"),
     ("--optim.options.momentum 0.9", "optim.options: adamw has no option 'momentum'. It has no options. optim.options: {} removes those that were given with another name.\nHELP"),
+    ("--optim.freeze encodr.*", "optim.freeze: 'encodr.*' matches no parameter. Did you mean 'encoder.*'? Choices: encoder.model.embeddings.*, encoder.model.encoder.layer.0.* to encoder.model.encoder.layer.1.*, heads.cls.*."),
+    ("--optim.freeze *", "optim.freeze: all parameters are frozen; leave some to train"),
+    ("--optim.name sgd --optim.options.momentum -1", "optim.options: sgd does not take {'momentum': -1.0}: Invalid momentum value: -1.0"),
+    ("--optim.name sgd --optim.options.nesterov true", "optim.options: sgd does not take {'nesterov': True}: Nesterov momentum requires ..."),
+    ("--optim.schedule polynomial --optim.schedule_options.power -1", "optim.schedule_options: power: -1.0; it must be at least 0"),
+    ("--batch.accumulate 2 --optim.combine pcgrad --optim.freeze encoder.*", "optim.combine: optim.freeze leaves no parameter of the encoder to train, so that the tasks share no gradient; leave optim.combine out"),
+    ("--model.adapter lora --model.adapter_options.targets qurey", "model.adapter_options: targets: 'qurey' is no linear layer of this BertModel. Did you mean 'query'? Choices: all-linear, dense, key, query, value. A longer name, ..."),
+    ("--model.num_layers 3", "model.num_layers: 3; bert has 2 layers"),
+    ("--output_dir FOLDER/tasks.yml", "output_dir: FOLDER/tasks.yml/run cannot be created, because FOLDER/tasks.yml is not a folder"),
     ("--resume true --overwrite true", "resume and overwrite are both true: one continues the run, the other deletes it. Set one to false"),
     ("--seed -1", "seed: -1; it must be between 0 and 9223372036854775807"),
     ("--seed 18446744073709551616", "seed: 18446744073709551616; it must be between 0 and 9223372036854775807"),
@@ -112,8 +121,9 @@ FLAGS = [
     ("--trackers tensorbord", "--trackers: unknown tracker 'tensorbord'. Did you mean 'tensorboard'? Choices: ..."),
     ("--plugins nothing_of_this_name", "--plugins: there is no module 'nothing_of_this_name' in ..."),
     ("--system.device tpu", "system.device: expected one of auto, cuda, mps, cpu, got tpu\nHELP"),
-    ("--system.threads 0", "system.threads: 0; it must be at least 1"),
-    ("--system.workers -1", "system.workers: -1; it must be at least 0"),
+    ("--system.threads 0", "system.threads: 0; it must be between 1 and 1024"),
+    ("--system.workers 65", "system.workers: 65; it must be between 0 and 64"),
+    ("--system.workers -1", "system.workers: -1; it must be between 0 and 64"),
     ("--system.precision fp16", "system.precision: fp16 needs CUDA, not cpu. Choices: fp32, bf16."),
     ("--optim.learning_rate 1", "there is no setting optim.learning_rate. Did you mean optim.lr?\nHELP"),
     ("--nothing 1", "there is no setting nothing. Choices: ..."),
@@ -132,7 +142,7 @@ FILES = [
     ("a section twice", "optim: {lr: 1}\noptim: {eps: 1}", "FOLDER/own.yml:2: key optim occurs twice\nHELP"),
     ("a section is a word", "optim: fast", "FOLDER/own.yml:1: optim: expected settings of the section, or a file that has them, got fast\nHELP"),
     ("a number is a word", "optim: {lr: fast}", "FOLDER/own.yml:1: optim.lr: expected a number, got fast\nHELP"),
-    ("a number is null", "optim: {lr: null}", "optim.lr: null; this setting needs a value"),
+    ("a number is null", "optim: {lr: null}", "FOLDER/own.yml:1: optim.lr: null; this setting needs a value"),
     ("a number is a list", "optim: {lr: [1]}", "FOLDER/own.yml:1: optim.lr: expected a number, got [1]\nHELP"),
     ("a section is a number", "seed: 1\noptim: 3", "FOLDER/own.yml:2: optim: expected the settings of the section, such as `optim: {name: ...}`; leave optim out to use the defaults\nHELP"),
     ("a section is a list", "optim: [1]", "FOLDER/own.yml:1: optim: expected the settings of the section, ..."),
@@ -145,13 +155,15 @@ FILES = [
     ("a weight of a term is a word", "terms:\n  - name: x\n    weight: heavy", "FOLDER/own.yml:3: terms: weight: expected a number, got heavy\nHELP"),
     ("a limit is a word", "data:\n  train_limits: {cls: many}", "FOLDER/own.yml:2: data.train_limits: expected a mapping of names to whole numbers, got many\nHELP"),
     ("aliases of 10^9 values", "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"{n}: &{n} [{', '.join([f'*{b}'] * 10)}]\n" for b, n in pairwise("abcdefghi")), "FOLDER/own.yml: not valid YAML: its aliases expand to more than 100000 values\nHELP"),
-    ("name is null", "name: null", "name: null; this setting needs a value"),
+    ("name is null", "name: null", "FOLDER/own.yml:1: name: null; this setting needs a value"),
     ("name is a list", "name: [a]", "FOLDER/own.yml:1: name: expected a text, got ['a']\nHELP"),
     ("nested 10000 deep", "name: " + "[" * 10_000 + "]" * 10_000, "FOLDER/own.yml: not valid YAML: ..."),
     ("an integer of 5000 digits", "seed: " + "1" * 5000, "FOLDER/own.yml: not valid YAML: ..."),
     ("an unknown tag", "name: !python/object:os.system x", "FOLDER/own.yml:1: not valid YAML: could not determine a constructor for the tag '!python/object:os.system'\nHELP"),
     ("an undefined anchor", "name: *a", "FOLDER/own.yml:1: not valid YAML: found undefined alias 'a'\nHELP"),
     ("an anchor in itself", "data: &a {use: *a}", "FOLDER/own.yml: not valid YAML: ..."),
+    ("no such parameter", "optim:\n  lr: 1.0e-3\n  freeze: ['hads.*']", "FOLDER/own.yml:3: optim.freeze: 'hads.*' matches no parameter. Did you mean 'heads.*'? ..."),
+    ("an option of a part of a setting", "mixing: {name: rates,\n  options: {rates: {csl: 2}}}", "FOLDER/own.yml:2: mixing.options.rates: csl: no such task is trained. Did you mean 'cls'? ..."),
     ("two documents", "seed: 1\n---\nseed: 2", "FOLDER/own.yml:2: not valid YAML: expected a single document in the stream, but found another document\nHELP"),
     ("a control character", "name: \x01", "FOLDER/own.yml: not valid YAML: ..."),
     ("a list as key", "? [a]\n: 1", "FOLDER/own.yml:1: not valid YAML: found unhashable key\nHELP"),
@@ -235,7 +247,34 @@ def test_a_run_file_that_is_missing(folder: Path, train: Callable) -> None:
             "--batch.pool 9 --batch.group_by_length false",
             ["batch.pool 9 has no effect: it needs batch.group_by_length"],
         ),
+        (
+            "--optim.name sgd --optim.eps 1e-6",
+            ["optim.eps 1e-06 has no effect: it needs optim.name adamw, adamax or radam"],
+        ),
+        (
+            '--data.train_limits {"pair":5,"cls":6}',
+            ["data.train_limits pair 5 has no effect: the run does not train pair"],
+        ),
+        (
+            '--tracker_options {"wandb":{"project":"x"}}',
+            ["tracker_options wandb has no effect: it needs trackers wandb"],
+        ),
+        (
+            "--smoothness.epsilon 1",
+            [
+                "smoothness.epsilon 1.0 has no effect: it needs smoothness.weight above 0, which a preset "
+                "such as smart sets"
+            ],
+        ),
+        ("--smart smart --smoothness.epsilon 1 --proximal.steps 4", []),
+        ("--smart smart --smoothness.weight 0", []),
     ],
 )
 def test_settings_without_effect(flags: str, lines: list[str]) -> None:
-    assert list(settings_without_effect(parse_config(flags.split()))) == lines
+    assert list(settings_without_effect(parse_config(flags.split()), ["cls"])) == lines
+
+
+def test_the_place_of_a_flag_hides_that_of_the_file(folder: Path, train: Callable) -> None:
+    (folder / "own.yml").write_text("optim: {freeze: [x]}")
+    _, message = train("--config", str(folder / "own.yml"), "--optim.freeze", "y")
+    assert message.startswith("error: optim.freeze: 'y' matches no parameter.")

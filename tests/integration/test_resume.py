@@ -139,6 +139,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "order": ({"data": {"use": ("pick", "score", "pair")}}, "tasks: pair, score, pick in the run"),
     "rule": ({"optim": {"name": "adamax"}}, r'optim\.name: "adamw" in the run, "adamax" now'),
     "shorter": ({"train": {"epochs": 1}}, r"train\.epochs: 2 in the run, 1 now \(a run may only"),
+    "length": ({"data": {"max_seq_len": 32}}, r"data\.max_seq_len: 64 in the run, 32 now"),
     "encoder": (
         {"model": {"encoder": "other/still"}},
         r'model\.encoder: "tiny" in the run, "still"',
@@ -157,12 +158,14 @@ def stopped(config_in, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("change", REFUSED)
 def test_a_run_that_has_changed_is_refused_before_anything_is_written(
-    tiny_config, stopped, change, still_encoder_folder
+    tiny_config, stopped, change, still_encoder_folder, tmp_path
 ):
     config = tiny_config(name="stopped", smart="smart")
     changed, message = REFUSED[change]
     if change == "encoder":
         changed = {"model": {"encoder": str(still_encoder_folder)}}
+    new_store = {"store_dir": str(tmp_path / "store")}
+    changed = {**changed, "data": {**changed.get("data", {}), **new_store}}
     run_dir = Path(config.output_dir) / "stopped"
     shutil.copytree(stopped, run_dir)
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
@@ -172,6 +175,7 @@ def test_a_run_that_has_changed_is_refused_before_anything_is_written(
     assert "start another run" in str(refused.value)
     after = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
     assert after == before
+    assert not (tmp_path / "store").exists()  # no row was tokenized for it
     assert Trainer(dataclasses.replace(config, resume=True)).step == 3
 
 

@@ -109,6 +109,6 @@ def test_a_registered_tracker_receives_the_run_and_its_continuation(tiny_config,
 
 
 def test_a_wrong_tracker_stops_before_the_data_is_prepared(tiny_config, monkeypatch):
-    monkeypatch.setattr("mt_dnn.training.trainer.prepare", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr("mt_dnn.training.trainer.select_data", lambda *_: pytest.fail("too late"))
     with pytest.raises(UserError, match="Did you mean 'tensorboard'"):
         Trainer(tiny_config(trackers=("tensorbord",)))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from data_utils.errors import UserError
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.model import MTDNN
 from mt_dnn.training.assemble import start_heads
@@ -69,9 +70,23 @@ def test_equal_labels_leave_the_weights():
     assert model.heads["t"].output.weight.any()
 
 
+def test_a_parameter_that_is_replaced_is_an_error(monkeypatch):
+    """The optimizer has the parameters already."""
+    model = make_model({})
+
+    def replace(head: nn.Module, labels: np.ndarray) -> None:
+        head.output = nn.Linear(32, 1)
+
+    monkeypatch.setattr(model.task_types["t"], "start_head", replace)
+    with pytest.raises(UserError, match="start_head of Regression replaced a parameter"):
+        start_heads(model, {"t": store(LABELS)})
+
+
 def test_a_run_starts_there_and_a_run_from_it_keeps_its_own(tiny_config):
-    config = tiny_config(name="first", train={"max_steps": 1, "save_every": 0}, trackers=[])
+    train = {"max_steps": 1, "save_every": 0}
+    config = tiny_config(name="first", train=train, trackers=[], smart="smart")
     first = Trainer(config)
+    assert first.objective.figures()["smart/distance"] == 0  # the teacher starts there too
     labels = first.data.train["score"].labels
     assert first.model.heads["score"].output.bias.item() == pytest.approx(labels.mean())
     first.fit()
