@@ -227,18 +227,27 @@ class Metric:
                 raise UserError(f"metric {self.name} needs {name}, but the task has none")
             if name != "labels" and len(values) not in (0, len(gold)):
                 raise ValueError(f"{len(values)} {name} for {len(gold)} gold labels")
+        results = Results(gold, predicted, scores, labels, uids, options or {}, confidence)
         try:
-            found = self.function(
-                Results(gold, predicted, scores, labels, uids, options or {}, confidence)
-            )
-            if isinstance(found, float) and math.isnan(found):
-                raise Undefined("these predictions")
+            return self.score(results)
         except Undefined as case:
             value = f"{self.undefined:g}" if self.is_number else "empty"
             warnings.warn(f"{self.name} of {case} is undefined; reported as {value}", stacklevel=2)
             return self.undefined
+
+    def score(self, results: Results) -> Any:
+        """Compute the score, without a value in place of an undefined one.
+
+        Raises:
+            Undefined: the score is undefined for the data.
+            UserError: the labels are of another kind than needed.
+        """
+        try:
+            found = self.function(results)
         except UserError as error:
             raise UserError(f"metric {self.name} does not fit the task: {error}") from None
+        if isinstance(found, float) and math.isnan(found):
+            raise Undefined("these predictions")
         is_number = isinstance(found, (int, float, np.number)) and not isinstance(found, bool)
         if self.is_number and not is_number:
             raise UserError(

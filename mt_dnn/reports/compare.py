@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from data_utils.plugins import add_plugins_flag, import_plugins
 from data_utils.registry import choices_hint
 from mt_dnn.reports.detail_tables import detail_tables
 from mt_dnn.reports.scored_run import ScoredRun, read_scored_run
+from mt_dnn.reports.undefined import without_stand_ins
 
 
 def compare(
@@ -69,6 +71,8 @@ def _show(run: ScoredRun, datasets: list[str]) -> None:
     console = Console(highlight=False)
     for name in datasets:
         scores = run.with_details(name)
+        scores = replace(scores, scores={name: scores.scores[name]})
+        scores = without_stand_ins(scores, run.folder)
         for part in detail_tables(scores, name):
             console.print(part)
         if name not in scores.details:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data_utils.errors import UserError
-from data_utils.metrics.base import Results
+from data_utils.metrics.base import Metric, Results, Undefined
 from data_utils.metrics.outcome import Outcome
 from data_utils.registries import FORMATS, METRICS
 from data_utils.task_def import TaskDef
@@ -21,6 +20,7 @@ from mt_dnn.inference.details.intervals import Interval, difference
 from mt_dnn.inference.details.predictions import in_words
 from mt_dnn.inference.details.texts import source_groups, unchanged_source
 from mt_dnn.reports.mcnemar import McNemar, mcnemar
+from mt_dnn.reports.score_file import MISSING
 from mt_dnn.reports.scored_run import ScoredRun
 
 ONE_DECISION = (Outcome.BINARY, Outcome.CLASS, Outcome.POSITION, Outcome.SET)
@@ -34,7 +34,8 @@ class MetricDifference:
 
     metric: str
     first: float | None
-    """None if the metric needs scores, and the predictions of the run have none."""
+    """NaN if it is undefined for the data. None if the metric needs scores, and the predictions of the
+    run have none."""
     second: float | None
     interval: Interval | None
     """95% interval of second - first; None if the metric declares no statistics."""
@@ -170,15 +171,18 @@ def _metric_difference(
     name: str, one: Results, other: Results, groups: list[str] | None
 ) -> MetricDifference:
     metric = METRICS.get(name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an undefined score, which the run has printed
-        first, second = (
-            metric(r.gold, r.predicted, r.scores, labels=r.labels, uids=r.uids, options=r.options)
-            if metric.has_scores(r)
-            else None
-            for r in (one, other)
-        )
+    first, second = (_score(metric, results) for results in (one, other))
     return MetricDifference(name, first, second, difference(metric, one, other, groups))
+
+
+def _score(metric: Metric, results: Results) -> float | None:
+    """Return the score, NaN where it is undefined; None if it needs scores that there are not."""
+    if not metric.has_scores(results):
+        return None
+    try:
+        return float(metric.score(results))
+    except Undefined:
+        return MISSING
 
 
 def _classes(

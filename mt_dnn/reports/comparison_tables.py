@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mt_dnn.reports.comparison import Comparison, Flip
-from mt_dnn.reports.detail_tables import table
+from mt_dnn.reports.detail_tables import decimals, table
 from mt_dnn.reports.mcnemar import McNemar
 
 SHOWN = 10
@@ -26,10 +26,10 @@ def comparison_tables(comparison: Comparison) -> Iterator[RenderableType]:
         if row.first is None or row.second is None:
             shown = "-"
         else:
-            shown = f"{row.second - row.first:+.2f}"
+            shown = decimals(row.second - row.first, "+.2f")
         if row.interval is not None:
             shown += f" [{row.interval[0]:+.2f}, {row.interval[1]:+.2f}]"
-        values = ("no scores" if v is None else f"{v:.2f}" for v in (row.first, row.second))
+        values = ("no scores" if v is None else decimals(v) for v in (row.first, row.second))
         made.add_row(Text(row.metric), *values, Text(shown))
     yield made
     if comparison.test is not None:

@@ -26,6 +26,11 @@ def table(title: str, first: str, *columns: str) -> Table:
     return made
 
 
+def decimals(value: float, form: str = ".2f") -> str:
+    """Format a number; NaN, which is undefined or missing, is a dash."""
+    return "-" if math.isnan(value) else format(value, form)
+
+
 def detail_tables(scores: ScoreFile, dataset: str) -> Iterator[RenderableType]:
     """Yield the tables of a data set: scores, then its details.
 
@@ -38,9 +43,8 @@ def detail_tables(scores: ScoreFile, dataset: str) -> Iterator[RenderableType]:
     overview = table(f"{dataset}{count}", "metric", "score [95%]", "baseline")
     baselines = scores.baselines.get(dataset, {})
     for metric, value in scores.scores.get(dataset, {}).items():
-        own = baselines.get(metric, MISSING)
-        shown = with_interval(value, intervals.get(metric))
-        overview.add_row(Text(metric), Text(shown), "-" if math.isnan(own) else f"{own:.2f}")
+        shown = "-" if math.isnan(value) else with_interval(value, intervals.get(metric))
+        overview.add_row(Text(metric), Text(shown), decimals(baselines.get(metric, MISSING)))
     yield overview
     if detail.classes:
         yield _classes(detail)

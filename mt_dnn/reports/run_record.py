@@ -16,6 +16,7 @@ from data_utils.utf8 import not_utf8
 from mt_dnn.config.old_settings import upgrade
 from mt_dnn.config.run_format import check_run
 from mt_dnn.reports.score_file import ScoreFile, number, read_scores, whole
+from mt_dnn.reports.undefined import without_stand_ins
 
 SECRET = ("tracker_options",)
 """Settings that a page leaves out, because a page is passed on and these may contain a key."""
@@ -100,6 +101,7 @@ def read_run(folder: Path, name: str | None = None) -> RunRecord:
     for task, entry in tasks.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("split_names", []), list):
             raise _damaged(folder / "tasks.yml", f"task {task!r} is not as mt-dnn writes it")
+    scores = read_scores(folder / "scores.json")
     return RunRecord(
         folder=folder,
         name=name or folder.resolve().name,
@@ -108,7 +110,7 @@ def read_run(folder: Path, name: str | None = None) -> RunRecord:
         environment=read_environment(folder / "environment.json"),
         metrics=_log(folder / "metrics.jsonl"),
         timing=_log(folder / "timing.jsonl"),
-        scores=read_scores(folder / "scores.json"),
+        scores=scores and without_stand_ins(scores, folder),
         mistakes={
             path.stem: _mistakes(path) for path in sorted((folder / "errors").glob("*.jsonl"))
         },
