@@ -16,6 +16,7 @@ CASES = [
     ("predict", "missing: --run"),
     ("predict --run", "--run: at least one value is needed"),
     ("predict --run a --layer x", "--layer: expected a whole number or null, got x"),
+    ("predict --run a --precision fp16", "--precision: expected one of fp32, bf16, got fp16"),
     ("predict --run a --pooling med", "--pooling: expected one of cls, mean, max or null, got med"),
     ("predict --run a --devise cpu", "there is no option --devise. Did you mean '--device'? Choices: --batch_size, ..."),
     ("predict --run a --text yes", "unexpected: yes"),

@@ -158,6 +158,15 @@ def test_logits_and_embeddings(run: Run, predictor: Predictor, cli) -> None:
     )
 
 
+def test_the_precision_reaches_the_passes(run: Run, predictor: Predictor, cli) -> None:
+    words = ("--task", "sim", "--input", run.data / "sim_dev.tsv", "--what", "logits")
+    code, records, _ = cli(*words, "--precision", "bf16")
+    assert code == 0
+    exact = predictor.logits("sim", run.rows("sim"))
+    error = np.abs(np.array([record["logits"] for record in records]) - exact).max()
+    assert 1e-4 < error / np.abs(exact).max() < 0.1  # bfloat16 has 8 significant bits
+
+
 def test_a_task_of_another_file(run: Run, cli) -> None:
     later = run.data / "later.yml"
     code, records, err = cli(
