@@ -12,7 +12,7 @@ from data_utils.data_report import ReportRow, report_lines
 from data_utils.errors import UserError
 from data_utils.folds import fold_of_rows
 from data_utils.labels import CLASS_PER_EXAMPLE
-from data_utils.store import StoreSubset, TaskStore, describe, ensure_store
+from data_utils.store import StoreSubset, TaskStore, describe, ensure_store, store_folder
 from data_utils.task_def import ROLES, TaskDef, dataset_name, split_role
 from data_utils.task_file import check_task_names
 from data_utils.token_rows import export_rows
@@ -59,19 +59,24 @@ def prepare_stores(
             malformed.
     """
     roles = tuple(roles)
-    found: dict[str, dict[str, TaskStore]] = {role: {} for role in roles}
-    for own in splits_with_rows(tasks, config, soft_labels=soft_labels, roles=roles):
-        found[own.role][own.name] = ensure_store(
+    splits = splits_with_rows(tasks, config, soft_labels=soft_labels, roles=roles)
+    folder, made = store_dir(config), {}
+    # Those that are there first: one that does not fit is refused before another is built.
+    for own in sorted(splits, key=lambda o: not store_folder(folder, o.task, o.split).exists()):
+        made[own.role, own.name] = ensure_store(
             own.task,
             own.split,
             source=own.source,
             tokenizer=tokenizer,
             max_seq_len=config.data.token_limit,
-            store_dir=store_dir(config),
+            store_dir=folder,
             soft_labels=own.soft_labels,
             on_stale=config.data.on_stale,
             log=log,
         )
+    found: dict[str, dict[str, TaskStore]] = {role: {} for role in roles}
+    for own in splits:
+        found[own.role][own.name] = made[own.role, own.name]
     stores = [store for by_name in found.values() for store in by_name.values()]
     for line in data_table(stores) if any(store.is_new for store in stores) else ():
         log(line)

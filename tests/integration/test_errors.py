@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,6 +119,15 @@ def test_a_store_of_another_tokenizer(folder, tmp_path, call):
         "--data.on_stale rebuild",
     )
     assert call("prepro.py", folder, *args, "--data.on_stale", "rebuild")[0] == 0
+
+
+def test_a_store_that_does_not_fit_is_refused_before_another_is_built(folder, tmp_path, call):
+    args = ("--data.store_dir", str(tmp_path / "store"))
+    assert call("prepro.py", folder, *args)[0] == 0
+    shutil.rmtree(tmp_path / "store" / "sst_train")
+    result = call("train.py", folder, *args, "--data.max_seq_len", "12")
+    check(result, "store/sst_dev does not fit this run")
+    assert not (tmp_path / "store" / "sst_train").exists()
 
 
 def test_a_typo_in_the_task_file(folder, call):
