@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from data_utils.errors import UserError
-from data_utils.registry import choices_hint
+from data_utils.registry import nearest
 from mt_dnn.config.run import ModelConfig
 from mt_dnn.encoders.encoder import Encoder
 from mt_dnn.encoders.pretrained import check_finite
@@ -104,11 +104,15 @@ def linear_layers(model: nn.Module, targets: str | Iterable[str]) -> list[str]:
     for target in (name.strip() for name in named):
         own = [name for name in linear if f".{name}".endswith(f".{target}")]
         if not own or not target:
-            choices = {ALL_LINEAR, *(name.rpartition(".")[2] for name in linear)}
+            parts = [name.split(".") for name in linear]
+            ends = {".".join(own[i:]) for own in parts for i in range(len(own))}
+            near = nearest(target, [ALL_LINEAR, *sorted(ends, key=len)])
+            choices = sorted({ALL_LINEAR, *(own[-1] for own in parts)})
             raise UserError(
                 f"model.adapter_options: targets: {target!r} is no linear layer of this "
-                f"{type(model).__name__}.{choices_hint(target, choices)} A longer name, such as "
-                f"{linear[-1].split('.', 1)[-1]}, selects fewer layers"
+                f"{type(model).__name__}.{f' Did you mean {near!r}?' if near else ''} Choices: "
+                f"{', '.join(choices)}. A longer name, such as {linear[-1].split('.', 1)[-1]}, selects fewer "
+                f"layers"
             )
         chosen |= dict.fromkeys(own)
     if not chosen:

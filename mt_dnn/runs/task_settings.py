@@ -65,6 +65,7 @@ def _check_selection(chosen: Iterable[str], dev: Collection[str], test: Collecti
                 f"Name dev sets: {', '.join(dev)}"
             )
         if name not in dev:
-            raise UserError(
-                f"train.select_on: the run evaluates no data set {name!r}.{choices_hint(name, dev)}"
+            choices = (
+                choices_hint(name, dev) if dev else " It has no dev sets: leave select_on out."
             )
+            raise UserError(f"train.select_on: the run evaluates no data set {name!r}.{choices}")

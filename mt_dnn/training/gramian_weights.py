@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from data_utils.errors import UserError
+from data_utils.registry import choices_hint
 from mt_dnn.randomness import seeded_rng
 from mt_dnn.training.gradients import Gradients
 
@@ -57,6 +59,13 @@ class GramianCombination:
                 f'run: pip install "torchjd{extra}>=0.18"'
             )
         build = getattr(import_module("torchjd.aggregation"), self.weighting)
+        known = signature(build).parameters
+        for option in options:
+            if option not in known:
+                choices = choices_hint(option, known) if known else " It has no options."
+                raise UserError(
+                    f"optim.combine_options: {type(self).__name__} has no option {option!r}.{choices}"
+                )
         try:
             self.compute_weights = build(**options)
         except ValueError as error:

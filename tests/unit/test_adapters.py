@@ -231,6 +231,7 @@ def test_gradient_checkpointing_changes_no_gradient():
     [
         ({"targets": ["query", "qurey"]}, r"targets: 'qurey' is no linear layer of this BertModel\. "
          r"Did you mean 'query'\? Choices: all-linear, dense, key, query, value\. A longer name, such"),
+        ({"targets": "attention.output.dnse"}, r"Did you mean 'attention\.output\.dense'\? Choices: all-"),
         ({"targets": "LayerNorm"}, r"'LayerNorm' is no linear layer"),
         ({"targets": "word_embeddings"}, r"'word_embeddings' is no linear layer"),
         ({"targets": []}, r"targets is empty"),
