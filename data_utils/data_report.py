@@ -116,7 +116,7 @@ class DataReport:
             for index in _repeated(np.frombuffer(hashes, np.uint64)):
                 self.problem(name, f"{self._file}:{self._lines[index]}")
         labels = {str(self.task.decode_label(k)): n for k, n in self.labels.most_common()}
-        if len(labels) == 1 and self.task.label.kind is LabelKind.CLASS:
+        if len(labels) == 1 and _EXCLUSIVE.get(self.task.label.kind):
             self.problem(f"all labels are {next(iter(labels))}", self._file)
         return {
             "labels": labels,
@@ -144,6 +144,8 @@ _COUNT: dict[LabelKind, Callable[[DataReport, Any, str], None]] = {
     LabelKind.ANTECEDENT: DataReport.add_candidates,
 }
 """Kind of label -> what is counted of a label."""
+_EXCLUSIVE = {LabelKind.CLASS: True}
+"""Kinds of which each unit has one of several labels."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False)
 

@@ -12,11 +12,11 @@ from data_utils.metrics.outcome import Outcome
 from data_utils.registries import METRICS
 from data_utils.strict_yaml import read_mapping
 from data_utils.task_def import TaskDef, dataset_name
-from data_utils.task_file import read_task_file
 from mt_dnn.config.run_format import check_run
 from mt_dnn.inference.details.intervals import score_intervals
 from mt_dnn.inference.details.predictions import dataset_tasks, read_predictions
 from mt_dnn.reports.run_record import read_environment
+from mt_dnn.reports.run_tasks import read_tasks
 from mt_dnn.reports.score_file import ScoreFile, details_of, read_scores
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def read_scored_run(folder: str) -> ScoredRun:
     if scores is None:
         raise UserError(f"{folder} has no scores.json: finish the run first (--resume true)")
     config, _ = read_mapping(path / "config.yml")
-    tasks = read_task_file(path / "tasks.yml", lambda task: task)
+    tasks = read_tasks(path)
     data = read_environment(path / "environment.json").get("data", {})
     splits, sources = {}, {}
     for task in tasks.values():

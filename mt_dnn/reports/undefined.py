@@ -9,8 +9,8 @@ from pathlib import Path
 from data_utils.metrics.base import Metric, Results, Undefined
 from data_utils.metrics.outcome import Outcome
 from data_utils.registries import METRICS
-from data_utils.task_file import read_task_file
 from mt_dnn.inference.details.predictions import dataset_tasks, read_predictions
+from mt_dnn.reports.run_tasks import read_tasks
 from mt_dnn.reports.score_file import MISSING, ScoreFile
 
 
@@ -44,7 +44,7 @@ def _undefined(scores: ScoreFile, folder: Path, dataset: str) -> Iterator[str]:
     }
     if not numbers or detail is None or not path.exists():
         return
-    tasks = dataset_tasks(read_task_file(folder / "tasks.yml", lambda task: task))
+    tasks = dataset_tasks(read_tasks(folder))
     outcome = Outcome.__members__.get(detail.outcome or "")
     results = read_predictions(path, tasks[dataset], outcome)
     if results is not None:

@@ -130,7 +130,7 @@ def test_ctrl_c_ends_the_command_with_code_130_and_says_how_to_go_on(
 
 
 def test_sigterm_before_the_loop_stops_as_ctrl_c(tiny_config, monkeypatch, command):
-    monkeypatch.setattr(trainer, "prepare", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(trainer, "select_data", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
     code, _, err = command(train.main, "--system.device", "cpu", "--name", "early")
     assert (code, err) == (130, "interrupted\n")
 

@@ -54,7 +54,7 @@ def test_only_load_tasks_makes_a_task():
     # The predictor's texts without a task, for embeddings.
     assert callers("TaskDef") - {"data_utils/text_rows.py"} == {"data_utils/task_entry.py"}
     # A comparison reads runs of older versions, whose tasks need not pass today's checks.
-    readers = {loader, "mt_dnn/reports/scored_run.py"}
+    readers = {loader, "mt_dnn/reports/run_tasks.py"}
     assert callers("read_task_file") == importers("read_task_file") == readers
     assert not importers("checked")
 
