@@ -119,7 +119,11 @@ def check_resume(config: RunConfig, tasks: dict[str, TaskDef], run_dir: Path) ->
     if not (config.resume and holds_run(run_dir)) or is_clearing(run_dir):
         return
     for folder in checkpoint_folders.checkpoint_folders(run_dir)[-1:]:
-        _check_same(checkpoint.read_state(folder), settings_fingerprint(config, tasks), folder)
+        try:
+            state = checkpoint.read_state(folder)
+        except UserError:  # damaged: the restore says so, and uses the checkpoint before it
+            return
+        _check_same(state, settings_fingerprint(config, tasks), folder)
 
 
 def _resume(trainer: Trainer) -> dict[str, int]:

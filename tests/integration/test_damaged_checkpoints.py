@@ -28,7 +28,9 @@ def with_checkpoints(config_in, tmp_path_factory) -> Trainer:
     return run(config_in(tmp_path_factory.mktemp("checkpoints"))(name="whole", **CHECKPOINTS))
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "gone", "state", "half deleted"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "cut", "gone", "state", "state altered", "half deleted"]
+)
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
     tiny_config, capsys, with_checkpoints, damage
 ):
@@ -49,6 +51,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_resumed(
     elif damage == "state":
         path = newest / "state.json"
         path.write_text(path.read_text()[:50])
+    elif damage == "state altered":  # of the same size, and still JSON
+        path = newest / "state.json"
+        path.write_text(path.read_text().replace('"loader"', '"loaded"'))
     else:
         shutil.rmtree(newest)
         newest.mkdir()
